@@ -1,0 +1,145 @@
+"""Drive one strategy through one question, to one trajectory.
+
+The driver owns what a strategy must not know: the model, the tools, the limits, the recording, and what becomes of a
+failure. Every question ends in a trajectory with a `StopReason`: a bad episode is data, not a crash and not a gap.
+Only what no episode could survive (a bad key, a prompt that cannot fit) is raised, as ConfigError.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fireact.errors import ConfigError, ContextError, ProviderError, ToolError
+from fireact.schema import Limits
+from fireact.strategy.grammar import join_prime
+from fireact.types import (
+    Act,
+    Ask,
+    Dataset,
+    Episode,
+    Model,
+    Play,
+    Question,
+    Refuse,
+    Request,
+    Step,
+    StopReason,
+    Strategy,
+    Tool,
+    Trajectory,
+)
+
+
+class _Ended(Exception):
+    """A limit was reached or a call failed for good."""
+
+    def __init__(self, stop: StopReason, text: str):
+        super().__init__(text)
+        self.stop = stop
+
+
+@dataclass(kw_only=True)
+class Player:
+    """What all episodes of one generation have in common."""
+
+    method: str
+    strategy: Strategy
+    few_shot: bool
+    model: Model
+    tools: Mapping[str, Tool]
+    dataset: Dataset
+    limits: Limits = field(default_factory=Limits)
+    seed: int = 0
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    async def play(self, question: Question) -> Trajectory:
+        """Play one question to its end. Raises ConfigError."""
+        started = time.monotonic()
+        run = _Run(self, Episode(question.id, self.seed, question.plan), started)
+        answer, error = None, None
+        try:
+            answer = await run.drive(self.strategy.play(question.text, few_shot=self.few_shot))
+            stop = StopReason.ROUNDS if answer is None else StopReason.FINISHED
+        except _Ended as ended:
+            stop, error = ended.stop, str(ended)
+        return Trajectory(question.id, question, self.method, tuple(run.steps), answer, stop,
+                          self.dataset.score(question, answer), error, time.monotonic() - started, self.provenance)
+
+
+@dataclass
+class _Run:
+    """One episode under way."""
+
+    player: Player
+    episode: Episode
+    started: float
+    steps: list[Step] = field(default_factory=list)
+    errors: int = 0
+
+    async def drive(self, play: Play) -> str | None:
+        reply: Any = None
+        try:
+            while True:
+                request = play.send(reply)
+                requests = request if isinstance(request, list) else [request]
+                done = await self._within_time(asyncio.gather(*map(self._do, requests)))
+                self._record(done)
+                reply = [step.text for step in done] if isinstance(request, list) else done[0].text
+        except StopIteration as finished:
+            return finished.value
+        finally:
+            play.close()
+
+    def _record(self, done: list[Step]) -> None:
+        self.steps += done
+        for step in done:
+            if step.kind != "ask":
+                self.errors = self.errors + 1 if step.kind == "refuse" else 0
+        if self.errors >= self.player.limits.errors:
+            raise _Ended(StopReason.FORMAT, f"{self.errors} replies in a row could not be used; the last: {done[-1].text}")
+
+    async def _within_time(self, work: "asyncio.Future[list[Step]]") -> list[Step]:
+        limit = self.player.limits.seconds
+        try:
+            return await asyncio.wait_for(work, limit and limit - (time.monotonic() - self.started))
+        except asyncio.TimeoutError:
+            raise _Ended(StopReason.SECONDS, f"the episode took more than {limit:g} seconds") from None
+
+    async def _do(self, request: Request) -> Step:
+        if isinstance(request, Ask):
+            return await self._ask(request)
+        if isinstance(request, Act):
+            return await self._act(request)
+        assert isinstance(request, Refuse)
+        return Step("refuse", request.text)
+
+    async def _ask(self, ask: Ask) -> Step:
+        used = sum(step.completion.completion_tokens for step in self.steps if step.completion)
+        if self.player.limits.tokens is not None and used >= self.player.limits.tokens:
+            raise _Ended(StopReason.TOKENS, f"the episode wrote {used} tokens, limits.tokens={self.player.limits.tokens}")
+        started = time.monotonic()
+        try:
+            completion = await self.player.model.complete(replace(ask, episode=self.episode))
+        except ContextError as error:
+            if not self.steps:
+                raise ConfigError(f"the first prompt does not fit: {error}") from None
+            raise _Ended(StopReason.CONTEXT, str(error)) from None
+        except ProviderError as error:
+            raise _Ended(StopReason.MODEL, str(error)) from None
+        return Step("ask", join_prime(ask.prime, completion.text), form=ask.form, completion=completion,
+                    seconds=time.monotonic() - started)
+
+    async def _act(self, act: Act) -> Step:
+        tool = self.player.tools.get(act.tool)
+        if tool is None:
+            names = ", ".join(f"{name}[...]" for name in (*self.player.tools, "finish"))
+            return Step("refuse", f"there is no tool {act.tool!r}; use one of {names}")
+        started = time.monotonic()
+        try:
+            seen = await tool(act.argument)
+        except ToolError as error:
+            return Step("act", str(error), tool=act.tool, argument=act.argument, seconds=time.monotonic() - started)
+        return Step("act", seen.text, tool=act.tool, argument=act.argument, ids=seen.ids,
+                    seconds=time.monotonic() - started)

@@ -1,0 +1,49 @@
+"""Every failure FireAct knows, named by the boundary where it arose.
+
+The text of each carries the value that was met, what was expected, and how to mend it, in one sentence:
+`main.py` prints it as it is and exits with status 2.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FireActError(Exception):
+    """The root of all failures that have a sentence of their own."""
+
+
+class ConfigError(FireActError):
+    """The configuration asks for something that does not exist or does not fit together."""
+
+
+class DataError(FireActError):
+    """A file or record of a dataset, corpus or store cannot be read."""
+
+
+class FormatError(FireActError):
+    """A model's reply does not follow the grammar; the text is sent back to the model."""
+
+
+class ToolError(FireActError):
+    """A tool call failed."""
+
+
+class ProviderError(FireActError):
+    """A model call failed: endpoint, key, quota, or a reply that makes no sense."""
+
+
+class ContextError(ProviderError):
+    """The prompt and the longest allowed reply do not fit into the model's window."""
+
+
+class BudgetExceeded(FireActError):
+    """A limit on money, tokens or calls was reached."""
+
+
+def suggest(value: str, known: Iterable[str]) -> str:
+    """Return ' (did you mean X?)' for the known name nearest to `value`, or ' (known: ...)' where none is near."""
+    names = sorted(set(known))
+    near = get_close_matches(value, names, n=1, cutoff=0.5)
+    if near:
+        return f" (did you mean {near[0]}?)"
+    return f" (known: {', '.join(names)})" if names else ""

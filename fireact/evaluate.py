@@ -1,0 +1,65 @@
+"""Judge the student: the same questions, played prompted and fine-tuned, and the difference with its uncertainty.
+
+Evaluation is generation with another model: the episodes come from `fireact.generate`, and here they are only counted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from fireact.stats import mean, paired_difference, standard_error
+from fireact.types import Trajectory
+
+PER_EPISODE = ("prompt_tokens", "completion_tokens", "cached_tokens")
+
+
+def summarize(records: Sequence[Trajectory]) -> dict[str, Any]:
+    """Return quality, effort and cost of some episodes: fractions between 0 and 1, means an episode, US dollars."""
+    em = [record.score.em for record in records]
+    f1 = [record.score.f1 for record in records]
+    costs = [step.completion.cost for record in records for step in record.steps if step.completion]
+    return {
+        "n": len(records),
+        "em": mean(em),
+        "em_se": standard_error(em),
+        "f1": mean(f1),
+        "f1_se": standard_error(f1),
+        "finished": mean([float(record.stop.value == "finished") for record in records]),
+        "rounds": mean([record.rounds for record in records]),
+        "tool_calls": mean([record.tool_calls for record in records]),
+        **{name: mean([record.total(name) for record in records]) for name in PER_EPISODE},
+        "cost": None if not costs or None in costs else sum(cost or 0.0 for cost in costs) / len(records),
+        "model_seconds": mean([record.total("seconds") for record in records]),
+        "stops": _counts([record.stop.value for record in records]),
+        "em_by_kind": {kind: {"n": len(part), "em": mean(part)} for kind, part in _by_kind(records).items()},
+    }
+
+
+def compare(prompted: Sequence[Trajectory], finetuned: Sequence[Trajectory]) -> dict[str, Any]:
+    """Return by how much the fine-tuned student is better than the prompted one, with a paired test.
+
+    Both sides hold the same questions in the same order.
+    """
+    difference = paired_difference([record.score.em for record in prompted], [record.score.em for record in finetuned])
+    return {**asdict(difference), "ci95": list(difference.ci95)}
+
+
+def rows(guise: str, dataset: str, records: Sequence[Trajectory]) -> list[dict[str, Any]]:
+    """Return one flat row a question, for results.jsonl."""
+    return [{"dataset": dataset, "guise": guise, "model": record.provenance.get("model"), "method": record.method,
+             "id": record.id, "kind": record.question.kind, "question": record.question.text,
+             "gold": record.question.answers[0], "answer": record.answer, "em": record.score.em, "f1": record.score.f1,
+             "rounds": record.rounds, "tool_calls": record.tool_calls, "stop": record.stop.value,
+             "prompt_tokens": record.total("prompt_tokens"), "completion_tokens": record.total("completion_tokens"),
+             "seconds": record.total("seconds")} for record in records]
+
+
+def _by_kind(records: Sequence[Trajectory]) -> dict[str, list[float]]:
+    kinds: dict[str, list[float]] = {}
+    for record in sorted(records, key=lambda record: record.question.kind):
+        kinds.setdefault(record.question.kind or "all", []).append(record.score.em)
+    return kinds
+
+
+def _counts(values: Sequence[str]) -> dict[str, int]:
+    return {value: values.count(value) for value in sorted(set(values))}

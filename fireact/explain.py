@@ -1,0 +1,52 @@
+"""Say what is wrong with a command line in one sentence: Hydra's own messages, shortened, with the nearest valid name."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fireact.errors import ConfigError, suggest
+from fireact.tracking import flatten
+
+CONF = Path(__file__).parent.parent / "conf"
+_OPTION = re.compile(r"Could not find '(?P<group>[^']*?)/(?P<option>[^'/]*)'")
+_AVAILABLE = re.compile(r"Available options in '[^']*':\n(?P<options>(?:\t\S+\n?)*)")
+_KEY = re.compile(r"Could not (?:override|append to config|delete from config)[. :]*.*?'(?P<key>[\w.@/+~-]+)'")
+
+
+def compose(job: Callable[[], None]) -> None:
+    """Run a Hydra job. Raises ConfigError in place of Hydra's and OmegaConf's exceptions."""
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(str(error))) from None
+
+
+def explain(message: str) -> str:
+    """Turn a message of Hydra or OmegaConf into one sentence."""
+    option = _OPTION.search(message)
+    if option:
+        available = _AVAILABLE.search(message)
+        names = available["options"].split() if available else []
+        return f"{option['group']}={option['option']} does not exist{suggest(option['option'], names)}"
+    key = _KEY.search(message)
+    if key:
+        return f"{key['key']} is not an option{suggest(key['key'], known_keys())}"
+    lines = [line.strip() for line in message.splitlines() if line.strip() and not line.startswith("See https://")]
+    return "; ".join(lines[:2]).replace("mismatched input", "unexpected input")
+
+
+def known_keys() -> list[str]:
+    """Return all keys of the default configuration, written with dots, and the names of its groups."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        values = OmegaConf.to_container(hydra_compose("config"))
+    assert isinstance(values, dict)
+    keys = [key.replace("/", ".") for key in flatten(values)]
+    return [*keys, *map(str, values), "model@teacher", "experiment"]

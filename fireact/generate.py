@@ -1,0 +1,142 @@
+"""Play questions: a model, led by a strategy, with a tool. The teacher's trajectories and every evaluation come from here.
+
+    python -m fireact.generate FOLDER/job.json
+
+appends one record a question to FOLDER/trajectories.jsonl. Records that are there already are not played again, so a
+job that was killed goes on where it stopped, and one that asks for more questions plays only those it lacks.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fireact import __version__
+from fireact.episode import Player
+from fireact.errors import ConfigError, DataError, ProviderError
+from fireact.jsonl import Appender, read_finished
+from fireact.pool import each
+from fireact.process import stage_main
+from fireact.schema import Limits, Node, Section, build
+from fireact.store import fingerprint, identity, key
+from fireact.tracking import Progress
+from fireact.types import Ask, Dataset, Question, StopReason, Trajectory
+
+VERSION = 1
+"""Raised when the same job would no longer give the same records."""
+
+TRAJECTORIES = "trajectories.jsonl"
+
+
+class PlayJob(Section):
+    """Which questions are played, by what. `n`, `concurrency` and `home` do not matter to a single record."""
+
+    method: str
+    model: Node
+    adapter: Path | None = None
+    """A fine-tuned model's folder, for the model to load."""
+    adapter_key: str | None = None
+    """What the adapter was made from, where it does not exist yet or is one of the store's."""
+    strategy: Node
+    few_shot: bool
+    tool: Node
+    dataset: Node
+    split: str
+    seed: int
+    limits: Limits
+    n: int | None
+    concurrency: int
+    home: Path
+
+    def key(self) -> str:
+        """The store key of the folder that holds the records."""
+        strategy = build(self.strategy, "strategy")
+        opening: Ask = next(strategy.play("", few_shot=self.few_shot))
+        adapter = self.adapter_key or (self.adapter and fingerprint(self.adapter))
+        return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model), adapter=adapter,
+                   strategy=identity(self.strategy), opening=repr(opening), tool=identity(self.tool),
+                   dataset=identity(self.dataset), split=self.split, seed=self.seed, limits=self.limits.model_dump())
+
+
+def open_dataset(node: Node, home: Path) -> Dataset:
+    """Build a run's dataset. Raises ConfigError."""
+    return build(node, "dataset", home=home / "dataset")
+
+
+def chosen(dataset: Dataset, split: str, n: int | None, option: str) -> list[Question]:
+    """Return the first `n` questions of a split, or all. Raises ConfigError where there are fewer."""
+    questions = dataset.questions(split)
+    if n is not None and n > len(questions):
+        raise ConfigError(f"{option}={n} is more than the {len(questions)} questions of the split {split!r}; "
+                          f"set {option}={len(questions)} or less")
+    return questions[:n]
+
+
+def load(folder: Path, questions: Iterable[Question]) -> list[Trajectory]:
+    """Return the records of `questions`, in their order; questions without a record are left out.
+
+    Of two records of a question the later one counts: a question whose model could not be reached is played again.
+    """
+    path = folder / TRAJECTORIES
+    if not path.exists():
+        return []
+    records = {record.id: record for record in read_finished(path, Trajectory)}
+    return [records[question.id] for question in questions if question.id in records]
+
+
+def finished(folder: Path, questions: list[Question]) -> bool:
+    """Whether every question has a record that counts."""
+    return len([record for record in load(folder, questions) if _counts(record)]) == len(questions)
+
+
+def run(values: dict[str, Any], folder: Path) -> None:
+    """Play a job's missing questions into `folder`. Raises ConfigError, DataError, ProviderError."""
+    job = PlayJob.model_validate(values)
+    dataset = open_dataset(job.dataset, job.home)
+    questions = chosen(dataset, job.split, job.n, "n")
+    done = {record.id for record in load(folder, questions) if _counts(record)}
+    missing = [question for question in questions if question.id not in done]
+    if missing:
+        asyncio.run(_play(job, dataset, missing, folder, len(done)))
+
+
+async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folder: Path, before: int) -> None:
+    tool = build(job.tool, "tool", corpus=dataset.corpus(), home=job.home / "index")
+    model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter)
+    player = Player(method=job.method, strategy=build(job.strategy, "strategy"), few_shot=job.few_shot, model=model,
+                    tools={tool.name: tool}, dataset=dataset, limits=job.limits, seed=job.seed,
+                    provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
+                                "fireact": __version__})
+    progress = Progress(f"{job.method} by {model.name}", before + len(questions), before, folder)
+    with Appender(folder / TRAJECTORIES) as records:
+
+        def done(record: Trajectory) -> None:
+            records.write(record)
+            progress.advance(record)
+
+        started = time.monotonic()
+        try:
+            await each(questions, player.play, job.concurrency, done)
+        finally:
+            progress.close(time.monotonic() - started)
+    if progress.unreached == len(questions):
+        raise ProviderError(f"{model.name} answered none of the {len(questions)} questions; the last: {progress.last_error}")
+
+
+def _counts(record: Trajectory) -> bool:
+    return record.stop is not StopReason.MODEL
+
+
+def require(folder: Path, questions: list[Question], stage: str) -> list[Trajectory]:
+    """Return the records of all `questions`. Raises DataError where some are missing."""
+    records = load(folder, questions)
+    if len(records) < len(questions):
+        raise DataError(f"{folder / TRAJECTORIES} has {len(records)} of the {len(questions)} questions; "
+                        f"run stage={stage} first, or stage=pipeline")
+    return records
+
+
+if __name__ == "__main__":
+    sys.exit(stage_main(run, sys.argv))

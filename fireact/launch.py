@@ -1,0 +1,185 @@
+"""Run the stages of a configuration, each in a fresh process from a frozen job file.
+
+So a sweep leaks no memory from cell to cell, `main.py` never imports torch, and a stage that dies takes nothing with
+it: the same command goes on where it stopped.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fireact import evaluate, report
+from fireact.curate import read_funnel
+from fireact.errors import ConfigError
+from fireact.generate import TRAJECTORIES, PlayJob, chosen, finished, open_dataset, require
+from fireact.jsonl import write_atomic
+from fireact.manifest import environment
+from fireact.process import INTERRUPTED, ChildFailed
+from fireact.schema import STAGES, Config, Section
+from fireact.stages import Stages
+from fireact.store import DONE
+from fireact.tracking import METRICS, Tracker, open_tracker
+from fireact.types import Trajectory
+
+
+@dataclass
+class Run:
+    """One configuration being run."""
+
+    config: Config
+    run_dir: Path
+    stages: Stages
+    tracker: Tracker
+    only_finished: bool = False
+    """Whether a stage that is not done is an error, rather than work to do."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, Any] = field(default_factory=dict)
+
+    def generate(self) -> None:
+        """Let the teacher play."""
+        for method, job in self.stages.plays.items():
+            records = self._played(f"generate/{method}", job)
+            self.metrics.setdefault("generate", {})[method] = evaluate.summarize(records)
+            name = "trajectories.jsonl" if len(self.stages.plays) == 1 else f"trajectories-{method}.jsonl"
+            self._link(name, self.stages.folder("generate", job) / TRAJECTORIES)
+
+    def curate(self) -> None:
+        """Choose what is trained on."""
+        job, folder = self.stages.curate, self.stages.folder("curate", self.stages.curate)
+        self._child("curate", "fireact.curate", job, folder, done=(folder / DONE).exists())
+        funnel = read_funnel(folder)
+        self.metrics["curate"] = {part["method"]: part for part in funnel}
+        report.print_funnel(funnel)
+
+    def train(self) -> None:
+        """Fine-tune the student."""
+        job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
+        self._child("train", "fireact.train.prepare", job, folder, done=(folder / DONE).exists())
+        self.metrics["train"] = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        self._link("adapter", self.stages.adapter)
+
+    def evaluate(self) -> None:
+        """Let the student play, prompted and fine-tuned."""
+        name = self.config.dataset.get("name") or self.config.dataset["_target_"].rpartition(".")[2].lower()
+        played = {guise: self._played(f"evaluate/{guise}", job) for guise, job in self.stages.evaluations.items()}
+        summary: dict[str, Any] = {guise: evaluate.summarize(records) for guise, records in played.items()}
+        if len(played) == 2:
+            summary["difference"] = evaluate.compare(played["prompted"], played["finetuned"])
+        self.metrics["evaluate"] = {name: summary}
+        for guise, job in self.stages.evaluations.items():
+            self._link(f"episodes-{guise}.jsonl", self.stages.folder("generate", job) / TRAJECTORIES)
+        rows = [row for guise, records in played.items() for row in evaluate.rows(guise, name, records)]
+        write_atomic(self.run_dir / report.RESULTS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+    def report(self) -> None:
+        """Show what came out."""
+        report.print_results(self.metrics)
+        report.write_html(self.run_dir)
+
+    def _played(self, label: str, job: PlayJob) -> list[Trajectory]:
+        folder = self.stages.folder("generate", job)
+        dataset = open_dataset(job.dataset, job.home)
+        questions = chosen(dataset, job.split, job.n, f"{label.partition('/')[0]}.n")
+        self._child(label, "fireact.generate", job, folder, done=finished(folder, questions))
+        return require(folder, questions, label.partition("/")[0])
+
+    def _child(self, label: str, module: str, job: Section, folder: Path, *, done: bool) -> None:
+        """Have a stage's process do its job, unless it is done. Raises ChildFailed."""
+        started = time.monotonic()
+        if not done and self.only_finished:
+            stage = label.partition("/")[0]
+            raise ConfigError(f"stage={self.config.stage} goes on from stage={stage}, which is not done for this "
+                              f"configuration; run it first with stage={stage}, or all with stage=pipeline, "
+                              "or name another run's files with inputs.*")
+        print(f"{label}: {'done before, in ' if done else ''}{folder}", flush=True)
+        if not done:
+            self._work(label, module, job, folder)
+        self.tracker.forward(label, folder / METRICS)
+        self.timings[label] = {"key": folder.name, "folder": str(folder), "reused": done,
+                               "seconds": round(time.monotonic() - started, 3)}
+
+    def _work(self, label: str, module: str, job: Section, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "job.json"
+        write_atomic(path, job.model_dump_json(indent=1))
+        process = subprocess.Popen([sys.executable, "-m", module, str(path)])
+        try:
+            while process.poll() is None:
+                time.sleep(0.1)
+                self.tracker.forward(label, folder / METRICS)
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+        if process.returncode:
+            raise ChildFailed(process.returncode)
+
+    def _link(self, name: str, to: Path) -> None:
+        link = self.run_dir / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(to.resolve(), target_is_directory=to.is_dir())
+
+    def save(self) -> None:
+        """Write what is known so far: metrics.json and manifest.json."""
+        write_atomic(self.run_dir / "metrics.json", json.dumps(self.metrics, indent=1))
+        manifest = {**environment(), "command": command(), "stages": self.timings}
+        write_atomic(self.run_dir / "manifest.json", json.dumps(manifest, indent=1))
+
+
+def run(config: Config, run_dir: Path, resolved: str) -> None:
+    """Run what `config.stage` asks for; `resolved` is the configuration as YAML, to be kept in the run directory.
+
+    Raises FireActError, ChildFailed, KeyboardInterrupt; in each case what was finished is kept.
+    """
+    if config.stage == "report" and config.inputs.run:
+        report.write_html(config.inputs.run)
+        return
+    stages = Stages(config)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_atomic(run_dir / "config.yaml", resolved)
+    tracker = open_tracker(run_dir, config.wandb, config.model_dump(mode="json"), config.name)
+    this = Run(config, run_dir, stages, tracker)
+    try:
+        _run_stages(this)
+    except (KeyboardInterrupt, ChildFailed) as failure:
+        if isinstance(failure, KeyboardInterrupt) or failure.code == INTERRUPTED:
+            print(f"\nstopped; what was finished is kept. Go on with:\n  {command()}", file=sys.stderr, flush=True)
+        raise
+    finally:
+        this.save()
+        tracker.close(exit_code=1)
+
+
+def _run_stages(this: Run) -> None:
+    config = this.config
+    last = "report" if config.stage == "pipeline" else config.stage
+    this.only_finished = config.stage != "pipeline"
+    for stage in upstream(last, config):
+        getattr(this, stage)()
+        this.save()
+    this.only_finished = False
+    getattr(this, last)()
+    adapter = this.run_dir / "adapter"
+    this.tracker.finish(this.metrics, report.read_results(this.run_dir), adapter.resolve() if adapter.exists() else None)
+    print(f"{'report' if last == 'report' else 'run'}: {this.run_dir}{'/' + report.HTML if last == 'report' else ''}",
+          flush=True)
+
+
+def upstream(stage: str, config: Config) -> list[str]:
+    """Return the stages whose results `stage` goes on from, first to last."""
+    given = config.inputs
+    if stage == "generate" or (stage == "curate" and given.trajectories) or (stage == "train" and given.curated):
+        return []
+    if stage == "evaluate" and (given.adapter or not config.evaluate.finetuned):
+        return []
+    before = STAGES[STAGES.index(stage) - 1]
+    return [*upstream(before, config), before]
+
+
+def command() -> str:
+    """The command that starts this run again."""
+    return shlex.join(["python", *sys.argv])

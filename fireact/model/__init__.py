@@ -1,0 +1,1 @@
+"""Models: anything that completes a conversation, one file or folder each."""

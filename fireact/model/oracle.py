@@ -1,0 +1,163 @@
+"""The scripted expert: the default teacher, for experiments without a key, a network or a GPU.
+
+It follows a question's gold plan through the real search tool and reads each value from what the tool returned; a plan
+holds no value, so the expert can only find an answer, never know it. It errs at a seeded rate in the ways models do
+(a vague query, a broken format, a repeated action, a hasty finish, losing its way), so that curation has something to
+filter and Reflexion something to reflect on.
+"""
+
+import random
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fireact.errors import ConfigError, FormatError
+from fireact.plan import conclude, fill, read
+from fireact.strategy.grammar import OBSERVATION, ParsedStep, format_step, parse_step
+from fireact.types import RUNTIME, Ask, Completion, Hop, Plan, Tool
+
+UNKNOWN = "unknown"
+_LOST = ("I will look for something about this.", "I will try a broader search.", "Maybe another search will help.",
+         "I am still looking.", "I will try once more.")
+_VAGUE = ("countries of the world", "list of facts", "important information", "world geography", "general overview",
+          "history", "places", "names", "answers", "the question", "encyclopedia")
+
+
+@dataclass(kw_only=True)
+class Oracle:
+    """Plays gold plans."""
+
+    tool: Annotated[Tool, RUNTIME]
+    """The run's search tool, which the expert consults where a strategy gives it none."""
+    mistakes: float = 0.12
+    """The chance of a mistake at each step."""
+    lost: float = 0.04
+    """The chance that it loses its way in an episode, until a reflection puts it right."""
+    name: str = "oracle"
+
+    async def complete(self, ask: Ask) -> Completion:
+        """See `types.Model`. Raises ConfigError where the question has no gold plan."""
+        if ask.episode is None or ask.episode.plan is None:
+            raise ConfigError("the oracle follows gold plans, and this dataset's questions have none; "
+                              "choose another teacher, e.g. model@teacher=api")
+        state = _replay(ask, ask.episode.plan)
+        dice = random.Random(f"{ask.episode.seed}:{ask.episode.question_id}:{ask.form}:{state.round}")
+        if ask.form == "react":
+            lost = random.Random(f"{ask.episode.seed}:{ask.episode.question_id}:lost").random() < self.lost
+            text = self._step(state, dice, lost, ask.prime)
+        else:
+            text = await self._answer(ask.episode.plan, dice, ask.form)
+        return Completion(text)
+
+    def _step(self, state: "_State", dice: random.Random, lost: bool, prime: str) -> str:
+        reflects = "reflection" in prime
+        if lost and not (reflects or state.reflected):
+            return format_step(ParsedStep(_LOST[state.round % len(_LOST)], "search", _VAGUE[state.round % len(_VAGUE)]))
+        if "wrap up" in prime or state.failures > 1:
+            return _finish("I could not find the answer.", UNKNOWN)
+        if dice.random() < self.mistakes and not reflects:
+            return self._mistake(state, dice)
+        right = _right_step(state)
+        if reflects:
+            right = f"I searched too broadly. I should look for one fact at a time. {right.removeprefix('Thought: ')}"
+        return right
+
+    def _mistake(self, state: "_State", dice: random.Random) -> str:
+        step = parse_step(_right_step(state))
+        slips = [f"Thought: {step.thought}\nAction: {step.name} {step.argument}",
+                 format_step(ParsedStep(step.thought, "search", dice.choice(_VAGUE)))]
+        if state.last_action:
+            slips.append(format_step(ParsedStep("I will search again.", "search", state.last_action)))
+        if state.values:
+            slips.append(_finish("I know enough.", state.values[-1]))
+        return dice.choice(slips)
+
+    async def _answer(self, plan: Plan, dice: random.Random, form: str) -> str:
+        """Answer without the strategy's tool: the expert looks things up on its own, and sometimes remembers wrongly."""
+        values: list[str] = []
+        for hop in plan.hops:
+            value = read(hop, values, (await self.tool(fill(hop.query, values))).text)
+            if value is None or dice.random() < self.mistakes:
+                break
+            values.append(value)
+        complete = len(values) == len(plan.hops)
+        answer = conclude(plan, values) if complete else (values[-1] if values else UNKNOWN)
+        if form == "direct":
+            return answer
+        thought = " ".join(fill(hop.found, values) for hop in plan.hops[: len(values)])
+        return f"Thought: {thought} {conclusion(plan, values) if complete else 'I am not sure.'}\nAnswer: {answer}"
+
+
+@dataclass
+class _State:
+    """Where an episode stands, as far as its messages tell."""
+
+    plan: Plan
+    question: str
+    values: list[str] = field(default_factory=list)
+    round: int = 0
+    failures: int = 0
+    """Right queries in a row that did not show the wanted value."""
+    strayed: bool = False
+    """Whether the last search was not one of the plan's."""
+    reflected: bool = False
+    last_action: str | None = None
+
+    @property
+    def hop(self) -> Hop | None:
+        return self.plan.hops[len(self.values)] if len(self.values) < len(self.plan.hops) else None
+
+    @property
+    def query(self) -> str:
+        """The plan's next query; where it failed, the question itself is tried."""
+        return fill(self.hop.query, self.values) if self.hop and not self.failures else self.question
+
+
+def _replay(ask: Ask, plan: Plan) -> _State:
+    """Read from the messages which hops are done: the expert keeps no memory of its own."""
+    turns = [message for message in ask.messages if message.role != "system"]
+    state = _State(plan, turns[0].content)
+    for said, seen in zip(turns[1::2], turns[2::2], strict=False):
+        state.round += 1
+        state.reflected |= "reflection" in said.content
+        try:
+            step = parse_step(said.content)
+        except FormatError:
+            continue
+        state.last_action = step.argument
+        state.strayed = step.argument != state.query
+        if state.hop is None or state.strayed:
+            continue
+        value = read(state.hop, state.values, seen.content.removeprefix(OBSERVATION))
+        if value is None:
+            state.failures += 1
+        else:
+            state.failures = 0
+            state.values.append(value)
+    return state
+
+
+def _right_step(state: _State) -> str:
+    learnt = fill(state.plan.hops[len(state.values) - 1].found, state.values) if state.values else ""
+    if state.hop is None:
+        return _finish(f"{learnt} {conclusion(state.plan, state.values)}", conclude(state.plan, state.values))
+    if state.strayed or state.failures:
+        learnt = "That did not help."
+    thought = f"{learnt} {fill(state.hop.thought, state.values)}".strip()
+    return format_step(ParsedStep(thought, "search", state.query))
+
+
+def _finish(thought: str, answer: str) -> str:
+    return format_step(ParsedStep(thought, "finish", answer))
+
+
+def conclusion(plan: Plan, values: list[str]) -> str:
+    """Say in words how the answer follows from the values."""
+    answer = conclude(plan, values)
+    first, second = values[-2:] if len(values) > 1 else ("", "")
+    if plan.rule == "last":
+        return f"So the answer is {answer}."
+    if plan.rule == "same":
+        return f"{first} and {second} are {'the same' if answer == 'yes' else 'different'}, so the answer is {answer}."
+    if plan.rule in ("larger", "smaller"):
+        return f"Is {first} {plan.rule} than {second}? The answer is {answer}."
+    return f"The {plan.rule} of {first} and {second} belongs to {answer}, so the answer is {answer}."

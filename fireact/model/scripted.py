@@ -1,0 +1,23 @@
+"""Replies given by hand, for tests and demonstrations: nothing is computed, nothing is sent."""
+
+from dataclasses import dataclass, field
+
+from fireact.types import Ask, Completion
+
+
+@dataclass(kw_only=True)
+class Scripted:
+    """Says its replies in order in each conversation; the last is repeated."""
+
+    replies: list[str] = field(default_factory=lambda: ["Thought: I do not know.\nAction: finish[unknown]"])
+    by_question: dict[str, list[str]] = field(default_factory=dict)
+    """Replies for the question with exactly this text, in place of `replies`."""
+    name: str = "scripted"
+
+    async def complete(self, ask: Ask) -> Completion:
+        """See `types.Model`."""
+        question = next(message.content for message in ask.messages if message.role == "user")
+        replies = self.by_question.get(question, self.replies)
+        said = sum(message.role == "assistant" for message in ask.messages)
+        text = replies[min(said, len(replies) - 1)]
+        return Completion(text, completion_tokens=len(text.split()))

@@ -1,0 +1,55 @@
+"""Follow a question's gold plan: fill in what is known, read what an observation says, conclude.
+
+Used by the scripted expert, which plays such plans through the real tool, and by the embedded dataset, which keeps
+only questions that can be answered this way.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from fireact.types import Hop, Plan
+
+_SLOT = re.compile(r"\{(\d+)\}")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_DATE = re.compile(r"\b(\d{1,2} [A-Z][a-z]+ \d{3,4})\b")
+
+
+def fill(template: str, values: Sequence[str]) -> str:
+    """Replace `{1}`, `{2}`, ... by the values read so far. Raises IndexError for a value not read yet."""
+    return _SLOT.sub(lambda slot: values[int(slot[1]) - 1], template)
+
+
+def read(hop: Hop, values: Sequence[str], observation: str) -> str | None:
+    """Return the value that `hop` looks for, or None where the observation does not hold it."""
+    pattern = _SLOT.sub(lambda slot: re.escape(values[int(slot[1]) - 1]), hop.read)
+    found = re.search(pattern, observation)
+    return found[1].strip() if found else None
+
+
+def conclude(plan: Plan, values: Sequence[str]) -> str:
+    """Return the answer that follows from one value a hop. Raises ValueError where values cannot be compared."""
+    if plan.rule == "last":
+        return values[-1]
+    if plan.rule == "same":
+        return "yes" if values[-1] == values[-2] else "no"
+    if plan.rule in ("larger", "smaller"):
+        first, second = magnitude(values[-2]), magnitude(values[-1])
+        return "yes" if (first > second if plan.rule == "larger" else first < second) else "no"
+    compared = values[-len(plan.choices):]
+    best = (max if plan.rule == "largest" else min)(range(len(compared)), key=lambda i: magnitude(compared[i]))
+    return plan.choices[best]
+
+
+def magnitude(value: str) -> float:
+    """Read a number ('31,122,387', '8,849 m') or a date ('26 January 1950', as days) for comparison.
+
+    Raises ValueError where there is neither.
+    """
+    date = _DATE.search(value)
+    if date:
+        return float(datetime.strptime(date[1], "%d %B %Y").toordinal())
+    number = _NUMBER.search(value)
+    if number is None:
+        raise ValueError(f"no number or date in {value!r}")
+    return float(number[0].replace(",", ""))

@@ -1,0 +1,29 @@
+"""Play many episodes at once: independent tasks under one limit, so that a slow episode delays only itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+async def each(items: Iterable[In], work: Callable[[In], Awaitable[Out]], concurrency: int,
+               done: Callable[[Out], None]) -> None:
+    """Await `work` on all items, at most `concurrency` at once, and hand over each result as soon as it is there.
+
+    The first exception ends all that is under way and is raised; results handed over before stay handed over.
+    """
+    waiting = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            done(await work(item))
+
+    tasks = [asyncio.create_task(worker()) for _ in range(concurrency)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,157 @@
+"""Turn a conversation into token ids and a loss mask: one function, used by training and by generation.
+
+A conversation is cut into segments: what the chat template writes around the turns, and what the assistant wrote.
+Segments are tokenised apart, so the ids of a prompt are exactly a prefix of the training ids of the same conversation.
+The mask is 1 on the assistant's own text and on its end-of-turn token, 0 elsewhere.
+
+A tokenizer without a chat template gets a plain layout: each message on its own lines, every assistant turn closed by
+the end-of-text token, e.g. `Question: ...\\nThought: ...\\nAction: search[...]</s>\\nObservation: ...\\n`.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fireact.errors import ConfigError, DataError
+from fireact.types import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase as Tokenizer
+
+_FIXED = {"date_string": "26 Jul 2024", "enable_thinking": False}
+"""What some templates would else fill in by themselves: today's date (Llama 3), a thinking block (Qwen 3)."""
+
+
+@dataclass(frozen=True)
+class _Segment:
+    text: str
+    turn: int | None = None
+    """The index of the assistant message this is part of."""
+    closing: bool = False
+    """Whether this is what the template writes after the assistant's own text."""
+
+
+def render(tokenizer: "Tokenizer", messages: Sequence[Message], *,
+           trained: Collection[int] | None = None) -> tuple[list[int], list[int]]:
+    """Return the ids of a conversation and their loss mask, both of the same length.
+
+    `trained` holds the indices of the assistant messages whose tokens are trained on; None means all of them.
+    Raises DataError for a conversation that no template can hold, ConfigError for a template that cannot be cut.
+    """
+    ids: list[int] = []
+    mask: list[int] = []
+    for segment in _segments(tokenizer, messages):
+        new = _tokenize(tokenizer, segment.text)
+        counts = segment.turn is not None and (trained is None or segment.turn in trained)
+        length = (_closing_length(tokenizer, new) if segment.closing else len(new)) if counts else 0
+        ids += new
+        mask += [1] * length + [0] * (len(new) - length)
+    return ids, mask
+
+
+def render_prompt(tokenizer: "Tokenizer", messages: Sequence[Message], prime: str = "") -> list[int]:
+    """Return the ids after which the model is to write the next assistant turn, which begins with `prime`.
+
+    Raises what `render` raises.
+    """
+    segments = [*_segments(tokenizer, messages, ask=True), _Segment(prime)]
+    return [token for segment in segments for token in _tokenize(tokenizer, segment.text)]
+
+
+def end_of_turn(tokenizer: "Tokenizer") -> int | None:
+    """Return the special token that closes an assistant turn, or None where the template has none."""
+    closing = _segments(tokenizer, [Message("user", "a"), Message("assistant", "b")])[-1]
+    special = set(tokenizer.all_special_ids)
+    return next((token for token in _tokenize(tokenizer, closing.text) if token in special), None)
+
+
+def _segments(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> list[_Segment]:
+    """Cut the rendered conversation; with `ask` it ends with the opening of an assistant turn."""
+    _check(messages)
+    messages = [_harmless(tokenizer, message) for message in messages]
+    segments, done = [], ""
+    for turn, message in enumerate(messages):
+        if message.role != "assistant":
+            continue
+        prompt = _text(tokenizer, messages[:turn], ask=True)
+        whole = _text(tokenizer, messages[: turn + 1])
+        written = _rest(whole, prompt)
+        end = _end_of_words(written, message.content)
+        segments += [_Segment(_rest(prompt, done)), _Segment(written[:end], turn), _Segment(written[end:], turn, True)]
+        done = whole
+    if ask or messages[-1].role != "assistant":
+        segments.append(_Segment(_rest(_text(tokenizer, messages, ask), done)))
+    return segments
+
+
+def _check(messages: Sequence[Message]) -> None:
+    roles = [message.role for message in messages if message.role != "system"]
+    if not roles or roles[0] != "user":
+        raise DataError(f"a conversation of roles {[message.role for message in messages]} cannot be rendered; "
+                        "it begins with a user message, after at most a system message")
+
+
+def _harmless(tokenizer: "Tokenizer", message: Message) -> Message:
+    """Break up control tokens in a message, so that a web page cannot forge a turn."""
+    content = message.content
+    for token in tokenizer.all_special_tokens:
+        if len(token) > 1:
+            content = content.replace(token, f"{token[0]} {token[1:]}")
+    return replace(message, content=content)
+
+
+def _text(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> str:
+    if tokenizer.chat_template is None:
+        return _plain(tokenizer, messages)
+    from jinja2 import TemplateError
+
+    turns: list[dict[str, Any]] = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask, **_FIXED))
+    except TemplateError as error:
+        if messages[0].role != "system" or len(messages) < 2:
+            raise ConfigError(f"the chat template refuses the roles {[message.role for message in messages]}: {error}; "
+                              "use a model whose template takes user and assistant turns") from None
+        return _text(tokenizer, _merged(messages), ask)
+
+
+def _merged(messages: Sequence[Message]) -> list[Message]:
+    """Put the system text into the first user message, for templates that know no system role."""
+    system, user, *rest = messages
+    return [Message("user", f"{system.content}\n\n{user.content}"), *rest]
+
+
+def _plain(tokenizer: "Tokenizer", messages: Sequence[Message]) -> str:
+    begin = str(tokenizer.bos_token) if tokenizer("").input_ids[:1] == [tokenizer.bos_token_id] else ""
+    end = str(tokenizer.eos_token or "")
+    return begin + "".join(message.content + (end if message.role == "assistant" else "") + "\n"
+                           for message in messages)
+
+
+def _rest(text: str, prefix: str) -> str:
+    if not text.startswith(prefix):
+        at = next((i for i, (a, b) in enumerate(zip(text, prefix, strict=False)) if a != b), len(text))
+        raise ConfigError(f"the chat template rewrites earlier turns (it writes {text[at:at + 40]!r} where it had written "
+                          f"{prefix[at:at + 40]!r}), so a trained text would not begin with its prompt; "
+                          "put a chat_template.jinja that only appends into the model's folder, or use another model")
+    return text[len(prefix):]
+
+
+def _end_of_words(written: str, content: str) -> int:
+    """Where the assistant's own text ends in what the template wrote for its turn."""
+    words = content.strip()
+    start = written.find(words)
+    if start < 0:
+        raise ConfigError(f"the chat template changes the assistant's words {words[:40]!r} into {written[:40]!r}; "
+                          "put a chat_template.jinja that writes them as they are into the model's folder")
+    return start + len(words)
+
+
+def _tokenize(tokenizer: "Tokenizer", text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
+
+
+def _closing_length(tokenizer: "Tokenizer", ids: list[int]) -> int:
+    """How many tokens it takes to close a turn: up to the end-of-turn token, not the line break after it."""
+    special = set(tokenizer.all_special_ids)
+    return next((at + 1 for at, token in enumerate(ids) if token in special), len(ids))

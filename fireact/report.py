@@ -1,0 +1,2 @@
+RESULTS="results.jsonl"
+HTML="report.html"

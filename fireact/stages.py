@@ -1,0 +1,121 @@
+"""From a configuration to the jobs of its stages: which model plays what, which folder holds it, under which key.
+
+Keys are made ahead of any work, so that runs whose stages are the same share them.
+"""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from fireact.curate import CurateJob, Source
+from fireact.errors import ConfigError
+from fireact.generate import TRAJECTORIES, PlayJob
+from fireact.schema import Config, Node, Section, mix, target
+from fireact.store import Store, fingerprint, identity, key
+
+TRAIN_VERSION = 1
+Guise = Literal["prompted", "finetuned"]
+
+
+class TrainJob(Section):
+    """What is trained on what; fireact/train/prepare.py makes it ready for the worker."""
+
+    curated: Path
+    curated_key: str
+    model: Node
+    train: Node
+    seed: int
+    home: Path
+
+    def key(self) -> str:
+        """The store key of the folder that holds the adapter."""
+        return key(stage="train", version=TRAIN_VERSION, curated=self.curated_key, model=identity(self.model),
+                   train=identity(self.train), seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The jobs of one run."""
+
+    config: Config
+
+    @cached_property
+    def store(self) -> Store:
+        """Where they are kept."""
+        return Store(self.config.store)
+
+    @cached_property
+    def plays(self) -> dict[str, PlayJob]:
+        """What the teacher plays, by method."""
+        whole = mix(self.config.strategy)
+        return {method: self._play(method, self.config.teacher, node, few_shot=True, split=self.config.generate.split,
+                                   n=self.config.generate.n) for method, node in whole.parts.items()}
+
+    @cached_property
+    def curate(self) -> CurateJob:
+        """What is chosen from it."""
+        config, file = self.config, self.config.inputs.trajectories
+        shares = mix(config.strategy).shares
+        if file is not None:
+            sources = [Source(method=name, share=share, file=file, key=fingerprint(file))
+                       for name, share in list(shares.items())[:1]]
+        else:
+            sources = [Source(method=name, share=shares[name], folder=self.folder("generate", job), key=job.key())
+                       for name, job in self.plays.items()]
+        return CurateJob(sources=sources, dataset=config.dataset, split=config.generate.split,
+                         questions=config.generate.n, evaluated=[config.evaluate.split], model=config.model,
+                         filters=config.curate.filters, window=config.curate.window, n=config.curate.n,
+                         validation=config.curate.validation, seed=config.seed, home=self.store.home)
+
+    @cached_property
+    def train(self) -> TrainJob:
+        """What the student is trained on. Raises ConfigError for a student that has no weights here."""
+        config, given = self.config, self.config.inputs.curated
+        self._need_weights()
+        return TrainJob(curated=given or self.folder("curate", self.curate),
+                        curated_key=fingerprint(given) if given else self.curate.key(),
+                        model=config.model, train=config.train, seed=config.seed, home=self.store.home)
+
+    @cached_property
+    def evaluations(self) -> dict[Guise, PlayJob]:
+        """What the student plays, by guise."""
+        config, whole = self.config, mix(self.config.strategy)
+        node = whole.parts[whole.play]
+        jobs: dict[Guise, PlayJob] = {}
+        if config.evaluate.prompted:
+            jobs["prompted"] = self._play(whole.play, config.model, node, few_shot=True, split=config.evaluate.split,
+                                          n=config.evaluate.n)
+        if config.evaluate.finetuned:
+            self._need_weights()
+            adapter = config.inputs.adapter
+            jobs["finetuned"] = self._play(whole.play, config.model, node, few_shot=False, split=config.evaluate.split,
+                                           n=config.evaluate.n).model_copy(update={
+                "adapter": adapter or self.adapter, "adapter_key": None if adapter else self.train.key()})
+        return jobs
+
+    @property
+    def adapter(self) -> Path:
+        """Where training leaves what it made."""
+        made = "model" if self.config.train.get("method") == "full" else "adapter"
+        return self.folder("train", self.train) / made
+
+    def folder(self, stage: str, job: PlayJob | CurateJob | TrainJob) -> Path:
+        """Where a job's files are, or will be."""
+        return self.store.folder(stage, job.key())
+
+    def trajectories(self) -> dict[str, Path]:
+        """The teacher's records, by method."""
+        return {method: self.folder("generate", job) / TRAJECTORIES for method, job in self.plays.items()}
+
+    def _play(self, method: str, model: Node, strategy: Node, *, few_shot: bool, split: str, n: int | None) -> PlayJob:
+        config = self.config
+        return PlayJob(method=method, model=model, strategy=strategy, few_shot=few_shot, tool=config.tool,
+                       dataset=config.dataset, split=split, seed=config.seed, limits=config.limits, n=n,
+                       concurrency=config.concurrency, home=self.store.home)
+
+    def _need_weights(self) -> None:
+        if "adapter" not in {field.name for field in fields(target(self.config.model, "model"))}:
+            raise ConfigError(f"model={self.config.model.get('name', self.config.model['_target_'])} cannot be "
+                              "fine-tuned here, it has no weights; choose a local model, e.g. model=smollm2_135m, or "
+                              "set stage=evaluate evaluate.finetuned=false")

@@ -1,0 +1,123 @@
+"""The stage store: every piece of work is done once, under a key made of all that can change its result.
+
+    outputs/store/<stage>/<key>/     job.json, the stage's files, and done.json once it is finished
+
+A key is a hash of the stage's version, of the options that matter to it, and of the keys of its inputs. Options marked
+`RUNTIME` (threads, batch size, a folder) stay out of it, files count by their content, so a key is the same on every
+machine.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from filelock import FileLock, Timeout
+
+from fireact.errors import ConfigError
+from fireact.schema import Node, target, validated
+from fireact.types import RUNTIME
+
+DONE = "done.json"
+"""Written last: a stage whose folder has it is finished."""
+
+_WHOLE = 1 << 22
+"""Files up to this many bytes are hashed whole, larger ones by size, head and tail."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder in which finished stages are kept."""
+
+    root: Path
+
+    def folder(self, stage: str, key: str) -> Path:
+        """Where a stage's files are, or will be."""
+        return self.root / stage / key
+
+    @property
+    def home(self) -> Path:
+        """Where plug-ins keep what they build once: datasets, indexes, converted weights."""
+        return self.root / "home"
+
+
+def key(**material: Any) -> str:
+    """Return 16 hex digits that stand for `material` (plain values)."""
+    text = json.dumps(material, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def identity(node: Node) -> dict[str, Any]:
+    """Return what of a plug-in's node can change a result: its class, its revision, and its options, defaults included."""
+    cls = target(node, "")
+    hints = get_type_hints(cls, include_extras=True)
+    values = {"_target_": node["_target_"], "revision": getattr(cls, "revision", 1)}
+    for field in fields(cls):
+        if field.init and RUNTIME not in get_args(hints[field.name])[1:]:
+            values[field.name] = _plain(_value(cls, field, node))
+    return values
+
+
+def _value(cls: type, field: Any, node: Node) -> Any:
+    if field.name in node:
+        return validated(cls, field.name, node[field.name], field.name)
+    if field.default is not MISSING:
+        return field.default
+    return None if field.default_factory is MISSING else field.default_factory()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return fingerprint(value)
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value
+
+
+@lru_cache(maxsize=None)
+def fingerprint(path: Path) -> str:
+    """Return a hash of a file's or folder's content. Raises ConfigError where there is none."""
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist; check the path, which is taken from the folder you started in")
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(f"{file.relative_to(path)}:{file.stat().st_size}:".encode())
+            digest.update(_content(file))
+    return digest.hexdigest()[:16]
+
+
+def _content(file: Path) -> bytes:
+    size = file.stat().st_size
+    with file.open("rb") as handle:
+        if size <= _WHOLE or file.name.startswith("adapter_"):
+            return handle.read()
+        head = handle.read(_WHOLE // 2)
+        handle.seek(-(_WHOLE // 2), 2)
+        return head + handle.read()
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a stage's folder; say so where another process has it, and wait for that one.
+
+    The operating system frees the lock of a process that died, so no lock outlives its owner.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = FileLock(folder / ".lock")
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        print(f"another run is working on {folder}; waiting for it", flush=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()

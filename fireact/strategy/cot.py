@@ -1,0 +1,29 @@
+"""Chain of thought: one reply that thinks, then answers, without a tool (Wei et al., 2022, arXiv 2201.11903)."""
+
+from dataclasses import dataclass
+
+from fireact.errors import FormatError
+from fireact.strategy.grammar import parse_answer
+from fireact.strategy.prompts import preamble
+from fireact.types import Ask, Message, Play, Refuse
+
+
+@dataclass(kw_only=True)
+class Cot:
+    """Think, then answer."""
+
+    prompt: str = "factbook"
+    """The few-shot text: a name in strategy/prompts/cot/, or the path of a file of your own."""
+    attempts: int = 3
+    """Replies before an answer that cannot be read ends the episode."""
+
+    def play(self, question: str, *, few_shot: bool) -> Play:
+        """See `types.Strategy`."""
+        talk = [*(preamble("cot", self.prompt) if few_shot else []), Message("user", question)]
+        for _ in range(self.attempts):
+            text = yield Ask(tuple(talk), ("\nQuestion:",), prime="Thought:" if few_shot else "", form="cot")
+            try:
+                return parse_answer(text)[1]
+            except FormatError as error:
+                talk += [Message("assistant", text), Message("user", (yield Refuse(str(error))))]
+        return None

@@ -1,0 +1,37 @@
+"""Direct answering (the paper's IO): one reply, which is the answer."""
+
+from dataclasses import dataclass
+
+from fireact.errors import FormatError
+from fireact.strategy.grammar import parse_answer
+from fireact.strategy.prompts import preamble
+from fireact.types import Ask, Message, Play, Refuse
+
+
+@dataclass(kw_only=True)
+class Direct:
+    """Answer at once."""
+
+    prompt: str = "factbook"
+    """The few-shot text: a name in strategy/prompts/direct/, or the path of a file of your own."""
+    attempts: int = 3
+    """Replies before an empty answer ends the episode."""
+
+    def play(self, question: str, *, few_shot: bool) -> Play:
+        """See `types.Strategy`."""
+        talk = [*(preamble("direct", self.prompt) if few_shot else []), Message("user", question)]
+        for _ in range(self.attempts):
+            text = yield Ask(tuple(talk), ("\nQuestion:",), prime="Answer:" if few_shot else "", form="direct")
+            answer = read_answer(text)
+            if answer:
+                return answer
+            talk += [Message("assistant", text), Message("user", (yield Refuse("the answer is empty; write e.g. Paris")))]
+        return None
+
+
+def read_answer(text: str) -> str:
+    """Read the answer of a reply with or without a label, '' where there is none."""
+    try:
+        return parse_answer(text)[1]
+    except FormatError:
+        return text.strip().split("\n")[0].removeprefix("Answer:").strip()

@@ -1,0 +1,113 @@
+"""The grammar of one ReAct step: `Thought: ...` then `Action: name[argument]`.
+
+Reading is tolerant where the meaning is certain (case, spaces, quotes of markdown, both parts on one line) and strict
+where it is not: brackets must balance, nothing is guessed. What is refused is refused with a text that teaches the
+model the form. `format_step` writes the canonical form, and `parse_step(format_step(s)) == s`.
+"""
+
+import re
+from dataclasses import dataclass
+
+from fireact.errors import FormatError
+
+OBSERVATION = "Observation:"
+STOPS = ("\nObservation", "\nQuestion:")
+"""A reply ends where the model would begin to write the world's part."""
+
+_ACTION = re.compile(r"(?:^|(?<=[\s.!?*]))\**action\**(?:\s*\d+)?\s*:\**", re.IGNORECASE)
+_THOUGHT = re.compile(r"\**thought\**(?:\s*\d+)?\s*:\**", re.IGNORECASE)
+_OBSERVATION = re.compile(r"\n\s*\**observation\**(?:\s*\d+)?\s*:", re.IGNORECASE)
+_NAME = re.compile(r"[\s*`]*([A-Za-z_][\w-]*)\s*")
+_ANSWER = re.compile(r"(?:^|(?<=[\s.!?*]))\**(?:final\s+)?answer\**\s*:\**", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ParsedStep:
+    """A thought, and an action with its argument. `name` is in lower case."""
+
+    thought: str
+    name: str
+    argument: str
+
+
+def parse_step(text: str) -> ParsedStep:
+    """Read the first step of a reply; what follows it (an observation the model made up) is ignored.
+
+    Raises FormatError, whose text is meant for the model.
+    """
+    text = cut_at_observation(text)
+    action = _ACTION.search(text)
+    if action is None:
+        raise FormatError(f'no "Action: name[argument]" in {_quote(text)}; write e.g. Action: search[Paris]')
+    thought = clean_thought(text[: action.start()])
+    rest = text[action.end():]
+    name = _NAME.match(rest)
+    if name is None or not rest[name.end():].startswith("["):
+        raise FormatError(f"the action {_quote(rest)} is not of the form name[argument]; write e.g. Action: search[Paris]")
+    return ParsedStep(thought, name[1].lower(), _bracketed(rest, name.end()))
+
+
+def parse_answer(text: str) -> tuple[str, str]:
+    """Read `Thought: ... Answer: ...`, or a step that finishes; return the thought and the answer.
+
+    Raises FormatError where there is neither.
+    """
+    answers = list(_ANSWER.finditer(text))
+    if answers:
+        thought, answer = text[: answers[-1].start()], text[answers[-1].end():]
+        first_line = answer.strip().split("\n")[0].strip(" *")
+        if first_line:
+            return clean_thought(thought), first_line
+    try:
+        step = parse_step(text)
+    except FormatError:
+        step = None
+    if step is None or step.name != "finish":
+        raise FormatError(f'no "Answer: ..." in {_quote(text)}; end with e.g. Answer: Paris')
+    return step.thought, step.argument
+
+
+def format_step(step: ParsedStep) -> str:
+    """Write a step in the canonical form."""
+    action = f"Action: {step.name}[{step.argument}]"
+    return f"Thought: {step.thought}\n{action}" if step.thought else action
+
+
+def format_observation(text: str) -> str:
+    """Write what the world answered, as the model will read it."""
+    return f"{OBSERVATION} {text}"
+
+
+def join_prime(prime: str, text: str) -> str:
+    """Put a reply behind the words it was made to begin with; a model that repeats the label is not doubled."""
+    if not prime:
+        return text.strip()
+    label = _THOUGHT.match(text.strip())
+    return f"{prime.rstrip()} {text.strip()[label.end():] if label else text.strip()}".strip().replace(":  ", ": ")
+
+
+def cut_at_observation(text: str) -> str:
+    """Drop an observation that the model wrote itself, and all that follows it."""
+    found = _OBSERVATION.search(text)
+    return text[: found.start()] if found else text
+
+
+def clean_thought(text: str) -> str:
+    """Strip labels and white space from a thought and put it on one line."""
+    text = _THOUGHT.sub(" ", text)
+    return " ".join(text.replace("**", " ").split())
+
+
+def _bracketed(text: str, start: int) -> str:
+    """Return what stands between the bracket at `start` and the one that closes it."""
+    depth = 0
+    for position in range(start, len(text)):
+        depth += {"[": 1, "]": -1}.get(text[position], 0)
+        if depth == 0:
+            return text[start + 1: position].strip()
+    raise FormatError(f"the bracket opened in {_quote(text)} is never closed; write e.g. Action: search[Paris]")
+
+
+def _quote(text: str) -> str:
+    text = " ".join(text.split())
+    return repr(text if len(text) <= 60 else text[:57] + "...")

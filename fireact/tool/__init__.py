@@ -1,0 +1,1 @@
+"""Tools: what an agent can call with one string, one a file."""

@@ -1,0 +1,65 @@
+"""The search tool over a corpus of passages: BM25, no network.
+
+    python main.py tool=corpus tool.corpus=my/passages.jsonl
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from fireact.errors import ConfigError, ToolError
+from fireact.retrieval import Excerpt, Index, Passage, excerpts, render
+from fireact.types import Observation
+
+
+@dataclass(kw_only=True)
+class Corpus:
+    """Searches a corpus and shows what fits best. Raises ConfigError where a number is below 1."""
+
+    corpus: Path | None
+    """A jsonl file of {id, title, text}; None where the dataset brings no corpus, and then no search is possible."""
+    home: Path
+    """Where indexes are kept; each is built once and found again by its corpus's content."""
+    k: int = 2
+    """How many passages are looked at."""
+    show: Literal["snippet", "passages"] = "snippet"
+    """Show the sentences that fit best, as a search engine does, or the passages whole."""
+    snippet_chars: int = 200
+    """About how long a snippet may be, in characters."""
+    name: str = "search"
+    """What the model calls the tool."""
+    description: str = "search[words] looks the words up in an encyclopedia and returns what fits best."
+    """What the model is told about the tool."""
+
+    def __post_init__(self) -> None:
+        for field, value in (("k", self.k), ("snippet_chars", self.snippet_chars)):
+            if value < 1:
+                raise ConfigError(f"tool.{field} is {value}; expected 1 or more, e.g. {getattr(Corpus, field)}")
+        if self.show not in ("snippet", "passages"):
+            raise ConfigError(f"tool.show is {self.show!r}; expected snippet or passages, e.g. tool.show=snippet")
+
+    @cached_property
+    def index(self) -> Index:
+        """The corpus's index, built or opened on first use. Raises ConfigError, DataError."""
+        if self.corpus is None:
+            raise ConfigError("the search tool has nothing to search, for this dataset brings no corpus; "
+                              "name one with tool.corpus=path/to/passages.jsonl, or choose another tool")
+        return Index.open(self.corpus, self.home)
+
+    async def __call__(self, argument: str) -> Observation:
+        """Search once. Raises ToolError for an empty argument, and what `index` raises."""
+        query = " ".join(argument.split())
+        if not query:
+            raise ToolError("the search was empty; write what to look up, e.g. search[Paris]")
+        passages = [passage for passage, _ in self.index.search(query, self.k)]
+        if not passages:
+            return Observation(f"Nothing was found for {query[:60]!r}; try other words.")
+        if self.show == "passages":
+            return Observation("\n".join(map(_whole, passages)), tuple(passage.id for passage in passages))
+        found = excerpts(query, passages, self.snippet_chars)
+        return Observation(render(found), tuple(excerpt.passage.id for excerpt in found))
+
+
+def _whole(passage: Passage) -> str:
+    return str(Excerpt(passage, (" ".join(passage.text.split()),)))

@@ -1,0 +1,292 @@
+"""The nouns of FireAct: what flows from a question to a trajectory, and their JSON form.
+
+All are frozen dataclasses of plain values, so that a record on disk and an object in memory are the same thing:
+`encode` and `decode` translate without loss, and `decode` names the field that does not fit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from fireact.errors import DataError
+
+RECORD_VERSION = 1
+
+Form = Literal["react", "cot", "direct"]
+"""The wording of a reply that an `Ask` is after."""
+
+RUNTIME = "runtime"
+"""Marks a plug-in's field, as `Annotated[int, RUNTIME]`, that cannot change a result: it stays out of store keys."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One step of a gold plan. `{1}` stands for the value that hop 1 read, `{2}` for that of hop 2, and so on."""
+
+    thought: str
+    """Why this search: 'I need the country whose capital is Thimphu.'"""
+    query: str
+    """What to search: 'currency of {1}'."""
+    read: str
+    """A regular expression with one group, found in the observation: 'The capital of (.+?) is Thimphu'."""
+    found: str
+    """What was learnt: 'Thimphu is the capital of {1}.'"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a question is answered with the search tool. It never holds an intermediate value or the answer."""
+
+    hops: tuple[Hop, ...]
+    rule: Literal["last", "largest", "smallest", "larger", "smaller", "same"] = "last"
+    """How the answer follows: the last value read; the choice whose value is `largest` or `smallest`; or yes/no,
+    whether the first value is `larger` or `smaller` than the second, or the `same`."""
+    choices: tuple[str, ...] = ()
+    """For the rules `largest` and `smallest`: what each hop's value belongs to."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of a dataset, with what is known about its answer."""
+
+    id: str
+    text: str
+    answers: tuple[str, ...]
+    """The canonical answer first, then its aliases."""
+    kind: str = ""
+    gold: tuple[str, ...] = ()
+    """The ids of the passages that hold the answer's facts."""
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Which episode a model call belongs to. A real model needs only the seed; the oracle follows the plan."""
+
+    question_id: str
+    seed: int = 0
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A strategy's request for one reply of the model."""
+
+    messages: tuple[Message, ...]
+    stop: tuple[str, ...] = ()
+    prime: str = ""
+    """The words with which the reply is made to begin. The completion's text leaves them out."""
+    form: Form = "react"
+    max_tokens: int | None = None
+    """The longest reply; None leaves it to the model's setting."""
+    episode: Episode | None = None
+    """Stamped by the driver; a strategy leaves it empty."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """A strategy's request for one call of a tool."""
+
+    tool: str
+    argument: str
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """A reply that broke the grammar: recorded and counted by the driver, and sent back as an observation."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One reply of a model, with what it took. Cost is in US dollars, None where no price is known."""
+
+    text: str
+    finish: Literal["stop", "length"] = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    seconds: float = 0.0
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a tool returned: the text shown to the model, and the ids of the passages it came from."""
+
+    text: str
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One event of an episode: the model was asked, a tool was used, or a reply was refused."""
+
+    kind: Literal["ask", "act", "refuse"]
+    text: str
+    """The reply with its prime, the observation, or the refusal."""
+    form: Form | None = None
+    tool: str | None = None
+    argument: str | None = None
+    ids: tuple[str, ...] = ()
+    completion: Completion | None = None
+    seconds: float = 0.0
+
+
+class StopReason(str, Enum):
+    """Why an episode ended."""
+
+    FINISHED = "finished"
+    """The strategy returned an answer."""
+    ROUNDS = "rounds"
+    """The strategy ran out of rounds."""
+    FORMAT = "format"
+    """Too many replies in a row broke the grammar."""
+    TOKENS = "tokens"
+    """The episode's token limit was reached."""
+    SECONDS = "seconds"
+    """The episode's time limit was reached."""
+    CONTEXT = "context"
+    """The conversation no longer fitted into the model's window."""
+    MODEL = "model"
+    """The model could not be reached, or refused."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good an answer is, each between 0 and 1."""
+
+    em: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One whole episode: what was asked, done and answered. Every question played ends in exactly one."""
+
+    id: str
+    question: Question
+    method: str
+    steps: tuple[Step, ...]
+    answer: str | None
+    stop: StopReason
+    score: Score
+    error: str | None = None
+    """What went wrong, for the stops that are failures."""
+    seconds: float = 0.0
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Model, prompt hash, generation key, commit: enough to find out later how this record came about."""
+    version: int = RECORD_VERSION
+
+    @property
+    def rounds(self) -> int:
+        """The number of replies of the model."""
+        return sum(step.kind == "ask" for step in self.steps)
+
+    @property
+    def tool_calls(self) -> int:
+        """The number of tool calls."""
+        return sum(step.kind == "act" for step in self.steps)
+
+    def total(self, field_name: str) -> float:
+        """Sum a field of all completions, e.g. 'prompt_tokens' (tokens) or 'cost' (US dollars)."""
+        return sum(getattr(step.completion, field_name) or 0 for step in self.steps if step.completion)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training sequence: `ids` and `mask` have the same length; only tokens whose mask is 1 are trained on."""
+
+    id: str
+    ids: tuple[int, ...]
+    mask: tuple[int, ...]
+
+
+Request = Ask | Act | Refuse
+"""What a strategy may yield, singly or as a list that is done concurrently."""
+
+Play = Generator[Request | list[Request], Any, str | None]
+"""One running strategy: yields requests, is sent reply texts, returns the answer or None."""
+
+
+class Strategy(Protocol):
+    """How a model is led through one question."""
+
+    def play(self, question: str, *, few_shot: bool) -> Play:
+        """Start on `question`; with `few_shot` the model is shown instructions and examples, else only the question."""
+        ...
+
+
+class Model(Protocol):
+    """Anything that completes a conversation."""
+
+    async def complete(self, ask: Ask) -> Completion:
+        """Reply once. Raises ProviderError or ContextError."""
+        ...
+
+
+class Tool(Protocol):
+    """Anything an agent can call with one string."""
+
+    name: str
+
+    async def __call__(self, argument: str) -> Observation:
+        """Raises ToolError."""
+        ...
+
+
+class Dataset(Protocol):
+    """Questions in splits, the corpus their answers stand in, and how an answer is scored."""
+
+    def questions(self, split: str) -> list[Question]:
+        """All questions of a split, in an order that never changes. Raises DataError, ConfigError."""
+        ...
+
+    def corpus(self) -> Path | None:
+        """The passages as a jsonl file of {id, title, text}, or None where the dataset has none."""
+        ...
+
+    def score(self, question: Question, answer: str | None) -> Score:
+        """Judge an answer."""
+        ...
+
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=None)
+def _adapter(cls: type) -> TypeAdapter:
+    return TypeAdapter(cls)
+
+
+def encode(record: Any) -> str:
+    """Write a record as one line of JSON."""
+    return json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"))
+
+
+def decode(cls: type[T], line: str, where: str) -> T:
+    """Read one line of JSON as a `cls`; `where` (file and line) begins the sentence of the DataError it may raise."""
+    try:
+        return _adapter(cls).validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the line"
+        raise DataError(f"{where}: {place}: {first['msg']}, got {str(first['input'])[:80]!r}; "
+                        f"expected one {cls.__name__} as JSON a line") from None
