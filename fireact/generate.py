@@ -8,7 +8,6 @@ job that was killed goes on where it stopped, and one that asks for more questio
 
 import asyncio
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -116,11 +115,11 @@ async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folde
             records.write(record)
             progress.advance(record)
 
-        started = time.monotonic()
         try:
             await each(questions, player.play, job.concurrency, done)
         finally:
-            progress.close(time.monotonic() - started)
+            progress.close()
+            model.close()
     if progress.unreached == len(questions):
         raise ProviderError(f"{model.name} answered none of the {len(questions)} questions; the last: {progress.last_error}")
 

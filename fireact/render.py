@@ -131,8 +131,8 @@ def _plain(tokenizer: "Tokenizer", messages: Sequence[Message]) -> str:
 def _rest(text: str, prefix: str) -> str:
     if not text.startswith(prefix):
         at = next((i for i, (a, b) in enumerate(zip(text, prefix, strict=False)) if a != b), len(text))
-        raise ConfigError(f"the chat template rewrites earlier turns (it writes {text[at:at + 40]!r} where it had written "
-                          f"{prefix[at:at + 40]!r}), so a trained text would not begin with its prompt; "
+        raise ConfigError(f"the chat template rewrites earlier turns (it writes {text[at:at + 40]!r} where it had "
+                          f"written {prefix[at:at + 40]!r}), so a trained text would not begin with its prompt; "
                           "put a chat_template.jinja that only appends into the model's folder, or use another model")
     return text[len(prefix):]
 

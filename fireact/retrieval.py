@@ -27,9 +27,11 @@ from fireact.jsonl import distinct, open_file, read_located
 from fireact.types import decode, encode
 
 INDEX_VERSION = 1
+"""To be raised with any change to what an index holds, such as how text becomes terms."""
+
 TITLE_WEIGHT = 3
-"""A title counts as if it stood this often before its text. With HotpotQA's gold titles as queries, 92% of the gold
-passages come first with 3, and 86% with 1."""
+"""A title counts as if it stood this often before its text. With the gold titles of 500 HotpotQA questions as queries,
+92% of their passages come first with 3, and 86% with 1."""
 
 NEAR = 0.7
 """A sentence is shown beside the best one if it shares at least this part of what that one shares with the query, so

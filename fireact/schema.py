@@ -226,7 +226,13 @@ def target(node: Node, where: str) -> type:
 
 @lru_cache(maxsize=None)
 def _field_adapter(cls: type, name: str) -> TypeAdapter:
-    return TypeAdapter(get_type_hints(cls, include_extras=True)[name])
+    return TypeAdapter(hint(cls, name))
+
+
+def hint(cls: type, name: str) -> Any:
+    """Return the type of a plug-in's option, with its annotations."""
+    written = next(field.type for field in fields(cls) if field.name == name)
+    return get_type_hints(cls, include_extras=True)[name] if isinstance(written, str) else written
 
 
 def validated(cls: type, name: str, value: Any, where: str) -> Any:

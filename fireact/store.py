@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from filelock import FileLock, Timeout
 
 from fireact.errors import ConfigError
-from fireact.schema import Node, target, validated
+from fireact.schema import Node, hint, target, validated
 from fireact.types import RUNTIME
 
 DONE = "done.json"
@@ -54,10 +54,9 @@ def key(**material: Any) -> str:
 def identity(node: Node) -> dict[str, Any]:
     """Return what of a plug-in's node can change a result: its class, its revision, and its options, defaults included."""
     cls = target(node, "")
-    hints = get_type_hints(cls, include_extras=True)
     values = {"_target_": node["_target_"], "revision": getattr(cls, "revision", 1)}
     for field in fields(cls):
-        if field.init and RUNTIME not in get_args(hints[field.name])[1:]:
+        if field.init and RUNTIME not in get_args(hint(cls, field.name))[1:]:
             values[field.name] = _plain(_value(cls, field, node))
     return values
 

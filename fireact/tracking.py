@@ -40,7 +40,7 @@ class Progress:
             self._shown = time.monotonic()
             self._show()
 
-    def close(self, seconds: float) -> None:
+    def close(self) -> None:
         """Say where things stand when the work ends early."""
         if self.new and self.played < self.total:
             self._show()

@@ -237,8 +237,15 @@ class Strategy(Protocol):
 class Model(Protocol):
     """Anything that completes a conversation."""
 
+    name: str
+    """How reports call it."""
+
     async def complete(self, ask: Ask) -> Completion:
         """Reply once. Raises ProviderError or ContextError."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
         ...
 
 

@@ -64,6 +64,9 @@ class Api:
             raise ProviderError(f"{self._place} failed: {_said(error)}") from None
         return self._completion(reply, time.monotonic() - started)
 
+    def close(self) -> None:
+        """Nothing is held: connections end with the process."""
+
     @cached_property
     def _client(self) -> "AsyncOpenAI":
         from openai import AsyncOpenAI

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fireact.errors import ConfigError, FormatError
-from fireact.plan import conclude, fill, read
+from fireact.plan import conclude, fill, magnitude, read
 from fireact.strategy.grammar import OBSERVATION, ParsedStep, format_step, parse_step
 from fireact.types import RUNTIME, Ask, Completion, Hop, Plan, Tool
 
@@ -47,6 +47,9 @@ class Oracle:
         else:
             text = await self._answer(ask.episode.plan, dice, ask.form)
         return Completion(text)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _step(self, state: "_State", dice: random.Random, lost: bool, prime: str) -> str:
         reflects = "reflection" in prime
@@ -153,11 +156,19 @@ def _finish(thought: str, answer: str) -> str:
 def conclusion(plan: Plan, values: list[str]) -> str:
     """Say in words how the answer follows from the values."""
     answer = conclude(plan, values)
-    first, second = values[-2:] if len(values) > 1 else ("", "")
     if plan.rule == "last":
         return f"So the answer is {answer}."
+    first, second = values[-2:]
     if plan.rule == "same":
         return f"{first} and {second} are {'the same' if answer == 'yes' else 'different'}, so the answer is {answer}."
-    if plan.rule in ("larger", "smaller"):
-        return f"Is {first} {plan.rule} than {second}? The answer is {answer}."
-    return f"The {plan.rule} of {first} and {second} belongs to {answer}, so the answer is {answer}."
+    return f"{_compared(first, second)}, so the answer is {answer}."
+
+
+def _compared(first: str, second: str) -> str:
+    """Compare two numbers, or two dates, by their years where these differ."""
+    more = magnitude(first) > magnitude(second)
+    if not first[-4:].isdigit() or not second[-4:].isdigit() or " " not in first:
+        return f"{first} is {'more' if more else 'less'} than {second}"
+    if first[-4:] != second[-4:]:
+        first, second = first[-4:], second[-4:]
+    return f"{first} is {'after' if more else 'before'} {second}"

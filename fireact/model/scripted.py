@@ -21,3 +21,6 @@ class Scripted:
         said = sum(message.role == "assistant" for message in ask.messages)
         text = replies[min(said, len(replies) - 1)]
         return Completion(text, completion_tokens=len(text.split()))
+
+    def close(self) -> None:
+        """Nothing is held."""

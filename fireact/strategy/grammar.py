@@ -80,10 +80,11 @@ def format_observation(text: str) -> str:
 
 def join_prime(prime: str, text: str) -> str:
     """Put a reply behind the words it was made to begin with; a model that repeats the label is not doubled."""
+    text = text.strip()
     if not prime:
-        return text.strip()
-    label = _THOUGHT.match(text.strip())
-    return f"{prime.rstrip()} {text.strip()[label.end():] if label else text.strip()}".strip().replace(":  ", ": ")
+        return text
+    label = _THOUGHT.match(text)
+    return f"{prime.strip()} {text[label.end():].strip() if label else text}"
 
 
 def cut_at_observation(text: str) -> str:

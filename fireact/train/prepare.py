@@ -1,0 +1,84 @@
+"""Make a training job ready and do it: trajectories become token ids and masks, then the worker takes over.
+
+    python -m fireact.train.prepare FOLDER/job.json
+
+This process holds the folder's lock while the worker trains, in this very process or, for several, in those that
+`accelerate launch` starts.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fireact.curate import TRAIN, VALIDATION
+from fireact.errors import DataError
+from fireact.examples import example
+from fireact.jsonl import read_jsonl, write_atomic
+from fireact.process import ChildFailed, stage_main
+from fireact.schema import Node, build
+from fireact.train import Train
+from fireact.types import Trajectory, encode
+
+if TYPE_CHECKING:
+    from fireact.model.local import Local
+
+WORKER_JOB = "worker.json"
+
+
+def run(values: dict[str, Any], folder: Path) -> None:
+    """Prepare and train. Raises DataError, ConfigError, ChildFailed."""
+    train: Train = build(values["train"], "train")
+    path = folder / WORKER_JOB
+    if not path.exists():
+        _prepare(values, train, folder)
+    if train.processes == 1 and train.accelerate_config is None:
+        from fireact.train import worker
+
+        worker.run(worker.read_job(path))
+        return
+    code = subprocess.call(launcher(train, path))
+    if code:
+        raise ChildFailed(code)
+
+
+def launcher(train: Train, job: Path) -> list[str]:
+    """The command that trains in several processes."""
+    how = (["--config_file", str(train.accelerate_config)] if train.accelerate_config else
+           ["--num_processes", str(train.processes), "--num_machines", "1", "--mixed_precision", "no",
+            "--dynamo_backend", "no", *_hardware()])
+    return [sys.executable, "-m", "accelerate.commands.launch", *how, "-m", "fireact.train.worker", str(job)]
+
+
+def _hardware() -> list[str]:
+    import torch
+
+    return ["--multi_gpu"] if torch.cuda.is_available() else ["--cpu", "--multi_cpu"]
+
+
+def _prepare(values: dict[str, Any], train: Train, folder: Path) -> None:
+    from dataclasses import asdict
+
+    from fireact.model.local import weights
+
+    model: Node = values["model"]
+    student: Local = build(model, "model", home=Path(values["home"]) / "weights")
+    base = student.folder()
+    tokenizer = student.tokenizer()
+    curated = Path(values["curated"])
+    for name in (TRAIN, VALIDATION):
+        if not (curated / name).exists():
+            raise DataError(f"{curated / name} does not exist; run stage=curate first, or name a folder with "
+                            f"{TRAIN} and {VALIDATION} by inputs.curated")
+        records = [example(tokenizer, record) for record in read_jsonl(curated / name, Trajectory)]
+        write_atomic(folder / f"tokens-{name}", "".join(encode(record) + "\n" for record in records))
+    held_out = folder / f"tokens-{VALIDATION}"
+    write_atomic(folder / WORKER_JOB, json.dumps({
+        "examples": str(folder / f"tokens-{TRAIN}"), "validation": str(held_out) if held_out.stat().st_size else None,
+        "base": str(base), "base_identity": weights.identity(base), "base_name": student.name, "out": str(folder),
+        "seed": values["seed"], "train": asdict(train)}, indent=1, default=str))
+
+
+if __name__ == "__main__":
+    sys.exit(stage_main(run, sys.argv))

