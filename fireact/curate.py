@@ -7,6 +7,7 @@ what each of them dropped.
 """
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -99,10 +100,11 @@ class Judge:
         return len(example(self._tokenizer, record).ids) <= self._window
 
     def supported(self, record: Trajectory) -> bool:
-        """The answer stands in an observation, or is yes or no; methods without a tool have none and pass."""
-        seen = [normalize(step.text) for step in record.steps if step.kind == "act"]
-        answer = normalize(record.answer or "")
-        return not seen or answer in ("yes", "no") or any(answer in text for text in (*seen, self._asked(record)))
+        """The answer stands in an observation or in the question, or is yes or no; methods without a tool pass."""
+        seen = [step.text for step in record.steps if step.kind == "act"]
+        answer = record.answer or ""
+        return not seen or normalize(answer) in ("yes", "no") or any(
+            _stands_in(answer, text) for text in (*seen, record.question.text))
 
     def not_evaluated(self, record: Trajectory) -> bool:
         """The question is in none of the evaluation's splits."""
@@ -154,16 +156,16 @@ def run(values: dict[str, Any], folder: Path) -> None:
         funnels[source.method] = Funnel(source.method, len(records), dropped, len(kept[source.method]))
     write_atomic(folder / FUNNEL, json.dumps([vars(funnel) for funnel in funnels.values()], indent=1))
     shares = {source.method: source.share for source in job.sources}
-    chosen_for_validation = {method: _take_validation(records, job, shares) for method, records in kept.items()}
-    rest = {method: records[len(chosen_for_validation[method]):] for method, records in kept.items()}
-    train = _mixed(rest, shares, job.n)
+    # The first of each order are held out, never more than half: the rest stays nested whatever n is.
+    held = {method: min(count, len(kept[method]) // 2) for method, count in _dealt(job.validation, shares).items()}
+    rest = {method: records[held[method]:] for method, records in kept.items()}
+    counts = _counts(rest, shares, job.n)
     for method, funnel in funnels.items():
-        funnel.validation = len(chosen_for_validation[method])
-        funnel.train = sum(record.method == method for record in train)
-    _write(folder / TRAIN, train)
-    _write(folder / VALIDATION, [record for records in chosen_for_validation.values() for record in records])
+        funnel.validation, funnel.train = held[method], counts[method]
+    _write(folder / TRAIN, [record for method in rest for record in rest[method][: counts[method]]])
+    _write(folder / VALIDATION, [record for method in kept for record in kept[method][: held[method]]])
     write_atomic(folder / FUNNEL, json.dumps([vars(funnel) for funnel in funnels.values()], indent=1))
-    write_atomic(folder / DONE, json.dumps({"train": len(train)}))
+    write_atomic(folder / DONE, json.dumps({"train": sum(counts.values())}))
 
 
 def _records(job: CurateJob, source: Source) -> list[Trajectory]:
@@ -195,36 +197,46 @@ def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],
     return kept, dict(dropped)
 
 
-def _take_validation(records: list[Trajectory], job: CurateJob, shares: dict[str, float]) -> list[Trajectory]:
-    """The first of the order, in proportion to the method's share: the rest stays nested whatever n is."""
-    method = records[0].method if records else ""
-    count = round(job.validation * shares.get(method, 0) / sum(shares.values()))
-    return records[: min(count, len(records) // 2)]
-
-
-def _mixed(kept: dict[str, list[Trajectory]], shares: dict[str, float], n: int | None) -> list[Trajectory]:
-    """Take n in proportion to the shares; without n the shares themselves as counts, or all of a single method.
+def _counts(kept: dict[str, list[Trajectory]], shares: dict[str, float], n: int | None) -> dict[str, int]:
+    """How many of each method to train on: n in proportion to the shares; without n the shares themselves where they
+    are counts, and as many as their proportion allows where they are ratios.
 
     Raises DataError where there are too few.
     """
-    total = sum(shares.values())
-    if n is None and max(shares.values()) <= 1:
-        if len(shares) == 1:
-            return _not_empty(next(iter(kept.values())))
-        n = int(min(len(kept[method]) * total / share for method, share in shares.items()))
-    counts = {method: round(share if n is None else n * share / total) for method, share in shares.items()}
+    if n is not None:
+        counts = _dealt(n, shares)
+    elif max(shares.values()) > 1:
+        counts = {method: round(share) for method, share in shares.items()}
+    else:
+        most = min(len(kept[method]) / share for method, share in shares.items())
+        counts = {method: round(most * share) for method, share in shares.items()}
     for method, count in counts.items():
         if count > len(kept[method]):
-            raise DataError(f"curate.n={n} wants {count} trajectories of {method} and {len(kept[method])} were kept; "
-                            "raise generate.n, loosen curate.filters, or lower curate.n")
-    return _not_empty([record for method, count in counts.items() for record in kept[method][:count]])
-
-
-def _not_empty(records: list[Trajectory]) -> list[Trajectory]:
-    if not records:
+            option = f"strategy.shares.{method}={shares[method]:g}" if n is None else f"curate.n={n}"
+            raise DataError(f"{option} wants {count} trajectories of {method} and {len(kept[method])} were kept; "
+                            f"raise generate.n, loosen curate.filters, or lower {option.partition('=')[0]}")
+    if not any(counts.values()):
         raise DataError("no trajectory was kept, so there is nothing to train on; look at the funnel of stage=curate, "
                         "raise generate.n or loosen curate.filters")
-    return records
+    return counts
+
+
+def _dealt(n: int, shares: dict[str, float]) -> dict[str, int]:
+    """Deal n in proportion to the shares, so that the counts add up to n."""
+    counts, left = {}, sum(shares.values())
+    for method, share in shares.items():
+        counts[method] = round((n - sum(counts.values())) * share / left)
+        left -= share
+    return counts
+
+
+def _stands_in(answer: str, text: str) -> bool:
+    """Whether an answer stands in a text as whole words: Niger not in Nigeria, but Chad in Chad's, and US in U.S."""
+    return any(f" {form(answer)} " in f" {form(text)} " for form in (normalize, _split_words))
+
+
+def _split_words(text: str) -> str:
+    return normalize(re.sub(r"\W+", " ", text))
 
 
 def _write(path: Path, records: Sequence[Trajectory]) -> None:

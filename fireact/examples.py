@@ -19,11 +19,12 @@ from fireact.strategy.grammar import (
 )
 from fireact.types import Example, Message, Step, Trajectory
 
+
 def conversation(trajectory: Trajectory) -> tuple[list[Message], list[int]]:
     """Return the messages of a trajectory without few-shot examples, and the indices of those the model is to learn."""
     messages = [Message("user", trajectory.question.text)]
     if trajectory.steps and trajectory.steps[0].form in ("cot", "direct"):
-        return [*messages, Message("assistant", _one_round(trajectory))], [1]
+        return [*messages, Message("assistant", _one_round(trajectory))], [1] if trajectory.answer else []
     learnt: list[int] = []
     for step in trajectory.steps:
         if step.kind == "ask":

@@ -136,7 +136,7 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
     Raises FireActError, ChildFailed, KeyboardInterrupt; in each case what was finished is kept.
     """
     if config.stage == "report" and config.inputs.run:
-        report.write_html(config.inputs.run)
+        print(f"report: {report.write_html(config.inputs.run)}", flush=True)
         return
     stages = Stages(config)
     run_dir.mkdir(parents=True, exist_ok=True)

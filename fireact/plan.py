@@ -12,19 +12,19 @@ from fireact.types import Hop, Plan
 
 _SLOT = re.compile(r"\{(\d+)\}")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-_DATE = re.compile(r"\b(\d{1,2} [A-Z][a-z]+ \d{3,4})\b")
+_DATE = re.compile(r"\b(\d{1,2} [A-Z][a-z]+) (\d{3,4})\b")
 
 
 def fill(template: str, values: Sequence[str]) -> str:
     """Replace `{1}`, `{2}`, ... by the values read so far. Raises IndexError for a value not read yet."""
-    return _SLOT.sub(lambda slot: values[int(slot[1]) - 1], template)
+    return _SLOT.sub(lambda slot: _value(slot, values), template)
 
 
 def read(hop: Hop, values: Sequence[str], observation: str) -> str | None:
     """Return the value that `hop` looks for, or None where the observation does not hold it."""
-    pattern = _SLOT.sub(lambda slot: re.escape(values[int(slot[1]) - 1]), hop.read)
+    pattern = _SLOT.sub(lambda slot: re.escape(_value(slot, values)), hop.read)
     found = re.search(pattern, observation)
-    return found[1].strip() if found else None
+    return found[1].strip() if found and found[1] else None
 
 
 def conclude(plan: Plan, values: Sequence[str]) -> str:
@@ -48,8 +48,15 @@ def magnitude(value: str) -> float:
     """
     date = _DATE.search(value)
     if date:
-        return float(datetime.strptime(date[1], "%d %B %Y").toordinal())
+        return float(datetime.strptime(f"{date[1]} {date[2]:0>4}", "%d %B %Y").toordinal())
     number = _NUMBER.search(value)
     if number is None:
         raise ValueError(f"no number or date in {value!r}")
     return float(number[0].replace(",", ""))
+
+
+def _value(slot: re.Match[str], values: Sequence[str]) -> str:
+    number = int(slot[1])
+    if not 1 <= number <= len(values):
+        raise IndexError(f"{slot[0]} stands for a value that is not read yet; there are {len(values)}")
+    return values[number - 1]

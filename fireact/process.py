@@ -1,6 +1,7 @@
 """Run a piece of work as a process: exit codes, and one sentence for every failure that has one.
 
 0: done. 2: bad input, or a fault that its sentence explains. 130: interrupted; what was finished is kept.
+128 + n: a stage was killed by signal n.
 """
 
 import errno
@@ -19,11 +20,13 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 
 class ChildFailed(Exception):
-    """A child process ended with `code`; it has said why."""
+    """A child process ended with `code`, and has said why; or a signal killed it, and nobody has."""
 
     def __init__(self, code: int):
+        """`code` is what subprocess tells: minus the signal's number for a child that was killed."""
         super().__init__(f"a stage ended with exit code {code}")
-        self.code = code
+        self.killed = -code if code < 0 else None
+        self.code = 128 - code if code < 0 else code
 
 
 def guard(work: Callable[[], None]) -> int:
@@ -31,6 +34,8 @@ def guard(work: Callable[[], None]) -> int:
     try:
         work()
     except ChildFailed as failure:
+        if failure.killed and failure.code != INTERRUPTED:
+            print(f"error: {_killed(failure.killed)}", file=sys.stderr, flush=True)
         return failure.code
     except FireActError as failure:
         print(f"error: {failure}", file=sys.stderr, flush=True)
@@ -60,6 +65,13 @@ def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str]
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _killed(signum: int) -> str:
+    name = signal.Signals(signum).name if signum in list(signal.Signals) else f"signal {signum}"
+    why = ", as the system does where memory runs out" if name == "SIGKILL" else ""
+    return (f"a stage was killed by {name}{why}; start the same command again to go on, "
+            "with less at once where memory is short (model.batch_size, train.tokens_per_batch, concurrency)")
 
 
 def _disk(failure: OSError) -> str | None:

@@ -79,22 +79,26 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=None)
 def fingerprint(path: Path) -> str:
     """Return a hash of a file's or folder's content. Raises ConfigError where there is none."""
     if not path.exists():
         raise ConfigError(f"{path} does not exist; check the path, which is taken from the folder you started in")
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return _digest(path.absolute(), tuple((file.relative_to(path).as_posix(), file.stat().st_size,
+                                           file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=None)
+def _digest(path: Path, files: tuple[tuple[str, int, int], ...]) -> str:
+    """Hash names, sizes and contents. The times of change are there for the cache alone: what changed is read again."""
     digest = hashlib.sha256()
-    for file in files:
-        if file.is_file():
-            digest.update(f"{file.relative_to(path)}:{file.stat().st_size}:".encode())
-            digest.update(_content(file))
+    for name, size, _ in files:
+        digest.update(f"{name}:{size}:".encode())
+        digest.update(_content(path / name, size))
     return digest.hexdigest()[:16]
 
 
-def _content(file: Path) -> bytes:
-    size = file.stat().st_size
+def _content(file: Path, size: int) -> bytes:
     with file.open("rb") as handle:
         if size <= _WHOLE or file.name.startswith("adapter_"):
             return handle.read()

@@ -35,8 +35,12 @@ def f1(answer: str, gold: str) -> float:
 
 
 def score(answer: str | None, answers: Iterable[str]) -> Score:
-    """The best score of an answer against the canonical one and its aliases; no answer, or an empty one, scores 0."""
+    """The best score of an answer against the canonical one and its aliases.
+
+    No answer, or one that is empty once normalised, scores 0, and so does any answer where no gold one is known.
+    """
     if not answer or not normalize(answer):
         return Score(em=0.0, f1=0.0)
     golds = list(answers)
-    return Score(em=max(exact_match(answer, gold) for gold in golds), f1=max(f1(answer, gold) for gold in golds))
+    return Score(em=max((exact_match(answer, gold) for gold in golds), default=0.0),
+                 f1=max((f1(answer, gold) for gold in golds), default=0.0))

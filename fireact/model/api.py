@@ -9,12 +9,43 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, ValidationError
 
 from fireact.errors import ConfigError, ContextError, ProviderError
 from fireact.types import RUNTIME, Ask, Completion
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+
+_OPENAI = "https://api.openai.com/v1"
+
+
+class _Message(BaseModel):
+    content: str
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Details(BaseModel):
+    cached_tokens: int | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
+
+
+class _Reply(BaseModel):
+    """What is read of an answer. Endpoints differ in the rest, and the openai package checks nothing."""
+
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
 
 
 @dataclass(kw_only=True)
@@ -45,24 +76,29 @@ class Api:
         return self.model
 
     async def complete(self, ask: Ask) -> Completion:
-        """See `types.Model`. Raises ConfigError for what no repetition can mend: the key, the model's id, the address."""
+        """See `types.Model`. Raises ConfigError for what no repetition can mend: key, model's id, address."""
         import openai
 
         started = time.monotonic()
         try:
-            reply = await self._client.chat.completions.create(**self._request(ask))
+            answer = await self._client.chat.completions.with_raw_response.create(**self._request(ask))
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise ConfigError(f"{self._place} refuses the key in ${self.key_env}: {_said(error)}") from None
+            raise ConfigError(f"{self._place} refuses the key in ${self.key_env}: {self._said(error)}") from None
         except openai.NotFoundError as error:
-            raise ConfigError(f"{self._place} has no model {self.model!r}: {_said(error)}; set .model and .base_url") from None
+            raise ConfigError(f"{self._place} has no model {self.model!r}: {self._said(error)}; "
+                              "set the model's options model and base_url") from None
         except openai.BadRequestError as error:
             kind = ContextError if "context" in str(error).lower() else ProviderError
-            raise kind(f"{self._place} refuses the request: {_said(error)}") from None
+            raise kind(f"{self._place} refuses the request: {self._said(error)}") from None
+        except openai.APITimeoutError:
+            raise ProviderError(f"{self._place} did not answer within {self.timeout:g} seconds; "
+                                "raise the model's option timeout") from None
         except openai.APIConnectionError as error:
-            raise ProviderError(f"{self._place} cannot be reached: {error.__cause__ or error}") from None
+            cause = self._hidden(str(error.__cause__ or error))
+            raise ProviderError(f"{self._place} cannot be reached: {cause}") from None
         except openai.APIError as error:
-            raise ProviderError(f"{self._place} failed: {_said(error)}") from None
-        return self._completion(reply, time.monotonic() - started)
+            raise ProviderError(f"{self._place} failed: {self._said(error)}") from None
+        return self._completion(answer.http_response.content, time.monotonic() - started)
 
     def close(self) -> None:
         """Nothing is held: connections end with the process."""
@@ -71,15 +107,24 @@ class Api:
     def _client(self) -> "AsyncOpenAI":
         from openai import AsyncOpenAI
 
-        key = os.environ.get(self.key_env)
-        if not key and self.base_url is None:
+        if not self._key and self.base_url is None:
             raise ConfigError(f"model {self.model} needs a key: set the environment variable {self.key_env}, "
                               "or base_url to an endpoint of your own")
-        return AsyncOpenAI(api_key=key or "none", base_url=self.base_url, timeout=self.timeout, max_retries=self.retries)
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise ConfigError(f"the key in ${self.key_env} holds a line break or a letter that no key has; set it anew")
+        if not _is_address(self._place):
+            raise ConfigError(f"base_url={self.base_url} is no address; write e.g. http://127.0.0.1:8000/v1")
+        return AsyncOpenAI(api_key=self._key or "none", base_url=self._place, timeout=self.timeout,
+                           max_retries=self.retries)
+
+    @property
+    def _key(self) -> str:
+        return os.environ.get(self.key_env, "").strip()
 
     @property
     def _place(self) -> str:
-        return self.base_url or "api.openai.com"
+        # Given to the client always: it would else take OPENAI_BASE_URL, which no store key knows.
+        return _OPENAI if self.base_url is None else self.base_url
 
     def _request(self, ask: Ask) -> dict[str, Any]:
         request: dict[str, Any] = {
@@ -94,20 +139,35 @@ class Api:
             request["seed"] = ask.episode.seed
         return request
 
-    def _completion(self, reply: Any, seconds: float) -> Completion:
-        if not reply.choices or reply.choices[0].message.content is None:
-            raise ProviderError(f"{self._place} answered without a text")
-        usage, choice = reply.usage, reply.choices[0]
-        prompt, completion = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        details = usage.prompt_tokens_details if usage else None
-        cached = (details.cached_tokens or 0) if details else 0
+    def _completion(self, answer: bytes, seconds: float) -> Completion:
+        try:
+            reply = _Reply.model_validate_json(answer)
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the whole"
+            met = self._hidden(answer[:1000].decode(errors="replace"))[:100]
+            raise ProviderError(f"{self._place} answered without a text ({where}: {error.errors()[0]['msg']}), "
+                                f"got {met!r}; check that base_url is a chat API") from None
+        usage, choice = reply.usage or _Usage(), reply.choices[0]
+        cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
         cost = None
-        if self.price_in is not None and self.price_out is not None:
-            cost = (prompt * self.price_in + completion * self.price_out) / 1e6
+        if reply.usage and self.price_in is not None and self.price_out is not None:
+            cost = (usage.prompt_tokens * self.price_in + usage.completion_tokens * self.price_out) / 1e6
         return Completion(choice.message.content, "length" if choice.finish_reason == "length" else "stop",
-                          prompt, completion, cached, seconds, cost)
+                          usage.prompt_tokens, usage.completion_tokens, cached or 0, seconds, cost)
+
+    def _said(self, error: Any) -> str:
+        body = error.body if isinstance(error.body, dict) else {}
+        return self._hidden(str(body.get("message") or error.message))[:300]
+
+    def _hidden(self, text: str) -> str:
+        """The text on one line and without the key, which some endpoints repeat."""
+        text = " ".join(text.split())
+        return text.replace(self._key, "***") if self._key else text
 
 
-def _said(error: Any) -> str:
-    body = error.body if isinstance(error.body, dict) else {}
-    return " ".join(str(body.get("message") or error.message).split())[:300]
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -36,7 +36,7 @@ class Oracle:
 
     async def complete(self, ask: Ask) -> Completion:
         """See `types.Model`. Raises ConfigError where the question has no gold plan."""
-        if ask.episode is None or ask.episode.plan is None:
+        if ask.episode is None or ask.episode.plan is None or not ask.episode.plan.hops:
             raise ConfigError("the oracle follows gold plans, and this dataset's questions have none; "
                               "choose another teacher, e.g. model@teacher=api")
         state = _replay(ask, ask.episode.plan)
@@ -56,22 +56,22 @@ class Oracle:
         if lost and not (reflects or state.reflected):
             return format_step(ParsedStep(_LOST[state.round % len(_LOST)], "search", _VAGUE[state.round % len(_VAGUE)]))
         if "wrap up" in prime or state.failures > 1:
-            return _finish("I could not find the answer.", UNKNOWN)
+            return format_step(ParsedStep("I could not find the answer.", "finish", UNKNOWN))
         if dice.random() < self.mistakes and not reflects:
             return self._mistake(state, dice)
-        right = _right_step(state)
+        right = format_step(_right_step(state))
         if reflects:
             right = f"I searched too broadly. I should look for one fact at a time. {right.removeprefix('Thought: ')}"
         return right
 
     def _mistake(self, state: "_State", dice: random.Random) -> str:
-        step = parse_step(_right_step(state))
+        step = _right_step(state)
         slips = [f"Thought: {step.thought}\nAction: {step.name} {step.argument}",
                  format_step(ParsedStep(step.thought, "search", dice.choice(_VAGUE)))]
         if state.last_action:
             slips.append(format_step(ParsedStep("I will search again.", "search", state.last_action)))
         if state.values:
-            slips.append(_finish("I know enough.", state.values[-1]))
+            slips.append(format_step(ParsedStep("I know enough.", "finish", state.values[-1])))
         return dice.choice(slips)
 
     async def _answer(self, plan: Plan, dice: random.Random, form: str) -> str:
@@ -82,12 +82,13 @@ class Oracle:
             if value is None or dice.random() < self.mistakes:
                 break
             values.append(value)
-        complete = len(values) == len(plan.hops)
-        answer = conclude(plan, values) if complete else (values[-1] if values else UNKNOWN)
+        last, answer = "I am not sure.", values[-1] if values else UNKNOWN
+        if len(values) == len(plan.hops):
+            last, answer = conclusion(plan, values)
         if form == "direct":
             return answer
-        thought = " ".join(fill(hop.found, values) for hop in plan.hops[: len(values)])
-        return f"Thought: {thought} {conclusion(plan, values) if complete else 'I am not sure.'}\nAnswer: {answer}"
+        thought = " ".join([*(fill(hop.found, values) for hop in plan.hops[: len(values)]), last])
+        return f"Thought: {thought}\nAnswer: {answer}"
 
 
 @dataclass
@@ -139,33 +140,40 @@ def _replay(ask: Ask, plan: Plan) -> _State:
     return state
 
 
-def _right_step(state: _State) -> str:
+def _right_step(state: _State) -> ParsedStep:
     learnt = fill(state.plan.hops[len(state.values) - 1].found, state.values) if state.values else ""
     if state.hop is None:
-        return _finish(f"{learnt} {conclusion(state.plan, state.values)}", conclude(state.plan, state.values))
+        thought, answer = conclusion(state.plan, state.values)
+        return ParsedStep(f"{learnt} {thought}", "finish", answer)
     if state.strayed or state.failures:
         learnt = "That did not help."
-    thought = f"{learnt} {fill(state.hop.thought, state.values)}".strip()
-    return format_step(ParsedStep(thought, "search", state.query))
+    return ParsedStep(f"{learnt} {fill(state.hop.thought, state.values)}".strip(), "search", state.query)
 
 
-def _finish(thought: str, answer: str) -> str:
-    return format_step(ParsedStep(thought, "finish", answer))
+def conclusion(plan: Plan, values: list[str]) -> tuple[str, str]:
+    """Say in words how the answer follows from the values, and return it too; `unknown` where they cannot be compared."""
+    try:
+        answer = conclude(plan, values)
+        return f"{_reason(plan, values)}o the answer is {answer}.", answer
+    except ValueError:
+        return "These cannot be compared.", UNKNOWN
 
 
-def conclusion(plan: Plan, values: list[str]) -> str:
-    """Say in words how the answer follows from the values."""
-    answer = conclude(plan, values)
+def _reason(plan: Plan, values: list[str]) -> str:
     if plan.rule == "last":
-        return f"So the answer is {answer}."
+        return "S"
+    if len(plan.choices) > 2:
+        return f"Of {', '.join(values[-len(plan.choices):])} I need the {plan.rule}, s"
     first, second = values[-2:]
     if plan.rule == "same":
-        return f"{first} and {second} are {'the same' if answer == 'yes' else 'different'}, so the answer is {answer}."
-    return f"{_compared(first, second)}, so the answer is {answer}."
+        return f"{first} and {second} are {'the same' if first == second else 'different'}, s"
+    return f"{_compared(first, second)}, s"
 
 
 def _compared(first: str, second: str) -> str:
-    """Compare two numbers, or two dates, by their years where these differ."""
+    """Compare two numbers, or two dates, by their years where these differ. Raises ValueError where they are neither."""
+    if magnitude(first) == magnitude(second):
+        return f"{first} and {second} are equal"
     more = magnitude(first) > magnitude(second)
     if not first[-4:].isdigit() or not second[-4:].isdigit() or " " not in first:
         return f"{first} is {'more' if more else 'less'} than {second}"

@@ -5,7 +5,9 @@ The work is done by `python -m fireact.train.worker JOB.json`, a process of its 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict
 
 from fireact.errors import ConfigError
 from fireact.types import RUNTIME
@@ -19,7 +21,7 @@ class Train:
     """Train low-rank adapters (Hu et al. 2021) beside the frozen weights, or all weights."""
     rank: int = 16
     """LoRA: the inner dimension of an adapter."""
-    alpha: float = 32
+    alpha: int = 32
     """LoRA: adapters are scaled by alpha / rank."""
     dropout: float = 0.0
     """LoRA: the share of an adapter's inputs dropped in training. 0 trains faster."""
@@ -63,6 +65,8 @@ class Train:
     """Processes on this machine, one a device; more than one are started by `accelerate launch`."""
     accelerate_config: Annotated[Path | None, RUNTIME] = None
     """A file written by `accelerate config`, for other data-parallel layouts."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         """Refuse numbers out of their range."""

@@ -91,7 +91,8 @@ class Training:
                 order = data.epoch_batches(self.lengths, self.train.batch_size, self.seed, epoch)
                 order_of = epoch
             self.step(order[position])
-            if self._due(self.train.validate_every or self.per_epoch) and self.validation:
+            last = self.progress.step == self.total
+            if self.validation and (last or self._due(self.train.validate_every or self.per_epoch)):
                 self.validate()
             if self._due(self.train.checkpoint_every) and self.accelerator.is_main_process:
                 self.save()
@@ -105,7 +106,7 @@ class Training:
         loss = self._backward(batch)
         norm = nn.utils.clip_grad_norm_(self.weights.values(), self.train.max_grad_norm).item()
         if not math.isfinite(loss + norm):
-            raise ConfigError(f"step {progress.step + 1}: the loss is {loss} and the norm of its gradient {norm}; lower "
+            raise ConfigError(f"step {progress.step + 1}: the loss is {loss}, its gradient's norm {norm}; lower "
                               f"train.learning_rate, now {self.train.learning_rate}; the last checkpoint is kept")
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -44,7 +44,7 @@ def load_base(base: Path, dtype: torch.dtype) -> PreTrainedModel:
 def attach(model: PreTrainedModel, train: Train, base_name: str) -> PeftModel:
     """Freeze `model` and put fresh adapters on it, kept in float32. Raises ConfigError for unknown targets."""
     targets = train.targets if train.targets == "all-linear" else _known_targets(model, train.targets)
-    config = LoraConfig(r=train.rank, lora_alpha=cast(int, train.alpha), lora_dropout=train.dropout, target_modules=targets,
+    config = LoraConfig(r=train.rank, lora_alpha=train.alpha, lora_dropout=train.dropout, target_modules=targets,
                         bias=train.bias, task_type="CAUSAL_LM")
     adapted = get_peft_model(model, config)
     config.base_model_name_or_path = base_name

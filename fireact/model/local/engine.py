@@ -79,12 +79,10 @@ class Engine:
         """Queue a row, whose prompt has 1 to `cache_tokens` tokens."""
         self.waiting.append(row)
 
-    def clear(self) -> list[Row]:
-        """Forget all rows and all KV, as after a failure; return the rows that were not finished."""
-        rows = [*self.rows, *self.waiting]
+    def clear(self) -> None:
+        """Forget all rows and all KV, as after a failure."""
         self.memory = Memory(self.model, self.memory.trie.capacity)
         self.rows, self.waiting = [], deque()
-        return rows
 
     @torch.inference_mode()
     def step(self) -> None:

@@ -118,7 +118,12 @@ def p_value(p: float) -> str:
 def _effort(summary: Summary) -> list[str]:
     return [f"{summary['n']:,}", percent(summary["em"], summary["em_se"]), percent(summary["f1"], summary["f1_se"]),
             f"{100 * summary['finished']:.0f}", f"{summary['rounds']:.1f}", f"{summary['tool_calls']:.1f}",
-            f"{summary['prompt_tokens']:,.0f} / {summary['completion_tokens']:,.0f}", f"{summary['model_seconds']:.1f}"]
+            _tokens(summary), f"{summary['model_seconds']:.1f}"]
+
+
+def _tokens(summary: Summary) -> str:
+    given, written = summary["prompt_tokens"], summary["completion_tokens"]
+    return f"{given:,.0f} / {written:,.0f}" if given or written else "-"
 
 
 def _dollars(cost: float | None) -> str:

@@ -6,6 +6,7 @@ only. A content security policy allows that one script, by its hash, and nothing
 
 import base64
 import io
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,8 +20,8 @@ from markupsafe import Markup
 
 from fireact.errors import ConfigError, DataError
 from fireact.jsonl import decode_text, open_file, read_finished
-from fireact.report_episodes import Card, sample
-from fireact.report_text import (
+from fireact.report.episodes import Card, sample
+from fireact.report.text import (
     Table,
     by_guise,
     difference,
@@ -32,7 +33,6 @@ from fireact.report_text import (
     training_facts,
 )
 from fireact.tracking import METRICS, clock
-from fireact.types import decode
 
 TEMPLATES = Path(__file__).parent / "templates"
 CURVE_ROWS = 60
@@ -82,7 +82,15 @@ def _text(path: Path) -> str:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    return decode(dict, _text(path), str(path)) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        values = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is not JSON ({error}); restore the file that the run wrote") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path} holds {str(values)[:60]!r} in place of an object; restore the file that the run wrote")
+    return values
 
 
 def _settings(text: str, run_dir: Path) -> dict[str, Any]:
@@ -169,10 +177,10 @@ def _curve(lines: Sequence[Mapping[str, Any]]) -> Markup:
     import matplotlib
     from matplotlib.figure import Figure
 
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "fireact", "font.size": 11, "text.color": _INK,
-                "axes.edgecolor": _INK, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
-                "axes.spines.top": False, "axes.spines.right": False}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context({
+            "svg.fonttype": "none", "svg.hashsalt": "fireact", "font.size": 11, "text.color": _INK,
+            "axes.edgecolor": _INK, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
+            "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(8, 3.2), layout="constrained")
         axes = figure.subplots()
         for name, label, colour, style in (("loss", "loss of each batch", _LOSS, "-"),

@@ -1,4 +1,4 @@
-"""The sample of episodes on a report's page: which questions are shown, and their steps as thought, action, observation.
+"""The sample of episodes on a page: which questions are shown, and their steps as thought, action, observation.
 
 Evaluated questions come from results.jsonl, with every guise that played them; their steps, from the episodes' files.
 """
@@ -8,20 +8,20 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from itertools import chain, islice, zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fireact.errors import FormatError
 from fireact.evaluate import rows
 from fireact.jsonl import read_finished, read_jsonl
-from fireact.report_text import GUISES
+from fireact.report.text import GUISES
 from fireact.strategy.grammar import parse_answer, parse_step
 from fireact.types import Step, Trajectory
 
 RESULTS = "results.jsonl"
-EVALUATED, TAUGHT = 48, 12
-"""How many questions of the evaluation and of the teacher are shown."""
+SHOWN, EVALUATED = 60, 48
+"""How many questions are shown, and how many of them at most are the evaluation's; the others are the teacher's."""
 LOOKED_AT = 2000
 """Of the teacher's records, those that the sample is taken from."""
 LONGEST = 4000
@@ -86,7 +86,8 @@ def read_results(run_dir: Path) -> list[dict[str, Any]]:
 def sample(run_dir: Path) -> list[Card]:
     """Return the questions to show, outcomes and kinds in equal parts as far as they go. Raises DataError."""
     cards, room = [], ROOM
-    for card in chain(_evaluated(run_dir), _taught(run_dir)):
+    evaluated = _evaluated(run_dir)
+    for card in (*evaluated, *_taught(run_dir, SHOWN - len(evaluated))):
         room -= len(json.dumps(asdict(card)))
         if room >= 0:
             cards.append(card)
@@ -104,11 +105,11 @@ def _evaluated(run_dir: Path) -> list[Card]:
     return [_card([(row, records.get(row.guise, {}).get(row.id)) for row in part]) for part in chosen]
 
 
-def _taught(run_dir: Path) -> list[Card]:
+def _taught(run_dir: Path, count: int) -> list[Card]:
     found = [record for path in sorted(run_dir.glob("trajectories*.jsonl")) if path.exists()
              for record in islice(read_finished(path, Trajectory), LOOKED_AT)]
     chosen = balanced(found, lambda record: record.id, lambda record: record.score.em == 1,
-                      lambda record: (record.method, record.question.kind, record.stop.value))[:TAUGHT]
+                      lambda record: (record.method, record.question.kind, record.stop.value))[:count]
     return [_card([(Row(**{name: row[name] for name in Row.__dataclass_fields__}), record)])
             for record, row in zip(chosen, rows("teacher", "", chosen), strict=True)]
 

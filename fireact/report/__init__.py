@@ -11,10 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from fireact import report_html
 from fireact.jsonl import write_atomic
-from fireact.report_episodes import RESULTS, read_results
-from fireact.report_text import (
+from fireact.report.episodes import RESULTS, read_results
+from fireact.report.html import render
+from fireact.report.text import (
     Table,
     by_guise,
     difference,
@@ -58,7 +58,7 @@ def write_html(run_dir: Path) -> Path:
     Raises ConfigError for a folder that is no run directory, DataError for a file in it that cannot be read.
     """
     page = run_dir / HTML
-    write_atomic(page, report_html.render(run_dir))
+    write_atomic(page, render(run_dir))
     return page
 
 
@@ -68,15 +68,16 @@ def _print(parts: Iterable[Table | str]) -> None:
     with console.capture() as capture:
         for part in parts:
             console.print()
-            console.print(part if isinstance(part, str) else _rich(part, console.width))
+            if isinstance(part, Table):
+                console.print(_plain(part.caption), style="bold")
+            console.print(_rich(part, console.width) if isinstance(part, Table) else part)
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(capture.get().encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
 
 
 def _rich(table: Table, width: int) -> RichTable:
-    shown = RichTable(title=_plain(table.caption), title_justify="left", title_style="bold", box=None, pad_edge=False,
-                      padding=(0, 2 if width >= 100 else 1), collapse_padding=True)
+    shown = RichTable(box=None, pad_edge=False, padding=(0, 2 if width >= 100 else 1), collapse_padding=True)
     for number, name in enumerate(table.head):
         shown.add_column(_plain(name), justify="right" if number else "left", header_style="dim", overflow="fold")
     for row in table.rows:

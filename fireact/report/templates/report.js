@@ -1,6 +1,6 @@
 "use strict";
 // Episodes hold text from models and the web: it enters the page through textContent only.
-const cards = JSON.parse(document.getElementById("data").textContent);
+const cards = JSON.parse(document.getElementById("sample").textContent);
 const field = (name) => document.getElementById("by-" + name);
 const value = (name) => (field(name) ? field(name).value : "");
 

@@ -1,0 +1,77 @@
+"""Fixtures that are dear, made once: the embedded dataset with its index, and two tiny models."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT
+from tests.model.tiny import tiny_model
+
+Main = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the dataset and its index are built once for all tests."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def store(tmp_path: Path, shared_home: Path) -> Path:
+    """An empty stage store, whose dataset is built already."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    (folder / "home").symlink_to(shared_home, target_is_directory=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_options(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for --config-dir with the models tiny_a and tiny_b, randomly initialised."""
+    folder = tmp_path_factory.mktemp("options")
+    (folder / "model").mkdir()
+    for seed, name in enumerate(("tiny_a", "tiny_b")):
+        weights = tiny_model(folder / "weights" / name, seed=seed, window=4096, hidden=32)
+        (folder / "model" / f"{name}.yaml").write_text(
+            f"defaults: [_local, _self_]\nname: {name}\nsource: {weights}\nmax_tokens: 12\n")
+    return folder
+
+
+@pytest.fixture
+def run_main(tmp_path: Path, store: Path) -> Main:
+    """Run main.py in a process of its own, with this test's store and run directory."""
+    return lambda *options, **kwargs: subprocess.run(command(tmp_path, store, *options), **process_options(), **kwargs)
+
+
+@pytest.fixture
+def start_main(tmp_path: Path, store: Path) -> Callable[..., "subprocess.Popen[str]"]:
+    """Start main.py in a process group of its own, and go on."""
+    return lambda *options: subprocess.Popen(command(tmp_path, store, *options), start_new_session=True,
+                                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                             cwd=ROOT, env=environment())
+
+
+def command(tmp_path: Path, store: Path, *options: str) -> list[str]:
+    """The command line of a run; options for Hydra itself come first."""
+    flags = [option for option in options if option.startswith("-")]
+    rest = [option for option in options if option not in flags]
+    if "--config-dir" in flags:
+        flags.remove("--config-dir")
+        flags += ["--config-dir", rest.pop(0)]
+    return [sys.executable, "main.py", *flags, f"store={store}", f"hydra.run.dir={tmp_path}/run",
+            f"hydra.sweep.dir={tmp_path}/sweep", "wandb.mode=disabled", *rest]
+
+
+def process_options() -> dict:
+    """How the processes of a test are run."""
+    return {"cwd": ROOT, "capture_output": True, "text": True, "env": environment()}
+
+
+def environment() -> dict[str, str]:
+    """The environment of a user without keys and without a hub."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "OPENAI_", "HF_"))}
+    return {**kept, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,103 @@
+"""Every option of every group composes, passes the schema and builds; so does every recipe."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from fireact.errors import ConfigError
+from fireact.schema import Config, build, mix, typed
+from fireact.stages import Stages
+from fireact.store import identity
+from tests.helpers import composed
+
+CONF = Path(__file__).parent.parent / "conf"
+GROUPS = ("model", "strategy", "dataset", "tool", "train")
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("[!_]*.yaml"))]
+RECIPES = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
+def test_every_option_composes_and_builds(group: str, option: str, tmp_path: Path) -> None:
+    config = composed(f"{group}={option}")
+    node = getattr(config, group)
+    nodes = mix(node).parts.values() if group == "strategy" else [node]
+    for part in nodes:
+        assert build(part, group, home=tmp_path, corpus=None, tool=None)
+        assert identity(part)["_target_"] == part["_target_"]
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
+def test_every_option_is_shown_whole(group: str, option: str) -> None:
+    """A key that a YAML file leaves out cannot be set without a + before it."""
+    from dataclasses import fields
+
+    from fireact.schema import target
+
+    node = getattr(composed(f"{group}={option}"), group)
+    if "parts" in node or group in ("dataset", "strategy"):
+        return
+    left_out = {"home", "tool", "adapter"} | ({"name"} if option in ("oracle", "scripted") else set())
+    if group == "train" and node["method"] == "full":
+        left_out |= {"rank", "alpha", "dropout", "targets", "bias"}
+    known = {field.name for field in fields(target(node, group)) if field.init}
+    assert known - set(node) <= left_out
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_composes_and_has_its_jobs(recipe: str, tmp_path: Path) -> None:
+    config = composed(f"experiment={recipe}", f"store={tmp_path}")
+    stages = Stages(config)
+    assert stages.plays
+    assert len({job.key() for job in stages.plays.values()}) == len(stages.plays)
+    assert set(stages.evaluations) == {"prompted", "finetuned"}
+    assert stages.train.key()
+
+
+def test_the_recipes_options_exist() -> None:
+    """The sweep that a recipe carries names options that exist."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=["experiment=strategies"], return_hydra_config=True)
+    strategies = OmegaConf.select(cfg, "hydra.sweeper.params.strategy").split(",")
+    assert set(strategies) <= {option for group, option in OPTIONS if group == "strategy"}
+
+
+def test_every_section_of_the_schema_is_in_the_configuration() -> None:
+    """And with the same defaults, so that reading config.yaml is enough."""
+    config = composed()
+    for name, field in Config.model_fields.items():
+        value = getattr(config, name)
+        if field.is_required():
+            continue
+        assert value == field.default or name in ("curate",), f"{name} differs from the schema's default"
+
+
+@pytest.mark.parametrize(("override", "sentence"), [
+    ("stage=trian", r"stage='trian' does not fit: it must be one of .* \(did you mean train\?\)"),
+    ("seed=x", "seed='x' does not fit: input should be a valid integer"),
+    ("generate.n=0", "generate.n=0 does not fit: input should be greater than or equal to 1"),
+    ("+evaluate.m=3", "evaluate.m is not an option"),
+    ("+teacher.mistake=3", r"teacher.mistake is not an option of Oracle \(did you mean mistakes\?\)"),
+    ("train.rank=many", "train.rank='many' does not fit: input should be a valid integer"),
+    ("model.dtype=float31", r"model.dtype='float31' does not fit: .*did you mean float32"),
+    ("curate.filters=[corect]", r"curate.filters.0='corect' does not fit: .*did you mean correct"),
+    ("model._target_=fireact.model.lokal.Local", "model._target_=fireact.model.lokal.Local cannot be imported"),
+    ("model._target_=pathlib.Path", "is not a dataclass"),
+])
+def test_a_value_that_does_not_fit_gets_one_sentence(override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as error:
+        composed(override)
+    assert "\n" not in str(error.value)
+
+
+def test_a_mix_names_parts_that_exist() -> None:
+    with pytest.raises(ConfigError, match="name 'tree', which is not a part of this mix"):
+        composed("strategy=react_cot", "strategy.play=tree")
+
+
+def test_a_missing_value_is_named() -> None:
+    with pytest.raises(ConfigError, match="seed"):
+        typed(OmegaConf.merge(OmegaConf.create({"seed": "???"})))

@@ -1,0 +1,167 @@
+"""The whole loop with real parts: the embedded dataset, the oracle, a tiny model that is trained and evaluated."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from fireact.jsonl import read_finished
+from fireact.types import Trajectory
+
+SMALL = ("generate.n=16", "curate.n=6", "curate.validation=2", "evaluate.n=3", "train.batch_size=2")
+
+
+def read_json(path: Path):
+    return json.loads(path.read_text())
+
+
+def test_the_pipeline_writes_what_the_readme_promises(run_main, tmp_path: Path, tiny_options: Path) -> None:
+    done = run_main("--config-dir", str(tiny_options), "model=tiny_a", *SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = tmp_path / "run"
+    metrics, manifest = read_json(run / "metrics.json"), read_json(run / "manifest.json")
+    result = metrics["evaluate"]["factbook"]
+    for guise in ("prompted", "finetuned"):
+        assert result[guise]["n"] == 3
+        assert 0 <= result[guise]["em"] <= 1
+        assert {"em_se", "f1", "rounds", "tool_calls", "completion_tokens", "cost"} <= set(result[guise])
+    assert set(result["difference"]) == {"em", "ci95", "p", "n"}
+    assert metrics["curate"]["react"]["train"] == 6
+    assert metrics["train"]["steps"] == 3
+    assert set(manifest["stages"]) == {"generate/react", "curate", "train", "evaluate/prompted", "evaluate/finetuned"}
+    assert manifest["packages"]["transformers"]
+    assert len((run / "results.jsonl").read_text().splitlines()) == 6
+    assert (run / "adapter" / "adapter_config.json").exists()
+    assert (run / "adapter" / "README.md").exists()
+    assert len(list(read_finished(run / "trajectories.jsonl", Trajectory))) == 16
+    assert "<html" in (run / "report.html").read_text()
+    assert "model:" in (run / "config.yaml").read_text()
+    stages = {json.loads(line)["stage"] for line in (run / "metrics.jsonl").read_text().splitlines()}
+    assert {"generate/react", "train", "evaluate/prompted"} <= stages
+
+
+def test_the_same_command_again_does_nothing_twice_and_single_stages_go_on(run_main, tmp_path, tiny_options) -> None:
+    options = ("--config-dir", str(tiny_options), "model=tiny_a", *SMALL)
+    refused = run_main(*options, "stage=train")
+    assert refused.returncode == 2
+    assert "stage=train goes on from stage=generate, which is not done" in refused.stderr
+    for stage in ("generate", "curate", "train", "evaluate"):
+        done = run_main(*options, f"stage={stage}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    again = run_main(*options)
+    assert again.returncode == 0
+    stages = read_json(tmp_path / "run" / "manifest.json")["stages"]
+    assert all(stage["reused"] for stage in stages.values())
+    adapter = Path(stages["train"]["folder"]) / "adapter"
+    elsewhere = run_main(*options, "stage=evaluate", f"inputs.adapter={adapter}", "evaluate.prompted=false")
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    foreign = run_main("--config-dir", str(tiny_options), "model=tiny_b", *SMALL, "stage=evaluate",
+                       f"inputs.adapter={adapter}", "evaluate.prompted=false")
+    assert foreign.returncode == 2
+    assert "adapter" in foreign.stderr
+    assert foreign.stderr.count("\n") == 1
+
+
+def test_a_sweep_of_four_cells_plays_each_strategy_once(run_main, tmp_path: Path, tiny_options: Path) -> None:
+    done = run_main("-m", "--config-dir", str(tiny_options), "model=tiny_a,tiny_b", "strategy=react,reflexion", *SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = [read_json(tmp_path / "sweep" / str(number) / "manifest.json")["stages"] for number in range(4)]
+    played = [(name, stage["key"]) for cell in cells for name, stage in cell.items()
+              if name.startswith("generate/") and not stage["reused"]]
+    assert sorted(name for name, _ in played) == ["generate/react", "generate/reflexion"]
+    assert len({cell["train"]["key"] for cell in cells}) == 4
+    for number in range(4):
+        assert read_json(tmp_path / "sweep" / str(number) / "metrics.json")["evaluate"]["factbook"]["difference"]
+
+
+def test_a_failing_cell_does_not_stop_the_others(run_main, tmp_path: Path) -> None:
+    done = run_main("-m", "stage=generate", "generate.n=4", "strategy.prompt=nowhere,factbook")
+    assert done.returncode == 2
+    assert "strategy.prompt=nowhere" in done.stderr
+    assert (tmp_path / "sweep" / "1" / "metrics.json").exists()
+
+
+def comparable(path: Path) -> dict:
+    """Records without what two runs cannot have in common: time."""
+    records = {}
+    for record in read_finished(path, Trajectory):
+        assert record.id not in records
+        records[record.id] = (record.answer, record.stop, record.score,
+                              [(step.kind, step.text, step.argument, step.ids) for step in record.steps])
+    return records
+
+
+def generated(store: Path) -> Path:
+    return next((store / "generate").glob("*/trajectories.jsonl"))
+
+
+def wait_until(condition, process, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def lines(store: Path, pattern: str) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in store.glob(pattern))
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_generation_goes_on_after_a_blow(start_main, run_main, tmp_path, store, shared_home, blow) -> None:
+    options = ("stage=generate", "generate.n=300", "concurrency=2")
+    process = start_main(*options)
+    wait_until(lambda: lines(store, "generate/*/trajectories.jsonl") > 20, process)
+    os.killpg(process.pid, blow)
+    output, _ = process.communicate(timeout=60)
+    early = lines(store, "generate/*/trajectories.jsonl")
+    assert 20 < early < 300
+    if blow is signal.SIGINT:
+        assert process.returncode == 130
+        assert "Go on with:\n  python main.py" in output
+        assert "Traceback" not in output
+    done = run_main(*options)
+    assert done.returncode == 0, done.stderr
+    interrupted = comparable(generated(store))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "home").symlink_to(shared_home, target_is_directory=True)
+    assert run_main(*options, f"store={tmp_path}/other").returncode == 0
+    assert interrupted == comparable(generated(tmp_path / "other"))
+    assert len(interrupted) == 300
+
+
+def test_training_goes_on_after_a_kill(start_main, run_main, store: Path, tiny_options: Path) -> None:
+    options = ("--config-dir", str(tiny_options), "model=tiny_a", "generate.n=60", "curate.n=40", "train.batch_size=1",
+               "train.checkpoint_every=5")
+    for stage in ("generate", "curate"):
+        assert run_main(*options, f"stage={stage}").returncode == 0
+    process = start_main(*options, "stage=train")
+    wait_until(lambda: lines(store, "train/*/metrics.jsonl") > 12, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    folder = next((store / "train").iterdir())
+    assert not (folder / "done.json").exists()
+    done = run_main(*options, "stage=train")
+    assert done.returncode == 0, done.stderr
+    steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in steps if "loss" in line] == list(range(1, 41))
+
+
+def test_two_runs_of_the_same_job_share_it(start_main, store: Path) -> None:
+    options = ("stage=generate", "generate.n=200", "concurrency=2")
+    first, second = start_main(*options), start_main(*options)
+    outputs = [process.communicate(timeout=300)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], outputs
+    assert len(comparable(generated(store))) == 200
+
+
+def test_more_questions_play_only_those_that_lack(run_main, store: Path) -> None:
+    assert run_main("stage=generate", "generate.n=10").returncode == 0
+    before = generated(store).read_bytes()
+    assert run_main("stage=generate", "generate.n=15").returncode == 0
+    after = generated(store).read_bytes()
+    assert after.startswith(before)
+    assert after.count(b"\n") == 15

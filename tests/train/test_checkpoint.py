@@ -1,0 +1,67 @@
+"""Checkpoints and metrics on disk."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fireact.errors import DataError
+from fireact.train import checkpoint
+from fireact.train.checkpoint import Progress
+
+
+def test_a_checkpoint_comes_back_and_replaces_the_one_before(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    tensors = {"a": torch.randn(3, 2), "step": torch.tensor(4.0)}
+    checkpoint.save(folder, Progress("job", step=2), {"a": torch.zeros(3, 2)})
+    written = Progress("job", step=4, tokens=9, losses=[1.0, 0.1 + 0.2])
+    checkpoint.save(folder, written, tensors)
+    found = checkpoint.load(folder, "job")
+    assert found is not None
+    progress, loaded = found
+    assert progress == written
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+    assert [path.name for path in folder.iterdir()] == ["step-00000004"]
+
+
+def test_a_checkpoint_half_written_does_not_count(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, Progress("job", step=2), {"a": torch.zeros(1)})
+
+    with suppress(KeyboardInterrupt), checkpoint.replacing(tmp_path / "step-00000004") as part:
+        (part / "state.safetensors").write_bytes(b"half")
+        raise KeyboardInterrupt
+    found = checkpoint.load(tmp_path, "job")
+    assert found is not None
+    assert found[0].step == 2
+    assert checkpoint.load(tmp_path / "nowhere", "job") is None
+
+
+def test_another_jobs_checkpoint_is_refused(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, Progress("this", step=2), {"a": torch.zeros(1)})
+    with pytest.raises(DataError, match=r"checkpoint of another job \(hash this, this one is that\)"):
+        checkpoint.load(tmp_path, "that")
+
+
+def test_metrics_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    for step in (1, 2, 3):
+        checkpoint.append(path, {"step": step, "loss": 1 / 3})
+    with open(path, "a", encoding="utf-8") as file:
+        file.write('{"step": 4, "lo')
+    checkpoint.rewind(path, 2)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [{"step": 1, "loss": 0.3333333}, {"step": 2, "loss": 0.3333333}]
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.is_char_device():
+        pytest.skip("this system has no device that is always full")
+    with pytest.raises(DataError, match=r"cannot write under .*: No space left on device; make room"), \
+            checkpoint.writing(tmp_path):
+        checkpoint.append(full, {"step": 1})
+    with pytest.raises(DataError, match=r"cannot write under .*os error"), checkpoint.writing(tmp_path):
+        save_file({"a": torch.zeros(1)}, tmp_path / "missing" / "file")

@@ -1,0 +1,74 @@
+"""Adapters: PEFT's format and results, another arithmetic."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from fireact.errors import ConfigError, DataError
+from fireact.train import Train, lora
+
+
+def gradients(model: torch.nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of made-up ids, and the gradient of every adapter, whose weights are set to known values first."""
+    draw = torch.Generator().manual_seed(0)
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    for weight in weights.values():
+        weight.data = torch.randn(weight.shape, generator=draw) * 0.1
+    ids = torch.randint(0, 96, (3, 17), generator=draw)
+    logits = model(input_ids=ids).logits
+    loss = cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    loss.backward()
+    return loss, {name: weight.grad for name, weight in weights.items() if weight.grad is not None}
+
+
+def test_the_fused_arithmetic_is_that_of_peft(base: Path) -> None:
+    fused = lora.attach(lora.load_base(base, torch.float32), Train(rank=4, alpha=12), "tiny")
+    plain = get_peft_model(lora.load_base(base, torch.float32),  # type: ignore[arg-type]
+                           LoraConfig(r=4, lora_alpha=12, target_modules="all-linear", task_type="CAUSAL_LM"))
+    assert sum("forward" in vars(module) for module in fused.modules()) == 14
+    loss, ours = gradients(fused)
+    expected_loss, theirs = gradients(plain)
+    assert ours.keys() == theirs.keys()
+    torch.testing.assert_close(loss, expected_loss)
+    for name, gradient in ours.items():
+        torch.testing.assert_close(gradient, theirs[name], rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("options", [{"dropout": 0.1}, {"bias": "all"}])
+def test_what_the_fused_arithmetic_does_not_know_is_left_to_peft(base: Path, options: dict) -> None:
+    model = lora.load_base(base, torch.float32)
+    if "bias" in options:
+        model = model.__class__(model.config.__class__(**{**model.config.to_dict(), "attention_bias": True}))
+    adapted = lora.attach(model, Train(**options, targets=["q_proj"]), "tiny")
+    assert not any("forward" in vars(module) for module in adapted.modules())
+
+
+def test_unknown_targets_are_refused_with_those_that_exist(base: Path) -> None:
+    model = lora.load_base(base, torch.float32)
+    with pytest.raises(ConfigError, match=r"'query', which is no linear module .* down_proj, .* lm_head"):
+        lora.attach(model, Train(targets=["q_proj", "query"]), "tiny")
+    with pytest.raises(ConfigError, match=r"train\.targets is empty"):
+        lora.attach(model, Train(targets=[]), "tiny")
+
+
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no config\.json"):
+        lora.read_config(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    with pytest.raises(DataError, match="cannot be loaded"):
+        lora.load_base(tmp_path, torch.float32)
+
+
+@pytest.mark.parametrize(("options", "sentence"), [
+    ({"rank": 0}, r"train\.rank=0 makes no sense; expected at least 1"),
+    ({"learning_rate": 0.0}, r"train\.learning_rate=0\.0 makes no sense; expected more than 0"),
+    ({"dropout": 1.0}, r"train\.dropout=1\.0 makes no sense"),
+    ({"warmup_ratio": 1.5}, r"train\.warmup_ratio=1\.5 makes no sense"),
+])
+def test_numbers_out_of_range_are_refused(options: dict, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        Train(**options)
