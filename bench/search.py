@@ -1,21 +1,20 @@
 """Time and quality of the corpus search, on HotpotQA's passages where FIREACT_DATA holds them.
 
-    FIREACT_DATA=../shared/data python bench/search.py
+    FIREACT_DATA=../shared/data python -m bench.search
 
 Without that data, passages are made up: the times then stand for the same size, the quality says nothing.
 """
 
+import argparse
 import json
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from typing import Any
 
 from fireact.retrieval import Index, Passage, excerpts, render
 from fireact.types import encode
@@ -44,16 +43,33 @@ def hotpotqa() -> list[tuple[str, list[str]]]:
     return [*((row["question"], row["gold_titles"]) for row in rows), *titles]
 
 
-def timed(name: str, work: Callable[[], Index]) -> Index:
-    """Do `work` once and print the seconds it took."""
+def plain_bm25s(corpus: Path, queries: list[str]) -> tuple[float, float]:
+    """The baseline: bm25s as its README uses it. Return the seconds to build and the median ms of a query."""
+    import bm25s
+    import Stemmer
+
+    stemmer = Stemmer.Stemmer("english")
+    started = time.perf_counter()
+    texts = [f"{row['title']} {row['text']}" for row in map(json.loads, corpus.open(encoding="utf-8"))]
+    index = bm25s.BM25()
+    index.index(bm25s.tokenize(texts, stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
+    built, times = time.perf_counter() - started, []
+    for query in queries:
+        start = time.perf_counter()
+        index.retrieve(bm25s.tokenize(query, stopwords="en", stemmer=stemmer, show_progress=False), k=5,
+                       show_progress=False)
+        times.append(1e3 * (time.perf_counter() - start))
+    return built, statistics.median(times)
+
+
+def seconds(work: Callable[[], Index]) -> tuple[Index, float]:
+    """Do `work` once and time it."""
     start = time.perf_counter()
-    result = work()
-    print(f"{name}: {time.perf_counter() - start:.2f} s")
-    return result
+    return work(), time.perf_counter() - start
 
 
-def measure(index: Index, queries: list[tuple[str, list[str]]]) -> None:
-    """Print latency in ms, the length of snippets in characters, and how many of the titles sought were found."""
+def measure(index: Index, queries: list[tuple[str, list[str]]]) -> dict[str, Any]:
+    """Return latency in ms, the length of snippets in characters, and how many of the titles sought were found."""
     searching, showing, lengths, found = [], [], [], {1: 0.0, 2: 0.0, 5: 0.0}
     for query, gold in queries:
         start = time.perf_counter()
@@ -64,31 +80,39 @@ def measure(index: Index, queries: list[tuple[str, list[str]]]) -> None:
         showing.append(1e3 * (time.perf_counter() - searched))
         for k in found:
             found[k] += len({passage.title for passage in passages[:k]} & set(gold)) / len(gold) / len(queries)
-    for name, times in (("search", searching), ("snippet", showing)):
-        slow = statistics.quantiles(times, n=20)[-1]
-        print(f"{name}: median {statistics.median(times):.2f} ms, 95% within {slow:.2f} ms")
-    print(f"snippet of 2 passages: {statistics.mean(lengths):.0f} characters on average, {max(lengths)} at most")
-    print("recall of gold titles: " + ", ".join(f"@{k} {share:.3f}" for k, share in found.items()))
+    return {"queries": len(queries), "search_ms_median": statistics.median(searching),
+            "search_ms_95": statistics.quantiles(searching, n=20)[-1], "snippet_ms_median": statistics.median(showing),
+            "snippet_characters": statistics.mean(lengths),
+            "recall": {str(k): round(share, 3) for k, share in found.items()}}
+
+
+def run(home: Path) -> dict[str, Any]:
+    """Build an index, open it again, and measure queries and the baseline."""
+    corpus = DATA / "corpus.jsonl"
+    queries = hotpotqa() if corpus.exists() else made_up(corpus := home / "corpus.jsonl")
+    index, build = seconds(lambda: Index.open(corpus, home / "indexes"))
+    _, again = seconds(lambda: Index.open(corpus, home / "indexes"))
+    parts = {"questions": [pair for pair in queries if len(pair[1]) > 1],
+             "titles": [pair for pair in queries if len(pair[1]) == 1]}
+    measured = {name: measure(index, part) for name, part in parts.items() if part}
+    first = next(iter(measured))
+    plain_build, plain_query = plain_bm25s(corpus, [query for query, _ in parts[first]][:500])
+    return {"passages": len(index), "build_seconds": build, "open_again_seconds": again, **measured,
+            "plain_bm25s": {"build_seconds": plain_build, "search_ms_median": plain_query},
+            "ratio_of_build": build / plain_build,
+            "ratio_of_search": measured[first]["search_ms_median"] / plain_query}
 
 
 def main() -> None:
-    """Build an index, open it again, and measure queries."""
+    """Measure, print, and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home, corpus = Path(folder), DATA / "corpus.jsonl"
-        if corpus.exists():
-            queries = hotpotqa()
-        else:
-            corpus = home / "corpus.jsonl"
-            queries = made_up(corpus)
-        index = timed("build", lambda: Index.open(corpus, home / "indexes"))
-        timed("open again", lambda: Index.open(corpus, home / "indexes"))
-        print(f"{len(index)} passages, {len(queries)} queries")
-        questions = [pair for pair in queries if len(pair[1]) > 1]
-        titles = [pair for pair in queries if len(pair[1]) == 1]
-        for name, part in (("questions", questions), ("titles", titles)):
-            if part:
-                print(f"-- {name} as queries")
-                measure(index, part)
+        text = json.dumps(run(Path(folder)), indent=1)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

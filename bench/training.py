@@ -16,7 +16,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -29,7 +31,7 @@ from transformers import AutoModelForCausalLM
 from fireact.train import Train, data, worker
 from fireact.types import Example
 
-BATCH, PART, STEPS = 8, 4, 8
+BATCH, PART, STEPS = 8, 4, 6
 
 Step = Callable[[Sequence[int]], object]
 
@@ -77,9 +79,15 @@ def ours(base: Path, examples: list[Example], folder: Path, threads: int) -> Ste
     """A step of FireAct's loop."""
     path = folder / "examples.jsonl"
     path.touch()
-    train = Train(threads=threads, dtype="float32", batch_size=BATCH, micro_batch_size=PART)
+    train = Train(threads=threads, dtype="float32", epochs=2, batch_size=BATCH, micro_batch_size=PART)
     job = worker.Job(examples=path, base=base, base_identity="", base_name="", out=folder, seed=0, train=train)
-    return worker.start(job, examples, []).step
+    training = worker.start(job, examples, [])
+
+    def step(batch: Sequence[int]) -> None:
+        with redirect_stdout(StringIO()):
+            training.step(list(batch))
+
+    return step
 
 
 def plain(base: Path, examples: list[Example]) -> Step:
@@ -124,10 +132,11 @@ def main() -> None:
                  "plain": Loop(plain(options.base, examples),
                                [shuffled[i: i + BATCH] for i in range(0, len(shuffled), BATCH)])}
         for loop in loops.values():
-            loop.step(loop.batches[0][:PART])
+            loop.step(loop.batches[0][:PART])  # the first step allocates what the others use again
         for number in range(STEPS):
-            for loop in loops.values():
+            for name, loop in loops.items():
                 loop.turn(number, lengths)
+                print(f"step {number + 1}/{STEPS}  {name:8} {loop.rates[-1]:.0f} tokens/s", flush=True)
     results: dict[str, dict[str, float]] = {name: loop.result() for name, loop in loops.items()}
     results["ratio"] = {name: value / results["plain"][name] for name, value in results["fireact"].items()}
     for name, values in results.items():

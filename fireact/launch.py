@@ -139,12 +139,15 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
         print(f"report: {report.write_html(config.inputs.run)}", flush=True)
         return
     stages = Stages(config)
+    last = "report" if config.stage == "pipeline" else config.stage
+    wanted = [*upstream(last, config), last]
+    stages.check(wanted)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_atomic(run_dir / "config.yaml", resolved)
     tracker = open_tracker(run_dir, config.wandb, config.model_dump(mode="json"), config.name)
     this = Run(config, run_dir, stages, tracker)
     try:
-        _run_stages(this)
+        _run_stages(this, wanted)
     except (KeyboardInterrupt, ChildFailed) as failure:
         if isinstance(failure, KeyboardInterrupt) or failure.code == INTERRUPTED:
             print(f"\nstopped; what was finished is kept. Go on with:\n  {command()}", file=sys.stderr, flush=True)
@@ -154,19 +157,17 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
         tracker.close(exit_code=1)
 
 
-def _run_stages(this: Run) -> None:
-    config = this.config
-    last = "report" if config.stage == "pipeline" else config.stage
-    this.only_finished = config.stage != "pipeline"
-    for stage in upstream(last, config):
+def _run_stages(this: Run, wanted: list[str]) -> None:
+    *before, last = wanted
+    this.only_finished = this.config.stage != "pipeline"
+    for stage in before:
         getattr(this, stage)()
         this.save()
     this.only_finished = False
     getattr(this, last)()
     adapter = this.run_dir / "adapter"
     this.tracker.finish(this.metrics, report.read_results(this.run_dir), adapter.resolve() if adapter.exists() else None)
-    print(f"{'report' if last == 'report' else 'run'}: {this.run_dir}{'/' + report.HTML if last == 'report' else ''}",
-          flush=True)
+    print(f"report: {this.run_dir / report.HTML}" if last == "report" else f"run: {this.run_dir}", flush=True)
 
 
 def upstream(stage: str, config: Config) -> list[str]:

@@ -3,6 +3,7 @@
 Keys are made ahead of any work, so that runs whose stages are the same share them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Literal
 
 from fireact.curate import CurateJob, Source
 from fireact.errors import ConfigError
-from fireact.generate import TRAJECTORIES, PlayJob
+from fireact.generate import PlayJob
 from fireact.schema import Config, Node, Section, mix, target
 from fireact.store import Store, fingerprint, identity, key
 
@@ -104,9 +105,16 @@ class Stages:
         """Where a job's files are, or will be."""
         return self.store.folder(stage, job.key())
 
-    def trajectories(self) -> dict[str, Path]:
-        """The teacher's records, by method."""
-        return {method: self.folder("generate", job) / TRAJECTORIES for method, job in self.plays.items()}
+    def check(self, wanted: Sequence[str]) -> None:
+        """Make the keys of all stages that are `wanted`, so that what is wrong with one is said before any work.
+
+        Raises ConfigError.
+        """
+        jobs = {"generate": lambda: list(self.plays.values()), "curate": lambda: [self.curate],
+                "train": lambda: [self.train], "evaluate": lambda: list(self.evaluations.values())}
+        for stage in wanted:
+            for job in jobs[stage]() if stage in jobs else []:
+                job.key()
 
     def _play(self, method: str, model: Node, strategy: Node, *, few_shot: bool, split: str, n: int | None) -> PlayJob:
         config = self.config

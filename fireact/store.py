@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -52,7 +52,7 @@ def key(**material: Any) -> str:
 
 
 def identity(node: Node) -> dict[str, Any]:
-    """Return what of a plug-in's node can change a result: its class, its revision, and its options, defaults included."""
+    """Return what of a plug-in's node can change a result: class, revision, and options, defaults included."""
     cls = target(node, "")
     values = {"_target_": node["_target_"], "revision": getattr(cls, "revision", 1)}
     for field in fields(cls):
@@ -88,7 +88,7 @@ def fingerprint(path: Path) -> str:
                                            file.stat().st_mtime_ns) for file in files))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _digest(path: Path, files: tuple[tuple[str, int, int], ...]) -> str:
     """Hash names, sizes and contents. The times of change are there for the cache alone: what changed is read again."""
     digest = hashlib.sha256()

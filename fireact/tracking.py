@@ -109,7 +109,7 @@ class Tracker:
     def close(self, exit_code: int = 0) -> None:
         """End the W&B run, if it is still open."""
         if self.wandb_run is not None:
-            self.wandb_run.finish(exit_code=exit_code, quiet=True)
+            self.wandb_run.finish(exit_code=exit_code)
             self.wandb_run = None
 
 
@@ -129,7 +129,8 @@ def open_tracker(run_dir: Path, options: Wandb, config: dict[str, Any], name: st
         if options.mode == "auto":
             print("W&B is not installed; metrics go to metrics.jsonl only (pip install wandb)", file=sys.stderr)
             return Tracker(run_dir)
-        raise ConfigError(f"wandb.mode={options.mode} needs W&B: pip install wandb, or set wandb.mode=disabled") from None
+        raise ConfigError(f"wandb.mode={options.mode} needs W&B: pip install wandb, "
+                          "or set wandb.mode=disabled") from None
     settings = wandb.Settings(console="off", silent=True, x_disable_stats=True, disable_git=True, disable_code=True)
     try:
         run = wandb.init(project=options.project, entity=options.entity, group=options.group, tags=options.tags or None,

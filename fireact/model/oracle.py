@@ -75,7 +75,7 @@ class Oracle:
         return dice.choice(slips)
 
     async def _answer(self, plan: Plan, dice: random.Random, form: str) -> str:
-        """Answer without the strategy's tool: the expert looks things up on its own, and sometimes remembers wrongly."""
+        """Answer without the strategy's tool: the expert looks things up itself, and sometimes remembers wrongly."""
         values: list[str] = []
         for hop in plan.hops:
             value = read(hop, values, (await self.tool(fill(hop.query, values))).text)
@@ -151,27 +151,27 @@ def _right_step(state: _State) -> ParsedStep:
 
 
 def conclusion(plan: Plan, values: list[str]) -> tuple[str, str]:
-    """Say in words how the answer follows from the values, and return it too; `unknown` where they cannot be compared."""
+    """Say in words how the answer follows from the values, and return it too: `unknown` where they do not compare."""
     try:
-        answer = conclude(plan, values)
-        return f"{_reason(plan, values)}o the answer is {answer}.", answer
+        reason, answer = _reason(plan, values), conclude(plan, values)
     except ValueError:
         return "These cannot be compared.", UNKNOWN
+    return f"{reason}, so the answer is {answer}." if reason else f"So the answer is {answer}.", answer
 
 
 def _reason(plan: Plan, values: list[str]) -> str:
     if plan.rule == "last":
-        return "S"
+        return ""
     if len(plan.choices) > 2:
-        return f"Of {', '.join(values[-len(plan.choices):])} I need the {plan.rule}, s"
+        return f"Of {', '.join(values[-len(plan.choices):])} I need the {plan.rule}"
     first, second = values[-2:]
     if plan.rule == "same":
-        return f"{first} and {second} are {'the same' if first == second else 'different'}, s"
-    return f"{_compared(first, second)}, s"
+        return f"{first} and {second} are {'the same' if first == second else 'different'}"
+    return _compared(first, second)
 
 
 def _compared(first: str, second: str) -> str:
-    """Compare two numbers, or two dates, by their years where these differ. Raises ValueError where they are neither."""
+    """Compare two numbers, or two dates, by their years where these differ. Raises ValueError for anything else."""
     if magnitude(first) == magnitude(second):
         return f"{first} and {second} are equal"
     more = magnitude(first) > magnitude(second)

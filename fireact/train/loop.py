@@ -84,12 +84,10 @@ class Training:
     def go(self) -> None:
         """Train to the last step. Raises ConfigError where the loss is no number any more."""
         order: list[list[int]] = []
-        order_of = -1
         while self.progress.step < self.total:
             epoch, position = divmod(self.progress.step, self.per_epoch)
-            if epoch != order_of:
+            if position == 0 or not order:
                 order = data.epoch_batches(self.lengths, self.train.batch_size, self.seed, epoch)
-                order_of = epoch
             self.step(order[position])
             last = self.progress.step == self.total
             if self.validation and (last or self._due(self.train.validate_every or self.per_epoch)):

@@ -1,9 +1,10 @@
 """The training loop, a process of its own: `python -m fireact.train.worker JOB.json`.
 
-For several processes, with a GPU each or without: `accelerate launch --multi_gpu --num_processes 2 -m
-fireact.train.worker JOB.json`. The job's folder gets
-metrics.jsonl while it runs, `adapter/` (or `model/`), and done.json at last. The same command goes on after a kill;
-the result is that of an undisturbed run. Exit codes: 0 done, 2 bad input, 130 interrupted.
+For several processes, with a GPU each or all on CPUs:
+`accelerate launch --multi_gpu --num_processes N -m fireact.train.worker JOB.json`.
+
+The job's folder gets metrics.jsonl while it runs, `adapter/` (or `model/`), and done.json at last. The same command
+goes on after a kill; the result is that of an undisturbed run. Exit codes: 0 done, 2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations

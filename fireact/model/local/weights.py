@@ -70,11 +70,6 @@ def identity(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def stamp(adapter: Path, base: Path) -> None:
-    """Write down beside an adapter which base model it belongs to."""
-    (adapter / STAMP).write_text(json.dumps({"base": identity(base)}) + "\n", encoding="utf-8")
-
-
 def load(folder: Path, dtype: Dtype = "auto", device: str = "auto", adapter: Path | None = None) -> tuple[Any, Any]:
     """Load a model for inference, and its tokenizer; `adapter` is a LoRA adapter or a whole fine-tuned model's folder.
 
@@ -148,7 +143,7 @@ def check_adapter(adapter: Path, base: Path) -> None:
     named = str(config.get("base_model_name_or_path") or "an unnamed model")
     stamped = adapter / STAMP
     if stamped.is_file():
-        made_for = _read_json(stamped).get("base")
+        made_for = _read_json(stamped).get("base_identity")
     else:
         made_for = identity(Path(named)) if (Path(named) / "config.json").is_file() else None
     if made_for is not None and made_for != identity(base):

@@ -1,0 +1,30 @@
+"""Run the benchmarks: `python -m bench` runs all, `python -m bench search start` those named.
+
+Each writes outputs/bench/<name>.json. The machine should be quiet; `job` takes about half an hour, the others minutes.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+OUT = Path("outputs/bench")
+ALL = ("start", "search", "generation", "training", "job")
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks called `names`, all without any; return 2 for a name that is none."""
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        print(f"error: there is no benchmark {unknown[0]!r}; there are {', '.join(ALL)}", file=sys.stderr)
+        return 2
+    OUT.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for name in names or ALL:
+        print(f"\n== {name}", flush=True)
+        code = subprocess.call([sys.executable, "-m", f"bench.{name}", "--out", str(OUT / f"{name}.json")])
+        failed = failed or code
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

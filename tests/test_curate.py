@@ -1,0 +1,280 @@
+"""Curation: each filter by itself, the funnel, and the choice."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fireact import curate
+from fireact.curate import CurateJob, Judge, read_funnel
+from fireact.errors import ConfigError, DataError
+from fireact.examples import example
+from fireact.generate import TRAJECTORIES
+from fireact.jsonl import read_jsonl
+from fireact.schema import FilterName
+from fireact.types import Question, Score, Step, StopReason, Trajectory, encode
+from tests.model.tiny import tiny_tokenizer
+
+ALL: list[FilterName] = ["finished", "correct", "no_repeat", "no_format_error", "supported", "not_evaluated", "fits"]
+
+
+@dataclass(kw_only=True)
+class Student:
+    """What curation asks of a local model."""
+
+    window: int = 4096
+
+    def tokenizer(self) -> Any:
+        return tiny_tokenizer()
+
+    def context_window(self) -> int:
+        return self.window
+
+
+def asked(text: str) -> Step:
+    return Step("ask", text, form="react")
+
+
+def record(id: str = "q1", *, answer: str = "Paris", calls: Sequence[str] = ("capital of France",),
+           seen: str = "The capital of France is Paris.", text: str | None = None, **changes: Any) -> Trajectory:
+    steps: list[Step] = []
+    for call in calls:
+        steps += [asked(f"Thought: look.\nAction: search[{call}]"), Step("act", seen, tool="search", argument=call)]
+    steps.append(asked(f"Thought: seen.\nAction: finish[{answer}]"))
+    question = Question(id, text or f"Question {id}: what is the capital of France?", (answer,))
+    whole = Trajectory(id, question, "react", tuple(steps), answer, StopReason.FINISHED, Score(1.0, 1.0))
+    return replace(whole, **changes)
+
+
+Make = Callable[..., CurateJob]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Make:
+    """Make a job over the records of each method, of files of another run."""
+    (tmp_path / "test.jsonl").write_text('{"question": "Who wrote Hamlet?", "answer": "Shakespeare"}\n')
+
+    def make(records: dict[str, list[Trajectory]] | list[Trajectory] | None = None,
+             shares: dict[str, float] | None = None, **changes: Any) -> CurateJob:
+        by_method = records if isinstance(records, dict) else {"react": records or []}
+        sources = []
+        for method, its in by_method.items():
+            file = tmp_path / f"{method}.jsonl"
+            file.write_text("".join(encode(one) + "\n" for one in its))
+            sources.append({"method": method, "share": (shares or {}).get(method, 1.0), "file": file, "key": method})
+        values = {"sources": sources, "split": "train", "questions": 1, "evaluated": ["test"], "filters": ALL,
+                  "window": None, "n": None, "validation": 0, "seed": 0, "home": tmp_path / "home",
+                  "dataset": {"_target_": "fireact.dataset.table.Table", "test": str(tmp_path / "test.jsonl")},
+                  "model": {"_target_": f"{__name__}.Student"}}
+        return CurateJob.model_validate({**values, **changes})
+
+    return make
+
+
+def run(job: CurateJob, folder: Path) -> tuple[list[Trajectory], list[Trajectory], list[dict[str, Any]]]:
+    folder.mkdir(exist_ok=True)
+    curate.run(json.loads(job.model_dump_json()), folder)
+    return (list(read_jsonl(folder / "train.jsonl", Trajectory)),
+            list(read_jsonl(folder / "validation.jsonl", Trajectory)), read_funnel(folder))
+
+
+def ids(records: Sequence[Trajectory]) -> list[str]:
+    return [one.id for one in records]
+
+
+def many(count: int, method: str = "react") -> list[Trajectory]:
+    return [record(f"{method}{number}", method=method) for number in range(count)]
+
+
+REFUSED = (asked("hm"), Step("refuse", "no action"), *record().steps)
+COT = (Step("ask", "Thought: I know.\nAnswer: Paris", form="cot"),)
+
+JUDGED: list[tuple[FilterName, Trajectory, bool]] = [
+    ("correct", record(), True),
+    ("correct", record(score=Score(0.0, 0.9)), False),
+    ("finished", record(), True),
+    *(("finished", record(stop=stop), False) for stop in StopReason if stop is not StopReason.FINISHED),
+    ("no_repeat", record(calls=("a", "b", "c")), True),
+    ("no_repeat", record(calls=()), True),
+    ("no_repeat", record(calls=("The capital.", "b", "capital")), False),
+    ("no_format_error", record(), True),
+    ("no_format_error", record(steps=REFUSED), False),
+    ("supported", record(), True),
+    ("supported", record(answer="the paris!"), True),
+    ("supported", record(seen="Nothing was found."), False),
+    ("supported", record(seen="no", answer="yes"), True),
+    ("supported", record(seen="?", answer="France"), True),
+    ("supported", record(steps=COT), True),
+    ("supported", record(seen="Nigeria is a country.", answer="Niger"), False),
+    ("supported", record(seen="1350 people", answer="3"), False),
+    ("supported", record(seen="Chad's capital", answer="Chad"), True),
+    ("supported", record(seen="the U.S. dollar", answer="US"), True),
+    ("supported", record(seen="It has 31,122,387 inhabitants.", answer="31122387"), True),
+    ("supported", replace(record(), answer=None), False),
+    ("not_evaluated", record(), True),
+    ("not_evaluated", record(text="who wrote HAMLET"), False),
+    ("not_evaluated", record(text="Who wrote Hamlet and Lear?"), True),
+]
+
+
+@pytest.mark.parametrize(("name", "judged", "kept"), JUDGED)
+def test_each_filter_by_itself(job: Make, name: FilterName, judged: Trajectory, kept: bool) -> None:
+    assert Judge(job()).keeps(name, judged) is kept
+
+
+def test_fits_counts_in_the_students_own_tokens(job: Make) -> None:
+    length = len(example(tiny_tokenizer(), record()).ids)
+    for window, kept in ((length, True), (length - 1, False)):
+        assert Judge(job(window=window)).fits(record()) is kept
+        student = {"_target_": f"{__name__}.Student", "window": window}
+        assert Judge(job(model=student)).fits(record()) is kept
+
+
+def test_the_funnel_blames_the_first_filter_that_fails(job: Make, tmp_path: Path) -> None:
+    wrong = record("wrong", score=Score(0.0, 0.0))
+    both = record("both", score=Score(0.0, 0.0), stop=StopReason.ROUNDS)
+    records = [record("a"), record("b"), wrong, both, record("again", calls=("x", "x"))]
+    train, _, (funnel,) = run(job(records, filters=["correct", "finished", "no_repeat"]), tmp_path / "one")
+    assert sorted(ids(train)) == ["a", "b"]
+    assert funnel == {"method": "react", "played": 5, "kept": 2, "train": 2, "validation": 0,
+                      "dropped": {"correct": 2, "finished": 0, "no_repeat": 1, "duplicate": 0}}
+    _, _, (funnel,) = run(job(records, filters=["finished", "correct", "no_repeat"]), tmp_path / "two")
+    assert funnel["dropped"] == {"finished": 1, "correct": 1, "no_repeat": 1, "duplicate": 0}
+
+
+def test_without_filters_only_duplicates_are_dropped(job: Make, tmp_path: Path) -> None:
+    same = record("b", text=record("a").question.text)
+    train, _, (funnel,) = run(job([record("a"), same, record("c")], filters=[]), tmp_path / "out")
+    assert len(train) == 2
+    assert funnel["dropped"] == {"duplicate": 1}
+
+
+def test_a_smaller_choice_is_part_of_a_larger_one(job: Make, tmp_path: Path) -> None:
+    records = many(420)
+
+    def choose(n: int, seed: int) -> tuple[list[str], list[str]]:
+        train, held, _ = run(job(records, n=n, validation=16, seed=seed, filters=[]), tmp_path / f"{n}-{seed}")
+        return ids(train), ids(held)
+
+    chosen = {n: choose(n, 0) for n in (100, 200, 400)}
+    assert [len(train) for train, _ in chosen.values()] == [100, 200, 400]
+    assert chosen[400][0][:200] == chosen[200][0]
+    assert chosen[200][0][:100] == chosen[100][0]
+    assert len({tuple(held) for _, held in chosen.values()}) == 1
+    other = choose(100, 1)[0]
+    assert len(set(other) & set(chosen[100][0])) < 60
+
+
+def test_the_choice_does_not_depend_on_the_order_of_the_file(job: Make, tmp_path: Path) -> None:
+    records = many(30)
+    there, _, _ = run(job(records, n=10, filters=[]), tmp_path / "there")
+    back, _, _ = run(job(records[::-1], n=10, filters=[]), tmp_path / "back")
+    assert there == back
+
+
+def test_what_is_held_out_is_not_trained_on(job: Make, tmp_path: Path) -> None:
+    train, held, (funnel,) = run(job(many(40), validation=16, filters=[]), tmp_path / "out")
+    assert (len(train), len(held)) == (24, 16)
+    assert not set(ids(train)) & set(ids(held))
+    assert (funnel["train"], funnel["validation"]) == (24, 16)
+
+
+def test_no_more_than_half_is_held_out(job: Make, tmp_path: Path) -> None:
+    train, held, _ = run(job(many(5), validation=16, filters=[]), tmp_path / "out")
+    assert (len(train), len(held)) == (3, 2)
+
+
+def counted(job: CurateJob, folder: Path) -> dict[str, tuple[int, int]]:
+    train, held, funnels = run(job, folder)
+    assert len(train) == sum(funnel["train"] for funnel in funnels)
+    assert len(held) == sum(funnel["validation"] for funnel in funnels)
+    for funnel in funnels:
+        assert funnel["train"] == sum(one.method == funnel["method"] for one in train)
+    return {funnel["method"]: (funnel["train"], funnel["validation"]) for funnel in funnels}
+
+
+def test_shares_are_counts(job: Make, tmp_path: Path) -> None:
+    mixed = job({"react": many(20), "cot": many(20, "cot")}, {"react": 12, "cot": 3}, filters=[], validation=5)
+    assert counted(mixed, tmp_path / "out") == {"react": (12, 4), "cot": (3, 1)}
+
+
+def test_shares_are_ratios_of_what_can_be_had(job: Make, tmp_path: Path) -> None:
+    mixed = job({"react": many(20), "cot": many(20, "cot")}, {"react": 0.8, "cot": 0.2}, filters=[])
+    assert counted(mixed, tmp_path / "out") == {"react": (20, 0), "cot": (5, 0)}
+
+
+@pytest.mark.parametrize("n", [1, 7, 10, 11, 25])
+def test_shares_are_ratios_of_n_and_add_up_to_it(job: Make, tmp_path: Path, n: int) -> None:
+    shares = {"react": 0.681, "cot": 0.255, "reflexion": 0.064}
+    mixed = job({method: many(50, method) for method in shares}, shares, n=n, validation=n, filters=[])
+    parts = counted(mixed, tmp_path / "out")
+    assert sum(train for train, _ in parts.values()) == n
+    assert all(abs(parts[method][0] - share * n) <= 1 for method, share in shares.items())
+
+
+def test_too_few_for_n_is_told(job: Make, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as failure:
+        run(job(many(5), n=9, filters=[]), tmp_path / "out")
+    assert str(failure.value) == ("curate.n=9 wants 9 trajectories of react and 5 were kept; raise generate.n, "
+                                  "loosen curate.filters, or lower curate.n")
+
+
+def test_too_few_for_a_share_is_told(job: Make, tmp_path: Path) -> None:
+    mixed = job({"react": many(5), "cot": many(5, "cot")}, {"react": 2, "cot": 9}, filters=[])
+    with pytest.raises(DataError) as failure:
+        run(mixed, tmp_path / "out")
+    assert str(failure.value) == ("strategy.shares.cot=9 wants 9 trajectories of cot and 5 were kept; raise "
+                                  "generate.n, loosen curate.filters, or lower strategy.shares.cot")
+
+
+@pytest.mark.parametrize("records", [[], [record(score=Score(0.0, 0.0))]])
+def test_where_nothing_is_kept_the_funnel_is_there_and_nothing_else(job: Make, tmp_path: Path,
+                                                                    records: list[Trajectory]) -> None:
+    with pytest.raises(DataError, match=r"no trajectory was kept.*raise generate\.n or loosen curate\.filters"):
+        run(job(records), tmp_path / "out")
+    (funnel,) = read_funnel(tmp_path / "out")
+    assert (funnel["played"], funnel["kept"]) == (len(records), 0)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["funnel.json"]
+
+
+def test_a_file_may_hold_another_method_than_its_source_is_called(job: Make, tmp_path: Path) -> None:
+    train, held, (funnel,) = run(job({"mine": many(10)}, validation=4, filters=[]), tmp_path / "out")
+    assert (len(train), len(held)) == (6, 4)
+    assert (funnel["method"], funnel["train"], funnel["validation"]) == ("mine", 6, 4)
+
+
+def test_a_generation_folder_must_be_complete(job: Make, tmp_path: Path) -> None:
+    rows = [{"id": f"q{number}", "question": f"Q{number}?", "answer": "Paris"} for number in range(3)]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    played = tmp_path / "played"
+    played.mkdir()
+    (played / TRAJECTORIES).write_text("".join(encode(record(f"q{number}")) + "\n" for number in range(2)))
+    dataset = {"_target_": "fireact.dataset.table.Table", "train": str(tmp_path / "questions.jsonl")}
+    source = {"method": "react", "share": 1, "folder": str(played), "key": "k"}
+
+    def make(questions: int) -> CurateJob:
+        return job(dataset=dataset, sources=[source], questions=questions, filters=["correct"])
+
+    assert len(run(make(2), tmp_path / "out")[0]) == 2
+    with pytest.raises(DataError, match=r"has 2 of the 3 questions; run stage=generate first"):
+        run(make(3), tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"generate\.n=4 is more than the 3 questions of the split 'train'"):
+        run(make(4), tmp_path / "out")
+
+
+def test_the_key_knows_what_changes_the_choice(job: Make, tmp_path: Path) -> None:
+    keys = [job().key(), job(n=5).key(), job(seed=1).key(), job(filters=["correct"]).key(), job(validation=3).key(),
+            job(window=9).key(), job(evaluated=[]).key(), job(shares={"react": 2.0}).key(),
+            job(model={"_target_": f"{__name__}.Student", "window": 3}).key()]
+    assert len(set(keys)) == len(keys)
+    assert job(home=tmp_path / "elsewhere").key() == keys[0]
+    other = {"_target_": f"{__name__}.Student", "window": 3}
+    assert job(filters=[]).key() == job(filters=[], model=other).key()
+
+
+def test_there_is_no_funnel_before_curation(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="run stage=curate first"):
+        read_funnel(tmp_path)

@@ -1,0 +1,135 @@
+"""Metrics: the files that are always there, and W&B where it is wanted."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fireact.errors import ConfigError
+from fireact.schema import Wandb
+from fireact.tracking import METRICS, Progress, Tracker, append_metrics, clock, flatten, open_tracker
+from fireact.types import Completion, Question, Score, Step, StopReason, Trajectory
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+
+
+def record(em: float = 1.0, stop: StopReason = StopReason.FINISHED, error: str | None = None) -> Trajectory:
+    step = Step("ask", "Action: finish[x]", form="react", completion=Completion("x", completion_tokens=5))
+    return Trajectory("q", Question("q", "Q?", ("x",)), "react", (step,), "x", stop, Score(em, em), error)
+
+
+@pytest.fixture
+def no_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No key, and no file outside the test's folder."""
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "wandb-home"))
+
+
+def test_metrics_are_written_without_wandb(tmp_path: Path, no_wandb: None) -> None:
+    tracker = open_tracker(tmp_path, Wandb(mode="disabled"), {}, "x")
+    tracker.log("train", {"step": 1, "loss": 0.5})
+    tracker.log("train", {"step": 2, "loss": 0.25})
+    tracker.finish({"em": 1}, [], None)
+    tracker.close()
+    assert lines(tmp_path) == [{"stage": "train", "step": 1, "loss": 0.5}, {"stage": "train", "step": 2, "loss": 0.25}]
+    assert [path.name for path in tmp_path.iterdir()] == [METRICS]
+
+
+def test_only_whole_lines_are_taken_over_and_each_once(tmp_path: Path) -> None:
+    run_dir, stage = tmp_path / "run", tmp_path / "stage.jsonl"
+    run_dir.mkdir()
+    tracker = Tracker(run_dir)
+    tracker.forward("train", stage)
+    assert not (run_dir / METRICS).exists()
+    stage.write_text('{"step": 1}\n{"step": 2}\n{"st')
+    tracker.forward("train", stage)
+    assert [line["step"] for line in lines(run_dir)] == [1, 2]
+    with stage.open("a") as file:
+        file.write('ep": 3, "note": "é"}\n')
+    tracker.forward("train", stage)
+    tracker.forward("train", stage)
+    append_metrics(stage, {"step": 4})
+    tracker.forward("train", stage)
+    assert [line["step"] for line in lines(run_dir)] == [1, 2, 3, 4]
+    assert all(line["stage"] == "train" for line in lines(run_dir))
+
+
+def test_two_stages_are_read_apart(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path)
+    for name in ("a", "b"):
+        append_metrics(tmp_path / f"{name}.jsonl", {"from": name})
+        tracker.forward(name, tmp_path / f"{name}.jsonl")
+    assert lines(tmp_path) == [{"stage": "a", "from": "a"}, {"stage": "b", "from": "b"}]
+
+
+def test_online_needs_a_key(tmp_path: Path, no_wandb: None) -> None:
+    with pytest.raises(ConfigError, match=r"wandb\.mode=online needs the environment variable WANDB_API_KEY; set it"):
+        open_tracker(tmp_path, Wandb(mode="online"), {}, "x")
+
+
+def test_without_the_package_auto_goes_on_and_offline_is_refused(tmp_path: Path, no_wandb: None,
+                                                                 monkeypatch: pytest.MonkeyPatch,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert open_tracker(tmp_path, Wandb(), {}, "x").wandb_run is None
+    assert "W&B is not installed" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"wandb\.mode=offline needs W&B: pip install wandb, or set"):
+        open_tracker(tmp_path, Wandb(mode="offline"), {}, "x")
+
+
+def test_an_offline_run_has_it_all(tmp_path: Path, no_wandb: None, capfd: pytest.CaptureFixture[str]) -> None:
+    """Without a key `auto` is offline: real W&B, which asks nothing and needs no network."""
+    pytest.importorskip("wandb", reason="W&B is not installed")
+    tracker = open_tracker(tmp_path, Wandb(tags=["t"]), {"seed": 0, "model": {"name": "m"}}, "mine")
+    assert tracker.wandb_run.settings.mode == "offline"
+    tracker.log("train", {"loss": 0.25})
+    rows = [{"id": "q1", "em": 1.0}, {"id": "q2", "em": 0.0}]
+    tracker.finish({"evaluate": {"factbook": {"em": 0.5}}}, rows, tmp_path / "adapter")
+    assert tracker.wandb_run is None
+    tracker.close()
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    (synced,) = folder.glob("*.wandb")
+    kept = synced.read_bytes()
+    for name, value in (("evaluate/factbook/em", "0.5"), ("adapter", json.dumps(str(tmp_path / "adapter"))),
+                        ("train/loss", "0.25"), ("results", "table-file")):
+        assert re.search(name.encode() + b".{0,80}" + re.escape(value.encode()), kept, re.DOTALL), name
+    assert len(list(folder.rglob("results*.table.json"))) == 1
+    assert capfd.readouterr().out == ""
+    assert lines(tmp_path) == [{"stage": "train", "loss": 0.25}]
+
+
+def test_flatten() -> None:
+    assert flatten({"a": {"b": {"c": 1}, "d": [1]}, "e": None}) == {"a/b/c": 1, "a/d": [1], "e": None}
+
+
+def test_clock() -> None:
+    assert [clock(seconds) for seconds in (0, 59.9, 61, 3600)] == ["0:00", "0:59", "1:01", "60:00"]
+
+
+def test_progress_is_shown_at_the_end_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress("react by oracle", total=12, before=10, folder=tmp_path)
+    progress.advance(record())
+    assert capsys.readouterr().out == ""
+    progress.advance(record(0.0))
+    progress.close()
+    said = capsys.readouterr().out
+    assert said == "  react by oracle: 12/12 played, 50% right, 1.0 rounds each, 0:00 left\n"
+    (line,) = lines(tmp_path)
+    assert (line["played"], line["em"], line["rounds"], line["tokens"]) == (12, 0.5, 1.0, 10)
+
+
+def test_progress_that_ends_early_says_where_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress("x", total=3, before=0, folder=tmp_path)
+    progress.close()
+    assert capsys.readouterr().out == ""
+    progress.advance(record(0.0, StopReason.MODEL, "the endpoint is down"))
+    progress.close()
+    assert "x: 1/3 played" in capsys.readouterr().out
+    assert (progress.unreached, progress.last_error) == (1, "the endpoint is down")
