@@ -5,6 +5,7 @@ it: the same command goes on where it stopped.
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -25,6 +26,9 @@ from fireact.stages import Stages
 from fireact.store import DONE
 from fireact.tracking import METRICS, Tracker, open_tracker
 from fireact.types import Trajectory
+
+CHILD_ENV = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+"""Threads that wait sleep: on cores shared with others, spinning ones made training several times slower."""
 
 
 @dataclass
@@ -107,7 +111,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "job.json"
         write_atomic(path, job.model_dump_json(indent=1))
-        process = subprocess.Popen([sys.executable, "-m", module, str(path)])
+        process = subprocess.Popen([sys.executable, "-m", module, str(path)], env=CHILD_ENV | os.environ)
         try:
             while process.poll() is None:
                 time.sleep(0.1)

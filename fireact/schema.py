@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import MISSING, fields, is_dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -224,7 +224,7 @@ def target(node: Node, where: str) -> type:
     return cls
 
 
-@lru_cache(maxsize=None)
+@cache
 def _field_adapter(cls: type, name: str) -> TypeAdapter:
     return TypeAdapter(hint(cls, name))
 

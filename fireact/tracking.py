@@ -101,7 +101,7 @@ class Tracker:
         self.wandb_run.summary.update(flatten(metrics))
         self.wandb_run.summary["adapter"] = str(adapter) if adapter else None
         if rows:
-            columns = list(rows[0])
+            columns: list[Any] = list(rows[0])
             table = wandb.Table(columns=columns, data=[[row.get(name) for name in columns] for row in rows])
             self.wandb_run.log({"results": table})
         self.close()
@@ -125,6 +125,7 @@ def open_tracker(run_dir: Path, options: Wandb, config: dict[str, Any], name: st
         return Tracker(run_dir)
     try:
         import wandb
+        from wandb.errors import Error as WandbError
     except ImportError:
         if options.mode == "auto":
             print("W&B is not installed; metrics go to metrics.jsonl only (pip install wandb)", file=sys.stderr)
@@ -135,7 +136,7 @@ def open_tracker(run_dir: Path, options: Wandb, config: dict[str, Any], name: st
     try:
         run = wandb.init(project=options.project, entity=options.entity, group=options.group, tags=options.tags or None,
                          name=name, dir=str(run_dir), mode=mode, config=config, settings=settings)
-    except wandb.errors.Error as error:
+    except WandbError as error:
         print(f"W&B cannot be used ({error}); metrics go to metrics.jsonl only", file=sys.stderr)
         return Tracker(run_dir)
     return Tracker(run_dir, run)

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ from fireact.types import Completion, Question, Score, Step, StopReason, Traject
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+
+
+def settled(path: Path) -> bytes:
+    """A file's content once it no longer grows: W&B's service may write the last of it after `finish`."""
+    size, end = -1, time.monotonic() + 5
+    while time.monotonic() < end and (path.stat().st_size != size or size < 100):
+        size = path.stat().st_size
+        time.sleep(0.1)
+    return path.read_bytes()
 
 
 def record(em: float = 1.0, stop: StopReason = StopReason.FINISHED, error: str | None = None) -> Trajectory:
@@ -90,13 +100,13 @@ def test_an_offline_run_has_it_all(tmp_path: Path, no_wandb: None, capfd: pytest
     tracker = open_tracker(tmp_path, Wandb(tags=["t"]), {"seed": 0, "model": {"name": "m"}}, "mine")
     assert tracker.wandb_run.settings.mode == "offline"
     tracker.log("train", {"loss": 0.25})
-    rows = [{"id": "q1", "em": 1.0}, {"id": "q2", "em": 0.0}]
+    rows = [{"id": "q1", "em": 1, "answer": None}, {"id": "q2", "em": 0.5, "answer": "x"}]
     tracker.finish({"evaluate": {"factbook": {"em": 0.5}}}, rows, tmp_path / "adapter")
     assert tracker.wandb_run is None
     tracker.close()
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
     (synced,) = folder.glob("*.wandb")
-    kept = synced.read_bytes()
+    kept = settled(synced)
     for name, value in (("evaluate/factbook/em", "0.5"), ("adapter", json.dumps(str(tmp_path / "adapter"))),
                         ("train/loss", "0.25"), ("results", "table-file")):
         assert re.search(name.encode() + b".{0,80}" + re.escape(value.encode()), kept, re.DOTALL), name

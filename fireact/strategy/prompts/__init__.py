@@ -1,6 +1,6 @@
 """The few-shot texts, by method and task. Each file is the system message of a prompted model."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from fireact.errors import ConfigError, suggest
 from fireact.types import Message
 
 
-@lru_cache(maxsize=None)
+@cache
 def read_prompt(method: str, name: str) -> str:
     """Return the text of a prompt of this package, or of the file at the path `name`. Raises ConfigError."""
     if "/" in name:
