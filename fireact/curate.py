@@ -198,23 +198,16 @@ def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],
 
 
 def _counts(kept: dict[str, list[Trajectory]], shares: dict[str, float], n: int | None) -> dict[str, int]:
-    """How many of each method to train on: n in proportion to the shares; without n the shares themselves where they
-    are counts, and as many as their proportion allows where they are ratios.
+    """How many of each method to train on: n in proportion to the shares, or as many as their proportion allows.
 
     Raises DataError where there are too few.
     """
-    if n is not None:
-        counts = _dealt(n, shares)
-    elif max(shares.values()) > 1:
-        counts = {method: round(share) for method, share in shares.items()}
-    else:
-        most = min(len(kept[method]) / share for method, share in shares.items())
-        counts = {method: round(most * share) for method, share in shares.items()}
+    most = min(len(kept[method]) / share for method, share in shares.items())
+    counts = {method: round(most * share) for method, share in shares.items()} if n is None else _dealt(n, shares)
     for method, count in counts.items():
         if count > len(kept[method]):
-            option = f"strategy.shares.{method}={shares[method]:g}" if n is None else f"curate.n={n}"
-            raise DataError(f"{option} wants {count} trajectories of {method} and {len(kept[method])} were kept; "
-                            f"raise generate.n, loosen curate.filters, or lower {option.partition('=')[0]}")
+            raise DataError(f"curate.n={n} wants {count} trajectories of {method} and {len(kept[method])} were kept; "
+                            "raise generate.n, loosen curate.filters, or lower curate.n or strategy.counts")
     if not any(counts.values()):
         raise DataError("no trajectory was kept, so there is nothing to train on; look at the funnel of stage=curate, "
                         "raise generate.n or loosen curate.filters")

@@ -33,7 +33,7 @@ def explain(message: str) -> str:
     option = _OPTION.search(message)
     if option:
         available = _AVAILABLE.search(message)
-        names = available["options"].split() if available else []
+        names = [name for name in available["options"].split() if not name.startswith("_")] if available else []
         return f"{option['group']}={option['option']} does not exist{suggest(option['option'], names)}"
     key = _KEY.search(message)
     if key:
@@ -46,7 +46,6 @@ def known_keys() -> list[str]:
     """Return all keys of the default configuration, written with dots, and the names of its groups."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        values = OmegaConf.to_container(hydra_compose("config"))
-    assert isinstance(values, dict)
-    keys = [key.replace("/", ".") for key in flatten(values)]
-    return [*keys, *map(str, values), "model@teacher", "experiment"]
+        values = {str(key): value for key, value in hydra_compose("config").items()}
+    nested = {key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for key, value in values.items()}
+    return [*(key.replace("/", ".") for key in flatten(nested)), *values, "model@teacher", "experiment"]

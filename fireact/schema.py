@@ -8,6 +8,7 @@ object, and its dataclass fields are the node's schema.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -130,10 +131,17 @@ class Mix(Section):
     """A strategy made of several: the teacher plays each, the student learns from all."""
 
     parts: dict[str, Node]
-    shares: dict[str, Annotated[float, Field(gt=0)]]
-    """How much of each, as counts or as ratios."""
+    shares: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """How much of each, in proportion."""
+    counts: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """How many trajectories of each, in place of shares; curate.n then keeps their proportion."""
     play: str
     """The part by which the student is asked in an evaluation."""
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The proportion of the parts."""
+        return self.counts or self.shares
 
 
 def typed(cfg: DictConfig) -> Config:
@@ -164,13 +172,13 @@ def mix(strategy: Node) -> Mix:
         name = str(strategy.get("_target_", "")).rpartition(".")[2].lower()
         return Mix(parts={name: strategy}, shares={name: 1}, play=name)
     whole: Mix = validate(Mix, strategy, "strategy")
-    for name in (*whole.shares, whole.play):
+    for name in (*whole.shares, *whole.counts, whole.play):
         if name not in whole.parts:
-            raise ConfigError(f"strategy.shares and strategy.play name {name!r}, which is not a part of this mix"
-                              f"{suggest(name, whole.parts)}")
+            raise ConfigError(f"the mix names {name!r}, which is not a part of it{suggest(name, whole.parts)}; "
+                              "mend strategy.shares, strategy.counts or strategy.play")
     for name in whole.parts:
-        if name not in whole.shares:
-            raise ConfigError(f"strategy.shares has no share for the part {name!r}; give e.g. strategy.shares.{name}=1")
+        if name not in whole.weights:
+            raise ConfigError(f"the mix does not say how much of its part {name!r}; give e.g. +strategy.shares.{name}=1")
     return whole
 
 

@@ -57,16 +57,17 @@ class Stages:
     def curate(self) -> CurateJob:
         """What is chosen from it."""
         config, file = self.config, self.config.inputs.trajectories
-        shares = mix(config.strategy).shares
+        whole = mix(config.strategy)
         if file is not None:
             sources = [Source(method=name, share=share, file=file, key=fingerprint(file))
-                       for name, share in list(shares.items())[:1]]
+                       for name, share in list(whole.weights.items())[:1]]
         else:
-            sources = [Source(method=name, share=shares[name], folder=self.folder("generate", job), key=job.key())
+            sources = [Source(method=name, share=whole.weights[name], folder=self.folder("generate", job), key=job.key())
                        for name, job in self.plays.items()]
         return CurateJob(sources=sources, dataset=config.dataset, split=config.generate.split,
                          questions=config.generate.n, evaluated=[config.evaluate.split], model=config.model,
-                         filters=config.curate.filters, window=config.curate.window, n=config.curate.n,
+                         filters=config.curate.filters, window=config.curate.window,
+                         n=config.curate.n or sum(whole.counts.values()) or None,
                          validation=config.curate.validation, seed=config.seed, home=self.store.home)
 
     @cached_property

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from fireact.errors import ConfigError
 from fireact.schema import Node, hint, target, validated
-from fireact.types import RUNTIME
+from fireact.types import CONTENT, RUNTIME
 
 DONE = "done.json"
 """Written last: a stage whose folder has it is finished."""
@@ -57,7 +57,9 @@ def identity(node: Node) -> dict[str, Any]:
     values = {"_target_": node["_target_"], "revision": getattr(cls, "revision", 1)}
     for field in fields(cls):
         if field.init and RUNTIME not in get_args(hint(cls, field.name))[1:]:
-            values[field.name] = _plain(_value(cls, field, node))
+            value = _value(cls, field, node)
+            is_path = CONTENT in get_args(hint(cls, field.name)) and Path(value).exists()
+            values[field.name] = _plain(Path(value) if is_path else value)
     return values
 
 

@@ -26,6 +26,9 @@ Form = Literal["react", "cot", "direct"]
 RUNTIME = "runtime"
 """Marks a plug-in's field, as `Annotated[int, RUNTIME]`, that cannot change a result: it stays out of store keys."""
 
+CONTENT = "content"
+"""Marks a text, as `Annotated[str, CONTENT]`, that may be a path: what is there then counts, not where it is."""
+
 
 @dataclass(frozen=True)
 class Message:

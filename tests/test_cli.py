@@ -37,11 +37,12 @@ MISTAKES = [
     (["wandb.mode=online", "stage=generate", "generate.n=2"], "WANDB_API_KEY"),
     (["model.package=null", "model.source=/nowhere", "evaluate.finetuned=false", "evaluate.n=2", "stage=evaluate"],
      "error: there is no folder '/nowhere'"),
-    (["model=llama2_7b", "evaluate.finetuned=false", "evaluate.n=2", "stage=evaluate"], "meta-llama/Llama-2-7b-chat-hf"),
+    (["model=llama2_7b", "evaluate.finetuned=false", "evaluate.n=2", "stage=evaluate"],
+     "meta-llama/Llama-2-7b-chat-hf"),
 ]
 
 
-@pytest.mark.parametrize(("options", "sentence"), MISTAKES, ids=lambda part: " ".join(part) if isinstance(part, list) else "")
+@pytest.mark.parametrize(("options", "sentence"), MISTAKES, ids=[" ".join(options) for options, _ in MISTAKES])
 def test_a_mistake_gets_one_sentence_and_exit_code_2(run_main, options: list[str], sentence: str) -> None:
     done = run_main(*options)
     assert done.returncode == 2, done.stdout + done.stderr
@@ -78,7 +79,8 @@ def test_a_window_too_small_for_the_prompt(run_main, tiny_options: Path) -> None
 def test_a_full_disk_keeps_what_is_finished(run_main, tmp_path: Path, store: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True, check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True,
+                             check=False)
     if mounted.returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:

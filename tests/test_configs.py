@@ -94,7 +94,7 @@ def test_a_value_that_does_not_fit_gets_one_sentence(override: str, sentence: st
 
 
 def test_a_mix_names_parts_that_exist() -> None:
-    with pytest.raises(ConfigError, match="name 'tree', which is not a part of this mix"):
+    with pytest.raises(ConfigError, match="the mix names 'tree', which is not a part of it"):
         composed("strategy=react_cot", "strategy.play=tree")
 
 

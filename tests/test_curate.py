@@ -196,8 +196,8 @@ def counted(job: CurateJob, folder: Path) -> dict[str, tuple[int, int]]:
     return {funnel["method"]: (funnel["train"], funnel["validation"]) for funnel in funnels}
 
 
-def test_shares_are_counts(job: Make, tmp_path: Path) -> None:
-    mixed = job({"react": many(20), "cot": many(20, "cot")}, {"react": 12, "cot": 3}, filters=[], validation=5)
+def test_counts_are_shares_with_their_sum_as_n(job: Make, tmp_path: Path) -> None:
+    mixed = job({"react": many(20), "cot": many(20, "cot")}, {"react": 12, "cot": 3}, n=15, filters=[], validation=5)
     assert counted(mixed, tmp_path / "out") == {"react": (12, 4), "cot": (3, 1)}
 
 
@@ -219,15 +219,15 @@ def test_too_few_for_n_is_told(job: Make, tmp_path: Path) -> None:
     with pytest.raises(DataError) as failure:
         run(job(many(5), n=9, filters=[]), tmp_path / "out")
     assert str(failure.value) == ("curate.n=9 wants 9 trajectories of react and 5 were kept; raise generate.n, "
-                                  "loosen curate.filters, or lower curate.n")
+                                  "loosen curate.filters, or lower curate.n or strategy.counts")
 
 
 def test_too_few_for_a_share_is_told(job: Make, tmp_path: Path) -> None:
-    mixed = job({"react": many(5), "cot": many(5, "cot")}, {"react": 2, "cot": 9}, filters=[])
+    mixed = job({"react": many(5), "cot": many(5, "cot")}, {"react": 2, "cot": 9}, n=11, filters=[])
     with pytest.raises(DataError) as failure:
         run(mixed, tmp_path / "out")
-    assert str(failure.value) == ("strategy.shares.cot=9 wants 9 trajectories of cot and 5 were kept; raise "
-                                  "generate.n, loosen curate.filters, or lower strategy.shares.cot")
+    assert str(failure.value) == ("curate.n=11 wants 9 trajectories of cot and 5 were kept; raise generate.n, "
+                                  "loosen curate.filters, or lower curate.n or strategy.counts")
 
 
 @pytest.mark.parametrize("records", [[], [record(score=Score(0.0, 0.0))]])

@@ -56,8 +56,9 @@ class Api:
     """The model's id at the endpoint, e.g. gpt-4.1."""
     base_url: str | None = None
     """None is OpenAI's own."""
-    key_env: Annotated[str, RUNTIME] = "OPENAI_API_KEY"
-    """The environment variable that holds the key; the key itself is never written anywhere."""
+    key_env: Annotated[str | None, RUNTIME] = None
+    """The environment variable that holds the key, which itself is never written anywhere. None: OPENAI_API_KEY for
+    OpenAI's own endpoint, and no key for any other, so that none is sent where it does not belong."""
     temperature: float = 0.0
     max_tokens: int = 512
     """The longest reply."""
@@ -83,7 +84,7 @@ class Api:
         try:
             answer = await self._client.chat.completions.with_raw_response.create(**self._request(ask))
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise ConfigError(f"{self._place} refuses the key in ${self.key_env}: {self._said(error)}") from None
+            raise ConfigError(f"{self._place} refuses the key in ${self._variable or 'key_env'}: {self._said(error)}") from None
         except openai.NotFoundError as error:
             raise ConfigError(f"{self._place} has no model {self.model!r}: {self._said(error)}; "
                               "set the model's options model and base_url") from None
@@ -108,10 +109,10 @@ class Api:
         from openai import AsyncOpenAI
 
         if not self._key and self.base_url is None:
-            raise ConfigError(f"model {self.model} needs a key: set the environment variable {self.key_env}, "
+            raise ConfigError(f"model {self.model} needs a key: set the environment variable {self._variable}, "
                               "or base_url to an endpoint of your own")
         if not (self._key.isascii() and self._key.isprintable()):
-            raise ConfigError(f"the key in ${self.key_env} holds a line break or a letter that no key has; set it anew")
+            raise ConfigError(f"the key in ${self._variable} holds a line break or a letter that no key has; set it anew")
         if not _is_address(self._place):
             raise ConfigError(f"base_url={self.base_url} is no address; write e.g. http://127.0.0.1:8000/v1")
         return AsyncOpenAI(api_key=self._key or "none", base_url=self._place, timeout=self.timeout,
@@ -119,7 +120,11 @@ class Api:
 
     @property
     def _key(self) -> str:
-        return os.environ.get(self.key_env, "").strip()
+        return os.environ.get(self._variable or "", "").strip()
+
+    @property
+    def _variable(self) -> str | None:
+        return self.key_env or ("OPENAI_API_KEY" if self.base_url is None else None)
 
     @property
     def _place(self) -> str:
@@ -127,9 +132,13 @@ class Api:
         return _OPENAI if self.base_url is None else self.base_url
 
     def _request(self, ask: Ask) -> dict[str, Any]:
+        messages = [{"role": message.role, "content": message.content} for message in ask.messages]
+        if not ask.prime.rstrip().endswith(":"):
+            # Chat endpoints cannot be made to begin with given words, so the model is told of them.
+            messages[-1]["content"] += f"\n\nBegin your reply with: {ask.prime}" if ask.prime else ""
         request: dict[str, Any] = {
             "model": self.model,
-            "messages": [{"role": message.role, "content": message.content} for message in ask.messages],
+            "messages": messages,
             "temperature": self.temperature,
             "max_completion_tokens" if self.base_url is None else "max_tokens": ask.max_tokens or self.max_tokens,
         }

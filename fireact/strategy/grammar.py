@@ -80,11 +80,11 @@ def format_observation(text: str) -> str:
 
 def join_prime(prime: str, text: str) -> str:
     """Put a reply behind the words it was made to begin with; a model that repeats the label is not doubled."""
-    text = text.strip()
-    if not prime:
+    text, prime = text.strip(), prime.strip()
+    if not prime or text.startswith(prime):
         return text
     label = _THOUGHT.match(text)
-    return f"{prime.strip()} {text[label.end():].strip() if label else text}"
+    return f"{prime} {text[label.end():].strip() if label else text}"
 
 
 def cut_at_observation(text: str) -> str:

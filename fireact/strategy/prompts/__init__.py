@@ -16,7 +16,7 @@ def read_prompt(method: str, name: str) -> str:
         if not path.is_file():
             raise ConfigError(f"strategy.prompt={name}: there is no such file")
         return path.read_text(encoding="utf-8").strip()
-    folder = resources.files(__package__) / method
+    folder = resources.files(__name__) / method
     names = [entry.name.removesuffix(".txt") for entry in folder.iterdir() if entry.name.endswith(".txt")]
     if name not in names:
         raise ConfigError(f"strategy.prompt={name}: there is no few-shot text of that name for {method}"
