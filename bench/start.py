@@ -36,8 +36,8 @@ def main() -> None:
         for name, command in COMMANDS.items():
             times[name].append(seconds(command))
     medians = {name: round(statistics.median(values), 3) for name, values in times.items()}
-    result = {"median_seconds": medians,
-              "ratio_to_import_hydra": {name: round(value / medians["import hydra"], 2) for name, value in medians.items()}}
+    ratios = {name: round(value / medians["import hydra"], 2) for name, value in medians.items()}
+    result = {"median_seconds": medians, "ratio_to_import_hydra": ratios}
     text = json.dumps(result, indent=1)
     print(text)
     if options.out:

@@ -98,7 +98,7 @@ class _Run:
             if step.kind != "ask":
                 self.errors = self.errors + 1 if step.kind == "refuse" else 0
         if self.errors >= self.player.limits.errors:
-            raise _Ended(StopReason.FORMAT, f"{self.errors} replies in a row could not be used; the last: {done[-1].text}")
+            raise _Ended(StopReason.FORMAT, f"{self.errors} replies in a row were refused; the last: {done[-1].text}")
 
     async def _within_time(self, work: "asyncio.Future[list[Step]]") -> list[Step]:
         limit = self.player.limits.seconds
@@ -118,7 +118,7 @@ class _Run:
     async def _ask(self, ask: Ask) -> Step:
         used = sum(step.completion.completion_tokens for step in self.steps if step.completion)
         if self.player.limits.tokens is not None and used >= self.player.limits.tokens:
-            raise _Ended(StopReason.TOKENS, f"the episode wrote {used} tokens, limits.tokens={self.player.limits.tokens}")
+            raise _Ended(StopReason.TOKENS, f"{used} tokens were written, limits.tokens={self.player.limits.tokens}")
         started = time.monotonic()
         try:
             completion = await self.player.model.complete(replace(ask, episode=self.episode))

@@ -1,4 +1,4 @@
-"""Say what is wrong with a command line in one sentence: Hydra's own messages, shortened, with the nearest valid name."""
+"""Say in one sentence what is wrong with a command line: Hydra's messages, shortened, with the nearest valid name."""
 
 import re
 from collections.abc import Callable
@@ -47,5 +47,5 @@ def known_keys() -> list[str]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         values = {str(key): value for key, value in hydra_compose("config").items()}
-    nested = {key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for key, value in values.items()}
+    nested = {key: OmegaConf.to_container(value) for key, value in values.items() if OmegaConf.is_config(value)}
     return [*(key.replace("/", ".") for key in flatten(nested)), *values, "model@teacher", "experiment"]

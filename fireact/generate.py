@@ -1,4 +1,4 @@
-"""Play questions: a model, led by a strategy, with a tool. The teacher's trajectories and every evaluation come from here.
+"""Play questions: a model, led by a strategy, with a tool. The teacher's records and every evaluation come from here.
 
     python -m fireact.generate FOLDER/job.json
 
@@ -121,7 +121,7 @@ async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folde
             progress.close()
             model.close()
     if progress.unreached == len(questions):
-        raise ProviderError(f"{model.name} answered none of the {len(questions)} questions; the last: {progress.last_error}")
+        raise ProviderError(f"{model.name} answered none of {len(questions)} questions: {progress.last_error}")
 
 
 def _counts(record: Trajectory) -> bool:

@@ -170,7 +170,8 @@ def _run_stages(this: Run, wanted: list[str]) -> None:
     this.only_finished = False
     getattr(this, last)()
     adapter = this.run_dir / "adapter"
-    this.tracker.finish(this.metrics, report.read_results(this.run_dir), adapter.resolve() if adapter.exists() else None)
+    rows = report.read_results(this.run_dir)
+    this.tracker.finish(this.metrics, rows, adapter.resolve() if adapter.exists() else None)
     print(f"report: {this.run_dir / report.HTML}" if last == "report" else f"run: {this.run_dir}", flush=True)
 
 

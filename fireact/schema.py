@@ -159,7 +159,7 @@ def typed(cfg: DictConfig) -> Config:
 
 
 def validate(cls: type[Section], values: Any, where: str = "") -> Any:
-    """Check `values` against a section. Raises ConfigError naming key, value, what was expected, and the nearest key."""
+    """Check `values` against a section. Raises ConfigError: key, value, what was expected, and the nearest key."""
     try:
         return cls.model_validate(values)
     except ValidationError as error:
@@ -178,7 +178,8 @@ def mix(strategy: Node) -> Mix:
                               "mend strategy.shares, strategy.counts or strategy.play")
     for name in whole.parts:
         if name not in whole.weights:
-            raise ConfigError(f"the mix does not say how much of its part {name!r}; give e.g. +strategy.shares.{name}=1")
+            raise ConfigError(f"the mix does not say how much of its part {name!r}; "
+                              f"give e.g. +strategy.shares.{name}=1")
     return whole
 
 

@@ -62,8 +62,8 @@ class Stages:
             sources = [Source(method=name, share=share, file=file, key=fingerprint(file))
                        for name, share in list(whole.weights.items())[:1]]
         else:
-            sources = [Source(method=name, share=whole.weights[name], folder=self.folder("generate", job), key=job.key())
-                       for name, job in self.plays.items()]
+            sources = [Source(method=name, share=whole.weights[name], key=job.key(),
+                              folder=self.folder("generate", job)) for name, job in self.plays.items()]
         return CurateJob(sources=sources, dataset=config.dataset, split=config.generate.split,
                          questions=config.generate.n, evaluated=[config.evaluate.split], model=config.model,
                          filters=config.curate.filters, window=config.curate.window,

@@ -1,7 +1,6 @@
 """The nouns of FireAct: what flows from a question to a trajectory, and their JSON form.
 
-All are frozen dataclasses of plain values, so that a record on disk and an object in memory are the same thing:
-`encode` and `decode` translate without loss, and `decode` names the field that does not fit.
+All are frozen dataclasses of plain values, so a record on disk and an object in memory are the same thing.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ Form = Literal["react", "cot", "direct"]
 
 RUNTIME = "runtime"
 """Marks a plug-in's field, as `Annotated[int, RUNTIME]`, that cannot change a result: it stays out of store keys."""
-
 CONTENT = "content"
 """Marks a text, as `Annotated[str, CONTENT]`, that may be a path: what is there then counts, not where it is."""
 
@@ -224,7 +222,6 @@ class Example:
 
 Request = Ask | Act | Refuse
 """What a strategy may yield, singly or as a list that is done concurrently."""
-
 Play = Generator[Request | list[Request], Any, str | None]
 """One running strategy: yields requests, is sent reply texts, returns the answer or None."""
 

@@ -84,7 +84,8 @@ class Api:
         try:
             answer = await self._client.chat.completions.with_raw_response.create(**self._request(ask))
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise ConfigError(f"{self._place} refuses the key in ${self._variable or 'key_env'}: {self._said(error)}") from None
+            place = f"{self._place} refuses the key in ${self._variable or 'key_env'}"
+            raise ConfigError(f"{place}: {self._said(error)}") from None
         except openai.NotFoundError as error:
             raise ConfigError(f"{self._place} has no model {self.model!r}: {self._said(error)}; "
                               "set the model's options model and base_url") from None
@@ -112,7 +113,8 @@ class Api:
             raise ConfigError(f"model {self.model} needs a key: set the environment variable {self._variable}, "
                               "or base_url to an endpoint of your own")
         if not (self._key.isascii() and self._key.isprintable()):
-            raise ConfigError(f"the key in ${self._variable} holds a line break or a letter that no key has; set it anew")
+            raise ConfigError(f"the key in ${self._variable} holds a line break or a letter that no key has; "
+                              "set it anew")
         if not _is_address(self._place):
             raise ConfigError(f"base_url={self.base_url} is no address; write e.g. http://127.0.0.1:8000/v1")
         return AsyncOpenAI(api_key=self._key or "none", base_url=self._place, timeout=self.timeout,

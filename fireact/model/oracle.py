@@ -147,7 +147,15 @@ def _right_step(state: _State) -> ParsedStep:
         return ParsedStep(f"{learnt} {thought}", "finish", answer)
     if state.strayed or state.failures:
         learnt = "That did not help."
-    return ParsedStep(f"{learnt} {fill(state.hop.thought, state.values)}".strip(), "search", state.query)
+    thought = fill(state.hop.thought, state.values).removesuffix(".")
+    return ParsedStep(f"{learnt} {thought}{_ahead(state)}.".strip(), "search", state.query)
+
+
+def _ahead(state: _State) -> str:
+    """What is to be found after this: a student that has said so forgets less of the question."""
+    later = state.plan.hops[len(state.values) + 1:]
+    known = [*state.values, *["that country"] * len(state.plan.hops)]
+    return "".join(f", then the {fill(hop.query, known)}" for hop in later)
 
 
 def conclusion(plan: Plan, values: list[str]) -> tuple[str, str]:
@@ -162,21 +170,33 @@ def conclusion(plan: Plan, values: list[str]) -> tuple[str, str]:
 def _reason(plan: Plan, values: list[str]) -> str:
     if plan.rule == "last":
         return ""
-    if len(plan.choices) > 2:
-        return f"Of {', '.join(values[-len(plan.choices):])} I need the {plan.rule}"
+    if plan.rule in ("largest", "smallest"):
+        compared = _short(values[-len(plan.choices):])
+        listed = ". ".join(f"{choice}: {value}" for choice, value in zip(plan.choices, compared, strict=True))
+        best = compared[plan.choices.index(conclude(plan, values))]
+        return f"{listed}. The {_SUPERLATIVES[_is_date(values[-1]), plan.rule]} is {best}"
     first, second = values[-2:]
     if plan.rule == "same":
-        return f"{first} and {second} are {'the same' if first == second else 'different'}"
-    return _compared(first, second)
+        return f"{first} is {'' if first == second else 'not '}the same as {second}"
+    holds = "" if conclude(plan, values) == "yes" else "not "
+    comparative = _COMPARATIVES[_is_date(second), plan.rule]
+    first, second = _short([first, second])
+    return f"{first} is {holds}{comparative} {second}"
 
 
-def _compared(first: str, second: str) -> str:
-    """Compare two numbers, or two dates, by their years where these differ. Raises ValueError for anything else."""
-    if magnitude(first) == magnitude(second):
-        return f"{first} and {second} are equal"
-    more = magnitude(first) > magnitude(second)
-    if not first[-4:].isdigit() or not second[-4:].isdigit() or " " not in first:
-        return f"{first} is {'more' if more else 'less'} than {second}"
-    if first[-4:] != second[-4:]:
-        first, second = first[-4:], second[-4:]
-    return f"{first} is {'after' if more else 'before'} {second}"
+_SUPERLATIVES = {(False, "largest"): "largest", (False, "smallest"): "smallest",
+                 (True, "largest"): "latest", (True, "smallest"): "earliest"}
+_COMPARATIVES = {(False, "larger"): "more than", (False, "smaller"): "less than",
+                 (True, "larger"): "after", (True, "smaller"): "before"}
+
+
+def _is_date(value: str) -> bool:
+    """Whether a value is '26 January 1950' rather than a number."""
+    magnitude(value)
+    return " " in value and value[-4:].isdigit()
+
+
+def _short(values: list[str]) -> list[str]:
+    """Dates by their years, where these tell them apart."""
+    years = [value[-4:] for value in values]
+    return years if all(map(_is_date, values)) and len(set(years)) == len(values) else values

@@ -25,7 +25,8 @@ class Direct:
             answer = read_answer(text)
             if answer:
                 return answer
-            talk += [Message("assistant", text), Message("user", (yield Refuse("the answer is empty; write e.g. Paris")))]
+            refusal = yield Refuse("the answer is empty; write e.g. Paris")
+            talk += [Message("assistant", text), Message("user", refusal)]
         return None
 
 

@@ -43,7 +43,8 @@ def parse_step(text: str) -> ParsedStep:
     rest = text[action.end():]
     name = _NAME.match(rest)
     if name is None or not rest[name.end():].startswith("["):
-        raise FormatError(f"the action {_quote(rest)} is not of the form name[argument]; write e.g. Action: search[Paris]")
+        raise FormatError(f"the action {_quote(rest)} is not of the form name[argument]; "
+                          "write e.g. Action: search[Paris]")
     return ParsedStep(thought, name[1].lower(), _bracketed(rest, name.end()))
 
 

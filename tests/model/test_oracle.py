@@ -67,7 +67,8 @@ def play(tool: Corpus, strategy=None, question: Question = QUESTION, seed: int =
 def test_it_follows_the_plan_and_reads_each_value(tool) -> None:
     record = play(tool)
     assert [step.text for step in record.steps if step.kind == "ask"] == [
-        "Thought: I need the country whose capital is Thimphu.\nAction: search[capital Thimphu]",
+        "Thought: I need the country whose capital is Thimphu, then the currency of that country.\n"
+        "Action: search[capital Thimphu]",
         "Thought: Thimphu is the capital of Bhutan. I need the currency of Bhutan.\nAction: search[currency of Bhutan]",
         "Thought: The currency of Bhutan is ngultrum. So the answer is ngultrum.\nAction: finish[ngultrum]"]
     assert (record.stop, record.score.em) == (StopReason.FINISHED, 1.0)
@@ -167,14 +168,15 @@ def test_a_bracket_in_a_question_breaks_nothing_but_its_own_step(tool) -> None:
 
 @pytest.mark.parametrize(("rule", "choices", "values", "words", "answer"), [
     ("last", (), ["Bhutan"], "So the answer is Bhutan.", "Bhutan"),
-    ("same", (), ["euro", "euro"], "euro and euro are the same, so the answer is yes.", "yes"),
-    ("same", (), ["euro", "lev"], "euro and lev are different, so the answer is no.", "no"),
-    ("larger", (), ["9 km", "8,000 km"], "9 km is less than 8,000 km, so the answer is no.", "no"),
-    ("larger", (), ["9 km", "9 km"], "9 km and 9 km are equal, so the answer is no.", "no"),
-    ("largest", ("A", "B"), ["9", "80"], "9 is less than 80, so the answer is B.", "B"),
-    ("smallest", ("A", "B", "C"), ["9", "3", "5"], "Of 9, 3, 5 I need the smallest, so the answer is B.", "B"),
+    ("same", (), ["euro", "euro"], "euro is the same as euro, so the answer is yes.", "yes"),
+    ("same", (), ["euro", "lev"], "euro is not the same as lev, so the answer is no.", "no"),
+    ("larger", (), ["9 km", "8,000 km"], "9 km is not more than 8,000 km, so the answer is no.", "no"),
+    ("larger", (), ["9 km", "9 km"], "9 km is not more than 9 km, so the answer is no.", "no"),
+    ("largest", ("A", "B"), ["9", "80"], "A: 9. B: 80. The largest is 80, so the answer is B.", "B"),
+    ("smallest", ("A", "B", "C"), ["9", "3", "5"], "A: 9. B: 3. C: 5. The smallest is 3, so the answer is B.", "B"),
     ("smaller", (), ["1 May 1900", "1 May 1950"], "1900 is before 1950, so the answer is yes.", "yes"),
-    ("smaller", (), ["1 May 1900", "1 April 1900"], "1 May 1900 is after 1 April 1900, so the answer is no.", "no"),
+    ("smaller", (), ["1 May 1900", "1 May 1890"], "1900 is not before 1890, so the answer is no.", "no"),
+    ("smaller", (), ["2 May 1900", "1 May 1900"], "2 May 1900 is not before 1 May 1900, so the answer is no.", "no"),
     ("larger", (), ["many", "9"], "These cannot be compared.", "unknown"),
     ("largest", ("A", "B"), ["9", ""], "These cannot be compared.", "unknown"),
 ])

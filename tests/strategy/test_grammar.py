@@ -1,4 +1,4 @@
-"""The grammar of a step. The cases named after the original are what its `split('[')` got wrong (generation.py L68-133)."""
+"""The grammar of a step. ORIGINAL_MISTAKES is what FireAct's own `split('[')` got wrong (generation.py L68-133)."""
 
 import pytest
 from hypothesis import given
@@ -47,8 +47,8 @@ def test_a_word_that_ends_in_action_is_no_action() -> None:
     assert step == ParsedStep("the transaction: done", "finish", "x")
 
 
-balanced = st.recursive(st.text(st.characters(blacklist_characters="[]\n\r", blacklist_categories=("Cs", "Cc", "Zl", "Zp")),
-                                max_size=12),
+letters = st.characters(blacklist_characters="[]\n\r", blacklist_categories=("Cs", "Cc", "Zl", "Zp"))
+balanced = st.recursive(st.text(letters, max_size=12),
                         lambda inner: st.lists(inner, max_size=3).map(lambda parts: "[" + "".join(parts) + "]"),
                         max_leaves=5)
 
@@ -63,10 +63,10 @@ def test_format_then_parse_gives_the_step_back(name: str, argument: str) -> None
 def test_any_text_is_a_step_or_a_format_error(text: str) -> None:
     try:
         step = parse_step(text)
-    except FormatError as error:
-        assert "\n" not in str(error)
-    else:
-        assert parse_step(format_step(ParsedStep(clean_thought(step.thought), step.name, step.argument))).name == step.name
+    except FormatError:
+        return
+    again = format_step(ParsedStep(clean_thought(step.thought), step.name, step.argument))
+    assert parse_step(again).name == step.name
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -80,7 +80,7 @@ def test_reads_an_answer(text: str, expected: tuple[str, str]) -> None:
 
 
 def test_refuses_a_text_without_an_answer() -> None:
-    with pytest.raises(FormatError, match="end with e.g. Answer: Paris"):
+    with pytest.raises(FormatError, match=r"end with e\.g\. Answer: Paris"):
         parse_answer("I do not know what to say")
 
 

@@ -50,14 +50,10 @@ def test_a_refused_reply_changes_the_prompt() -> None:
 def test_react_gives_up_after_its_rounds() -> None:
     play = React(max_rounds=2).play("Q?", few_shot=False)
     next(play)
-    for text in ("Action: search[a]", "Action: search[b]"):
-        assert isinstance(play.send(text), Act)
-        try:
-            play.send("nothing")
-        except StopIteration as stop:
-            assert stop.value is None
-            return
-    raise AssertionError("it went on")
+    assert isinstance(play.send("Action: search[a]"), Act)
+    assert isinstance(play.send("nothing"), Ask)
+    assert isinstance(play.send("Action: search[b]"), Act)
+    assert finish(play, "nothing") is None
 
 
 def test_reflexion_reflects_at_rounds_6_and_10() -> None:

@@ -1,6 +1,6 @@
 """The few-shot texts, by method and task. Each file is the system message of a prompted model."""
 
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
