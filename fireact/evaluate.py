@@ -29,7 +29,7 @@ def summarize(records: Sequence[Trajectory]) -> dict[str, Any]:
         "tool_calls": mean([record.tool_calls for record in records]),
         **{name: mean([record.total(name) for record in records]) for name in PER_EPISODE},
         "cost": None if not costs or None in costs else sum(cost or 0.0 for cost in costs) / len(records),
-        "model_seconds": mean([record.total("seconds") for record in records]),
+        "latency_seconds": mean([record.total("seconds") for record in records]),
         "stops": _counts([record.stop.value for record in records]),
         "em_by_kind": {kind: {"n": len(part), "em": mean(part)} for kind, part in _by_kind(records).items()},
     }

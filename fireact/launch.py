@@ -24,7 +24,7 @@ from fireact.process import INTERRUPTED, ChildFailed
 from fireact.schema import STAGES, Config, Section
 from fireact.stages import Stages
 from fireact.store import DONE
-from fireact.tracking import METRICS, Tracker, open_tracker
+from fireact.tracking import METRICS, Tracker, open_tracker, seconds_per_episode
 from fireact.types import Trajectory
 
 CHILD_ENV = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
@@ -48,7 +48,7 @@ class Run:
         """Let the teacher play."""
         for method, job in self.stages.plays.items():
             records = self._played(f"generate/{method}", job)
-            self.metrics.setdefault("generate", {})[method] = evaluate.summarize(records)
+            self.metrics.setdefault("generate", {})[method] = self._summary(job, records)
             name = "trajectories.jsonl" if len(self.stages.plays) == 1 else f"trajectories-{method}.jsonl"
             self._link(name, self.stages.folder("generate", job) / TRAJECTORIES)
 
@@ -71,11 +71,12 @@ class Run:
         """Let the student play, prompted and fine-tuned."""
         name = self.config.dataset.get("name") or self.config.dataset["_target_"].rpartition(".")[2].lower()
         played = {guise: self._played(f"evaluate/{guise}", job) for guise, job in self.stages.evaluations.items()}
-        summary: dict[str, Any] = {guise: evaluate.summarize(records) for guise, records in played.items()}
+        jobs = self.stages.evaluations
+        summary: dict[str, Any] = {guise: self._summary(jobs[guise], records) for guise, records in played.items()}
         if len(played) == 2:
             summary["difference"] = evaluate.compare(played["prompted"], played["finetuned"])
         self.metrics["evaluate"] = {name: summary}
-        for guise, job in self.stages.evaluations.items():
+        for guise, job in jobs.items():
             self._link(f"episodes-{guise}.jsonl", self.stages.folder("generate", job) / TRAJECTORIES)
         rows = [row for guise, records in played.items() for row in evaluate.rows(guise, name, records)]
         write_atomic(self.run_dir / report.RESULTS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
@@ -91,6 +92,10 @@ class Run:
         questions = chosen(dataset, job.split, job.n, f"{label.partition('/')[0]}.n")
         self._child(label, "fireact.generate", job, folder, done=finished(folder, questions))
         return require(folder, questions, label.partition("/")[0])
+
+    def _summary(self, job: PlayJob, records: list[Trajectory]) -> dict[str, Any]:
+        seconds = seconds_per_episode(self.stages.folder("generate", job))
+        return {**evaluate.summarize(records), "seconds": seconds}
 
     def _child(self, label: str, module: str, job: Section, folder: Path, *, done: bool) -> None:
         """Have a stage's process do its job, unless it is done. Raises ChildFailed."""

@@ -49,10 +49,22 @@ class Progress:
         seconds = time.monotonic() - self.started
         left = (self.total - self.played) * seconds / max(self.new, 1)
         values = {"played": self.played, "em": self.correct / self.new, "rounds": self.rounds / self.new,
-                  "episodes_per_second": self.new / max(seconds, 1e-9), "tokens": self.tokens}
+                  "tokens": self.tokens, "new": self.new, "seconds": seconds}
         print(f"  {self.label}: {self.played}/{self.total} played, {values['em']:.0%} right, "
               f"{values['rounds']:.1f} rounds each, {clock(left)} left", flush=True)
         append_metrics(self.folder / METRICS, values)
+
+
+def seconds_per_episode(folder: Path) -> float | None:
+    """Return how long an episode took, in seconds of the whole machine, or None where nobody measured it.
+
+    A folder may have been played by several processes, one after the other: each counts from 0.
+    """
+    path = folder / METRICS
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    last = [line for line, after in zip(lines, [*lines[1:], None], strict=True) if not after or after["new"] <= line["new"]]
+    episodes = sum(line["new"] for line in last)
+    return sum(line["seconds"] for line in last) / episodes if episodes else None
 
 
 def clock(seconds: float) -> str:

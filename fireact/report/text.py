@@ -118,7 +118,7 @@ def p_value(p: float) -> str:
 def _effort(summary: Summary) -> list[str]:
     return [f"{summary['n']:,}", percent(summary["em"], summary["em_se"]), percent(summary["f1"], summary["f1_se"]),
             f"{100 * summary['finished']:.0f}", f"{summary['rounds']:.1f}", f"{summary['tool_calls']:.1f}",
-            _tokens(summary), f"{summary['model_seconds']:.1f}"]
+            _tokens(summary), _seconds(summary)]
 
 
 def _tokens(summary: Summary) -> str:
@@ -128,3 +128,7 @@ def _tokens(summary: Summary) -> str:
 
 def _dollars(cost: float | None) -> str:
     return "-" if cost is None else f"{cost:.4f}"
+
+
+def _seconds(summary: Mapping[str, Any]) -> str:
+    return "-" if summary.get("seconds") is None else f"{summary['seconds']:.1f}"
