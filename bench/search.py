@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fireact.jsonl import encode
 from fireact.retrieval import Index, Passage, excerpts, render
-from fireact.types import encode
 
 DATA = Path(os.environ.get("FIREACT_DATA", Path(__file__).parents[1] / "../shared/data")) / "hotpotqa"
 

@@ -21,11 +21,11 @@ from fireact.dataset.scoring import normalize
 from fireact.errors import ConfigError, DataError
 from fireact.examples import conversation, example
 from fireact.generate import chosen, open_dataset, require
-from fireact.jsonl import read_jsonl, write_atomic
+from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.process import stage_main
 from fireact.schema import FilterName, Node, Section, build
 from fireact.store import DONE, identity, key
-from fireact.types import StopReason, Trajectory, encode
+from fireact.types import StopReason, Trajectory
 
 VERSION = 1
 TRAIN, VALIDATION, FUNNEL = "train.jsonl", "validation.jsonl", "funnel.json"

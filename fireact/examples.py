@@ -28,6 +28,10 @@ def conversation(trajectory: Trajectory) -> tuple[list[Message], list[int]]:
     learnt: list[int] = []
     for step in trajectory.steps:
         if step.kind == "ask":
+            if messages[-1].role == "assistant":
+                # The model was led on from a reply without an action; the new reply holds the old one.
+                messages.pop()
+                learnt.pop()
             learnt.append(len(messages))
             messages.append(Message("assistant", _canonical(step)))
         else:

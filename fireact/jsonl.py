@@ -4,15 +4,19 @@ A line counts once its newline is on disk. What a killed process left behind it 
 over it and `Appender` cuts it off before writing on.
 """
 
+import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import cache
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 from fireact.errors import DataError
-from fireact.types import decode, encode
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 16
@@ -149,3 +153,24 @@ def _records(path: Path, cls: type[T], *, finished_only: bool) -> Iterator[tuple
             text = decode_text(line, where).strip()
             if text:
                 yield where, decode(cls, text, where)
+
+
+@cache
+def _adapter(cls: type) -> TypeAdapter:
+    return TypeAdapter(cls)
+
+
+def encode(record: Any) -> str:
+    """Write a record as one line of JSON."""
+    return json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"))
+
+
+def decode(cls: type[T], line: str, where: str) -> T:
+    """Read one line of JSON as a `cls`; `where` (file and line) begins the sentence of the DataError it may raise."""
+    try:
+        return _adapter(cls).validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the line"
+        raise DataError(f"{where}: {place}: {first['msg']}, got {str(first['input'])[:80]!r}; "
+                        f"expected one {cls.__name__} as JSON a line") from None

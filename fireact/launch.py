@@ -70,9 +70,9 @@ class Run:
     def evaluate(self) -> None:
         """Let the student play, prompted and fine-tuned."""
         name = self.config.dataset.get("name") or self.config.dataset["_target_"].rpartition(".")[2].lower()
-        played = {guise: self._played(f"evaluate/{guise}", job) for guise, job in self.stages.evaluations.items()}
         jobs = self.stages.evaluations
-        summary: dict[str, Any] = {guise: self._summary(jobs[guise], records) for guise, records in played.items()}
+        played = {guise: self._played(f"evaluate/{guise}", job) for guise, job in jobs.items()}
+        summary: dict[str, Any] = {guise: self._summary(job, played[guise]) for guise, job in jobs.items()}
         if len(played) == 2:
             summary["difference"] = evaluate.compare(played["prompted"], played["finetuned"])
         self.metrics["evaluate"] = {name: summary}

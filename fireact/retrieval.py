@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact.errors import DataError
-from fireact.jsonl import distinct, open_file, read_located
-from fireact.types import decode, encode
+from fireact.jsonl import decode, distinct, encode, open_file, read_located
 
 INDEX_VERSION = 1
 """To be raised with any change to what an index holds, such as how text becomes terms."""

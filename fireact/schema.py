@@ -35,7 +35,7 @@ class Generate(Section):
     """What the teacher plays."""
 
     split: str = "train"
-    n: Annotated[int, Field(ge=1)] = 400
+    n: Annotated[int, Field(ge=1)] = 720
     """How many questions, the first of the split's fixed order."""
 
 
@@ -57,7 +57,7 @@ class Curate(Section):
 
     filters: list[FilterName] = list(FilterName.__args__)
     """Applied in this order; see fireact/curate.py for what each means."""
-    n: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1)] | None = 480
     """How many to train on; None takes the strategy's counts, or all that are left."""
     validation: Annotated[int, Field(ge=0)] = 16
     """How many of the kept ones are held out for the validation loss."""

@@ -62,7 +62,8 @@ def seconds_per_episode(folder: Path) -> float | None:
     """
     path = folder / METRICS
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    last = [line for line, after in zip(lines, [*lines[1:], None], strict=True) if not after or after["new"] <= line["new"]]
+    following = [*lines[1:], {"new": 0}]
+    last = [line for line, after in zip(lines, following, strict=False) if after["new"] <= line["new"]]
     episodes = sum(line["new"] for line in last)
     return sum(line["seconds"] for line in last) / episodes if episodes else None
 

@@ -1,21 +1,15 @@
-"""The nouns of FireAct: what flows from a question to a trajectory, and their JSON form.
+"""The nouns of FireAct: what flows from a question to a trajectory, between stages and on disk.
 
 All are frozen dataclasses of plain values, so a record on disk and an object in memory are the same thing.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
-
-from fireact.errors import DataError
+from typing import Any, Literal, Protocol
 
 RECORD_VERSION = 1
 
@@ -94,6 +88,8 @@ class Ask:
     prime: str = ""
     """The words with which the reply is made to begin. The completion's text leaves them out."""
     form: Form = "react"
+    shots: int = 0
+    """How many of the messages, from the first, are instructions and examples; the question is the one after them."""
     max_tokens: int | None = None
     """The longest reply; None leaves it to the model's setting."""
     episode: Episode | None = None
@@ -273,27 +269,3 @@ class Dataset(Protocol):
     def score(self, question: Question, answer: str | None) -> Score:
         """Judge an answer."""
         ...
-
-
-T = TypeVar("T")
-
-
-@cache
-def _adapter(cls: type) -> TypeAdapter:
-    return TypeAdapter(cls)
-
-
-def encode(record: Any) -> str:
-    """Write a record as one line of JSON."""
-    return json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"))
-
-
-def decode(cls: type[T], line: str, where: str) -> T:
-    """Read one line of JSON as a `cls`; `where` (file and line) begins the sentence of the DataError it may raise."""
-    try:
-        return _adapter(cls).validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise DataError(f"{where}: {place}: {first['msg']}, got {str(first['input'])[:80]!r}; "
-                        f"expected one {cls.__name__} as JSON a line") from None

@@ -13,9 +13,9 @@ from fireact.curate import CurateJob, Judge, read_funnel
 from fireact.errors import ConfigError, DataError
 from fireact.examples import example
 from fireact.generate import TRAJECTORIES
-from fireact.jsonl import read_jsonl
+from fireact.jsonl import encode, read_jsonl
 from fireact.schema import FilterName
-from fireact.types import Question, Score, Step, StopReason, Trajectory, encode
+from fireact.types import Question, Score, Step, StopReason, Trajectory
 from tests.model.tiny import tiny_tokenizer
 
 ALL: list[FilterName] = ["finished", "correct", "no_repeat", "no_format_error", "supported", "not_evaluated", "fits"]

@@ -8,10 +8,11 @@ import pytest
 from fireact.dataset import scoring
 from fireact.episode import Player
 from fireact.errors import ConfigError, ContextError, ProviderError, ToolError
+from fireact.jsonl import decode, encode
 from fireact.model.scripted import Scripted
 from fireact.schema import Limits
 from fireact.strategy.react import React
-from fireact.types import Act, Ask, Completion, Message, Observation, Question, StopReason, Trajectory, decode, encode
+from fireact.types import Act, Ask, Completion, Message, Observation, Question, StopReason, Trajectory
 
 QUESTION = Question("q1", "Capital of France?", ("Paris",))
 

@@ -31,7 +31,8 @@ def test_a_summary() -> None:
     assert summarize(FOUR) == {
         "n": 4, "em": 0.5, "em_se": standard_error([1, 1, 0, 0]), "f1": 0.625, "f1_se": standard_error([1, 1, 0.5, 0]),
         "finished": 0.75, "rounds": 2.5, "tool_calls": 1.5,
-        "prompt_tokens": 250.0, "completion_tokens": 25.0, "cached_tokens": 125.0, "cost": 1.25, "latency_seconds": 0.625,
+        "prompt_tokens": 250.0, "completion_tokens": 25.0, "cached_tokens": 125.0, "cost": 1.25,
+        "latency_seconds": 0.625,
         "stops": {"finished": 3, "rounds": 1},
         "em_by_kind": {"bridge": {"n": 2, "em": 0.5}, "comparison": {"n": 2, "em": 0.5}}}
 

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fireact.errors import DataError
-from fireact.jsonl import Appender, distinct, read_finished, read_jsonl, read_located, write_atomic
-from fireact.types import encode
+from fireact.jsonl import Appender, distinct, encode, read_finished, read_jsonl, read_located, write_atomic
 
 
 @dataclass(frozen=True)

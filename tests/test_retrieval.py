@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fireact.errors import DataError
+from fireact.jsonl import encode
 from fireact.retrieval import Index, Passage, excerpts, render, sentences, snippet
-from fireact.types import encode
 
 BHUTAN = Passage("bt", "Bhutan", "Bhutan is a kingdom in the Himalayas. Its capital is Thimphu. The currency "
                                  "of Bhutan is the ngultrum. It covers 38,394 sq. km and rises to 7,570 m.")

@@ -11,7 +11,16 @@ import pytest
 
 from fireact.errors import ConfigError
 from fireact.schema import Wandb
-from fireact.tracking import METRICS, Progress, Tracker, append_metrics, clock, flatten, open_tracker
+from fireact.tracking import (
+    METRICS,
+    Progress,
+    Tracker,
+    append_metrics,
+    clock,
+    flatten,
+    open_tracker,
+    seconds_per_episode,
+)
 from fireact.types import Completion, Question, Score, Step, StopReason, Trajectory
 
 
@@ -143,3 +152,10 @@ def test_progress_that_ends_early_says_where_it_stands(tmp_path: Path, capsys: p
     progress.close()
     assert "x: 1/3 played" in capsys.readouterr().out
     assert (progress.unreached, progress.last_error) == (1, "the endpoint is down")
+
+
+def test_seconds_an_episode_add_up_over_the_processes_that_played(tmp_path: Path) -> None:
+    assert seconds_per_episode(tmp_path) is None
+    for new, seconds in ((4, 8.0), (10, 20.0), (3, 2.0), (5, 10.0)):
+        append_metrics(tmp_path / METRICS, {"new": new, "seconds": seconds})
+    assert seconds_per_episode(tmp_path) == (20 + 10) / (10 + 5)

@@ -118,7 +118,7 @@ class _State:
 
 def _replay(ask: Ask, plan: Plan) -> _State:
     """Read from the messages which hops are done: the expert keeps no memory of its own."""
-    turns = [message for message in ask.messages if message.role != "system"]
+    turns = ask.messages[ask.shots:]
     state = _State(plan, turns[0].content)
     for said, seen in zip(turns[1::2], turns[2::2], strict=False):
         state.round += 1

@@ -16,9 +16,9 @@ class Scripted:
 
     async def complete(self, ask: Ask) -> Completion:
         """See `types.Model`."""
-        question = next(message.content for message in ask.messages if message.role == "user")
-        replies = self.by_question.get(question, self.replies)
-        said = sum(message.role == "assistant" for message in ask.messages)
+        question, *rest = ask.messages[ask.shots:]
+        replies = self.by_question.get(question.content, self.replies)
+        said = sum(message.role == "assistant" for message in rest)
         text = replies[min(said, len(replies) - 1)]
         return Completion(text, completion_tokens=len(text.split()))
 

@@ -19,9 +19,10 @@ class Cot:
 
     def play(self, question: str, *, few_shot: bool) -> Play:
         """See `types.Strategy`."""
-        talk = [*(preamble("cot", self.prompt) if few_shot else []), Message("user", question)]
+        shots = preamble("cot", self.prompt) if few_shot else []
+        talk = [*shots, Message("user", question)]
         for _ in range(self.attempts):
-            text = yield Ask(tuple(talk), ("\nQuestion:",), prime="Thought:" if few_shot else "", form="cot")
+            text = yield Ask(tuple(talk), ("\nQuestion:",), "Thought:" if few_shot else "", "cot", len(shots))
             try:
                 return parse_answer(text)[1]
             except FormatError as error:

@@ -19,9 +19,10 @@ class Direct:
 
     def play(self, question: str, *, few_shot: bool) -> Play:
         """See `types.Strategy`."""
-        talk = [*(preamble("direct", self.prompt) if few_shot else []), Message("user", question)]
+        shots = preamble("direct", self.prompt) if few_shot else []
+        talk = [*shots, Message("user", question)]
         for _ in range(self.attempts):
-            text = yield Ask(tuple(talk), ("\nQuestion:",), prime="Answer:" if few_shot else "", form="direct")
+            text = yield Ask(tuple(talk), ("\nQuestion:",), "Answer:" if few_shot else "", "direct", len(shots))
             answer = read_answer(text)
             if answer:
                 return answer

@@ -84,8 +84,15 @@ def join_prime(prime: str, text: str) -> str:
     text, prime = text.strip(), prime.strip()
     if not prime or text.startswith(prime):
         return text
+    if has_action(prime) and has_action(text):
+        return text
     label = _THOUGHT.match(text)
     return f"{prime} {text[label.end():].strip() if label else text}"
+
+
+def has_action(text: str) -> bool:
+    """Whether a reply gets as far as an action, well-formed or not."""
+    return _ACTION.search(cut_at_observation(text)) is not None
 
 
 def cut_at_observation(text: str) -> str:

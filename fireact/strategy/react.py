@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fireact.errors import FormatError
-from fireact.strategy.grammar import STOPS, cut_at_observation, format_observation, format_step, parse_step
+from fireact.strategy.grammar import (
+    STOPS,
+    cut_at_observation,
+    format_observation,
+    format_step,
+    has_action,
+    parse_step,
+)
 from fireact.strategy.prompts import preamble
 from fireact.types import Act, Ask, Message, Play, Refuse
 
@@ -36,10 +43,14 @@ def rounds(question: str, talk: list[Message], reflections: Mapping[int, str], m
 
     `reflections` maps a round, counted from 1, to a sentence with which its thought is made to begin.
     """
+    shots = len(talk)
     talk = [*talk, Message("user", question)]
     for number in range(1, max_rounds + 1):
         reflection = reflections.get(number)
-        text = yield Ask(tuple(talk), STOPS, prime=f"Thought: {reflection}" if reflection else prime)
+        text = yield Ask(tuple(talk), STOPS, f"Thought: {reflection}" if reflection else prime, shots=shots)
+        if prime and not has_action(text):
+            # As in the authors' notebook: a model that stops after its thought is led on to the action.
+            text = yield Ask(tuple(talk), STOPS, f"{text}\nAction:", shots=shots)
         try:
             step = parse_step(text)
         except FormatError as error:

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fireact.errors import DataError
-from fireact.jsonl import write_atomic
-from fireact.types import decode
+from fireact.jsonl import decode, write_atomic
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from fireact.curate import TRAIN, VALIDATION
 from fireact.errors import DataError
 from fireact.examples import example
-from fireact.jsonl import read_jsonl, write_atomic
+from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.process import ChildFailed, stage_main
 from fireact.schema import Node, build
 from fireact.train import Train
-from fireact.types import Trajectory, encode
+from fireact.types import Trajectory
 
 if TYPE_CHECKING:
     from fireact.model.local import Local

@@ -27,12 +27,12 @@ from pydantic import ConfigDict
 from torch import nn
 
 from fireact.errors import ConfigError, DataError
-from fireact.jsonl import decode_text, open_file, write_atomic
+from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
 from fireact.train import Train, checkpoint, data, export, lora
 from fireact.train.checkpoint import Progress
 from fireact.train.loop import Training
-from fireact.types import RUNTIME, Example, decode
+from fireact.types import RUNTIME, Example
 
 _LAYOUTS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 

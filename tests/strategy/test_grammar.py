@@ -89,6 +89,8 @@ def test_refuses_a_text_without_an_answer() -> None:
     ("Thought:", "Thought: I see.", "Thought: I see."),
     ("Thought: Reflect now.", "Thought: I see.", "Thought: Reflect now. I see."),
     ("", "  as it is ", "as it is"),
+    ("Thought: I look.\nAction:", " search[x]", "Thought: I look.\nAction: search[x]"),
+    ("Thought: I look.\nAction:", "Thought: No.\nAction: search[y]", "Thought: No.\nAction: search[y]"),
 ])
 def test_a_prime_is_joined_once(prime: str, text: str, joined: str) -> None:
     assert join_prime(prime, text) == joined

@@ -30,10 +30,20 @@ def test_react_asks_acts_and_finishes() -> None:
 
 def test_a_prompted_model_is_shown_examples_and_primed() -> None:
     ask = next(React().play("Q?", few_shot=True))
-    assert ask.messages[0].role == "system"
-    assert ask.messages[0].content.count("Action: finish[") >= 3
+    assert [message.role for message in ask.messages[:3]] == ["system", "user", "assistant"]
+    assert sum("Action: finish[" in message.content for message in ask.messages[1:]) >= 3
+    assert ask.messages[-1] == Message("user", "Q?")
     assert ask.prime == "Thought:"
     assert any("Observation" in stop for stop in ask.stop)
+
+
+def test_a_prompted_model_that_stops_after_its_thought_is_led_on_to_the_action() -> None:
+    """As in the notebook of ReAct's authors; small models else rarely get as far as an action."""
+    play = React().play("Q?", few_shot=True)
+    next(play)
+    ask = play.send("Thought: I look it up.")
+    assert ask.prime == "Thought: I look it up.\nAction:"
+    assert play.send("Thought: I look it up.\nAction: search[x]") == Act("search", "x")
 
 
 def test_a_refused_reply_changes_the_prompt() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fireact.types import Example, encode
+from fireact.jsonl import encode
+from fireact.types import Example
 
 VOCABULARY = 96
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fireact.errors import DataError
+from fireact.jsonl import encode
 from fireact.train import data
-from fireact.types import Example, encode
+from fireact.types import Example
 
 lengths_of = st.lists(st.integers(2, 300), min_size=1, max_size=200)
 

@@ -9,10 +9,10 @@ from fireact.dataset.factbook.passages import passages
 from fireact.dataset.factbook.questions import KINDS, World, candidates, create_world
 from fireact.dataset.scoring import normalize
 from fireact.errors import ConfigError
-from fireact.jsonl import write_atomic
+from fireact.jsonl import encode, write_atomic
 from fireact.plan import conclude, fill, read
 from fireact.retrieval import Index, snippet
-from fireact.types import Plan, Question, encode
+from fireact.types import Plan, Question
 
 BUILD_VERSION = 1
 """To be raised with every change that alters passages or questions."""

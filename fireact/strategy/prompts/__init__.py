@@ -1,11 +1,24 @@
-"""The few-shot texts, by method and task. Each file is the system message of a prompted model."""
+"""The few-shot texts, by method and task, and how they are shown: instructions, then examples as turns.
+
+A file begins with the instructions; each example after them is a paragraph:
+
+    Question: Which city is the capital of France?
+    Thought: I need the capital of France.
+    Action: search[capital of France]
+    Observation: The capital of France is Paris.
+    Thought: The capital is Paris.
+    Action: finish[Paris]
+"""
 
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from fireact.errors import ConfigError, suggest
+from fireact.strategy.grammar import OBSERVATION
 from fireact.types import Message
+
+QUESTION = "Question: "
 
 
 @cache
@@ -25,5 +38,19 @@ def read_prompt(method: str, name: str) -> str:
 
 
 def preamble(method: str, name: str) -> list[Message]:
-    """The messages that come before the question of a prompted episode."""
-    return [Message("system", read_prompt(method, name))]
+    """The messages that come before the question of a prompted episode. Raises ConfigError."""
+    instructions, *examples = read_prompt(method, name).split(f"\n\n{QUESTION}")
+    return [Message("system", instructions.strip()), *(turn for example in examples for turn in _turns(example))]
+
+
+def _turns(example: str) -> list[Message]:
+    """Cut an example into turns: the world asks and shows, the model thinks, acts and answers."""
+    question, *lines = example.strip().splitlines()
+    turns = [Message("user", question)]
+    for line in lines:
+        role = "user" if line.startswith(OBSERVATION) else "assistant"
+        if turns[-1].role == role:
+            turns[-1] = Message(role, f"{turns[-1].content}\n{line}")
+        else:
+            turns.append(Message(role, line))
+    return turns
