@@ -43,8 +43,9 @@ def job(cfg: DictConfig) -> None:
 def main() -> int:
     """Return the exit code: 0 done, 2 bad input or a fault with a sentence, 130 interrupted."""
     from fireact.explain import compose
-    from fireact.process import guard
+    from fireact.process import guard, stop_on_sigterm
 
+    stop_on_sigterm()
     return guard(lambda: compose(job))
 
 

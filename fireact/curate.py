@@ -156,14 +156,17 @@ def run(values: dict[str, Any], folder: Path) -> None:
         funnels[source.method] = Funnel(source.method, len(records), dropped, len(kept[source.method]))
     write_atomic(folder / FUNNEL, json.dumps([vars(funnel) for funnel in funnels.values()], indent=1))
     shares = {source.method: source.share for source in job.sources}
-    # The first of each order are held out, never more than half: the rest stays nested whatever n is.
-    held = {method: min(count, len(kept[method]) // 2) for method, count in _dealt(job.validation, shares).items()}
-    rest = {method: records[held[method]:] for method, records in kept.items()}
+    # The first of each order are held out, never more than half: the rest stays nested whatever n is. A question that
+    # is held out for one method is trained on by none.
+    held = {method: kept[method][: min(count, len(kept[method]) // 2)]
+            for method, count in _dealt(job.validation, shares).items()}
+    unseen = {record.id for records in held.values() for record in records}
+    rest = {method: [record for record in records if record.id not in unseen] for method, records in kept.items()}
     counts = _counts(rest, shares, job.n)
     for method, funnel in funnels.items():
-        funnel.validation, funnel.train = held[method], counts[method]
+        funnel.validation, funnel.train = len(held[method]), counts[method]
     _write(folder / TRAIN, [record for method in rest for record in rest[method][: counts[method]]])
-    _write(folder / VALIDATION, [record for method in kept for record in kept[method][: held[method]]])
+    _write(folder / VALIDATION, [record for method in kept for record in held[method]])
     write_atomic(folder / FUNNEL, json.dumps([vars(funnel) for funnel in funnels.values()], indent=1))
     write_atomic(folder / DONE, json.dumps({"train": sum(counts.values())}))
 
@@ -171,7 +174,9 @@ def run(values: dict[str, Any], folder: Path) -> None:
 def _records(job: CurateJob, source: Source) -> list[Trajectory]:
     """The source's trajectories in the fixed, seeded order from which every choice is a prefix."""
     if source.file is not None:
-        records = list(read_jsonl(source.file, Trajectory))
+        mine = [record for record in read_jsonl(source.file, Trajectory)
+                if len(job.sources) == 1 or record.method == source.method]
+        records = list({record.id: record for record in mine}.values())
     else:
         questions = chosen(open_dataset(job.dataset, job.home), job.split, job.questions, "generate.n")
         assert source.folder is not None

@@ -2,7 +2,7 @@
 
 The driver owns what a strategy must not know: the model, the tools, the limits, the recording, and what becomes of a
 failure. Every question ends in a trajectory with a `StopReason`: a bad episode is data, not a crash and not a gap.
-Only what no episode could survive (a bad key, a prompt that cannot fit) is raised, as ConfigError.
+Only what no episode could survive (a bad key, a model that does not exist) is raised, as ConfigError.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fireact.errors import ConfigError, ContextError, ProviderError, ToolError
+from fireact.errors import ContextError, ProviderError, ToolError
 from fireact.schema import Limits
 from fireact.strategy.grammar import join_prime
 from fireact.types import (
@@ -123,8 +123,6 @@ class _Run:
         try:
             completion = await self.player.model.complete(replace(ask, episode=self.episode))
         except ContextError as error:
-            if not self.steps:
-                raise ConfigError(f"the first prompt does not fit: {error}") from None
             raise _Ended(StopReason.CONTEXT, str(error)) from None
         except ProviderError as error:
             raise _Ended(StopReason.MODEL, str(error)) from None

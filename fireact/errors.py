@@ -32,12 +32,8 @@ class ProviderError(FireActError):
     """A model call failed: endpoint, key, quota, or a reply that makes no sense."""
 
 
-class ContextError(ProviderError):
+class ContextError(FireActError):
     """The prompt and the longest allowed reply do not fit into the model's window."""
-
-
-class BudgetExceeded(FireActError):
-    """A limit on money, tokens or calls was reached."""
 
 
 def suggest(value: str, known: Iterable[str]) -> str:

@@ -47,7 +47,7 @@ def example(tokenizer: Any, trajectory: Trajectory) -> Example:
     """Tokenise a trajectory. Its ids begin with exactly those of the prompts that the model sees when it plays."""
     messages, learnt = conversation(trajectory)
     ids, mask = render(tokenizer, messages, trained=learnt)
-    return Example(trajectory.id, tuple(ids), tuple(mask))
+    return Example(f"{trajectory.method}/{trajectory.id}", tuple(ids), tuple(mask))
 
 
 def _canonical(step: Step) -> str:

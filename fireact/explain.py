@@ -36,6 +36,8 @@ def explain(message: str) -> str:
         names = [name for name in available["options"].split() if not name.startswith("_")] if available else []
         return f"{option['group']}={option['option']} does not exist{suggest(option['option'], names)}"
     key = _KEY.search(message)
+    if key and "already at" in message:
+        return f"{key['key']} is there already; write it without the +"
     if key:
         return f"{key['key']} is not an option{suggest(key['key'], known_keys())}"
     lines = [line.strip() for line in message.splitlines() if line.strip() and not line.startswith("See https://")]

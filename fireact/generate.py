@@ -16,6 +16,7 @@ from fireact import __version__
 from fireact.episode import Player
 from fireact.errors import ConfigError, DataError, ProviderError
 from fireact.jsonl import Appender, read_finished
+from fireact.manifest import commit
 from fireact.pool import each
 from fireact.process import stage_main
 from fireact.schema import Limits, Node, Section, build
@@ -27,6 +28,7 @@ VERSION = 1
 """Raised when the same job would no longer give the same records."""
 
 TRAJECTORIES = "trajectories.jsonl"
+SPLITS = ("train", "validation", "test")
 
 
 class PlayJob(Section):
@@ -56,7 +58,13 @@ class PlayJob(Section):
         adapter = self.adapter_key or (self.adapter and fingerprint(self.adapter))
         return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model), adapter=adapter,
                    strategy=identity(self.strategy), opening=repr(opening), tool=identity(self.tool),
-                   dataset=identity(self.dataset), split=self.split, seed=self.seed, limits=self.limits.model_dump())
+                   dataset=_of_split(identity(self.dataset), self.split), split=self.split, seed=self.seed,
+                   limits=self.limits.model_dump())
+
+
+def _of_split(dataset: dict[str, Any], split: str) -> dict[str, Any]:
+    """Leave out what a dataset says of its other splits: a new test file plays no training question again."""
+    return {name: value for name, value in dataset.items() if name == split or name not in SPLITS}
 
 
 def open_dataset(node: Node, home: Path) -> Dataset:
@@ -73,21 +81,21 @@ def chosen(dataset: Dataset, split: str, n: int | None, option: str) -> list[Que
     return questions[:n]
 
 
-def load(folder: Path, questions: Iterable[Question]) -> list[Trajectory]:
-    """Return the records of `questions`, in their order; questions without a record are left out.
+def load_played(folder: Path, questions: Iterable[Question]) -> list[Trajectory]:
+    """Return the records of `questions`, in their order, without those that were not played to an end.
 
-    Of two records of a question the later one counts: a question whose model could not be reached is played again.
+    A question whose model could not be reached has a record that says so, and is played again; the later one counts.
     """
     path = folder / TRAJECTORIES
     if not path.exists():
         return []
-    records = {record.id: record for record in read_finished(path, Trajectory)}
+    records = {record.id: record for record in read_finished(path, Trajectory) if record.stop is not StopReason.MODEL}
     return [records[question.id] for question in questions if question.id in records]
 
 
 def finished(folder: Path, questions: list[Question]) -> bool:
     """Whether every question has a record that counts."""
-    return len([record for record in load(folder, questions) if _counts(record)]) == len(questions)
+    return len(load_played(folder, questions)) == len(questions)
 
 
 def run(values: dict[str, Any], folder: Path) -> None:
@@ -95,7 +103,7 @@ def run(values: dict[str, Any], folder: Path) -> None:
     job = PlayJob.model_validate(values)
     dataset = open_dataset(job.dataset, job.home)
     questions = chosen(dataset, job.split, job.n, "n")
-    done = {record.id for record in load(folder, questions) if _counts(record)}
+    done = {record.id for record in load_played(folder, questions)}
     missing = [question for question in questions if question.id not in done]
     if missing:
         asyncio.run(_play(job, dataset, missing, folder, len(done)))
@@ -107,12 +115,16 @@ async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folde
     player = Player(method=job.method, strategy=build(job.strategy, "strategy"), few_shot=job.few_shot, model=model,
                     tools={tool.name: tool}, dataset=dataset, limits=job.limits, seed=job.seed,
                     provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
-                                "fireact": __version__})
+                                "fireact": __version__, "commit": commit()})
     progress = Progress(f"{job.method} by {model.name}", before + len(questions), before, folder)
+    too_long: list[Trajectory] = []
     with Appender(folder / TRAJECTORIES) as records:
 
         def done(record: Trajectory) -> None:
-            records.write(record)
+            if record.stop is StopReason.CONTEXT and not record.steps:
+                too_long.append(record)
+            else:
+                records.write(record)
             progress.advance(record)
 
         try:
@@ -120,17 +132,18 @@ async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folde
         finally:
             progress.close()
             model.close()
-    if progress.unreached == len(questions):
-        raise ProviderError(f"{model.name} answered none of {len(questions)} questions: {progress.last_error}")
-
-
-def _counts(record: Trajectory) -> bool:
-    return record.stop is not StopReason.MODEL
+        if len(too_long) == len(questions):
+            raise ConfigError(f"no question fits: {too_long[0].error}")
+        for record in too_long:
+            records.write(record)
+    if progress.unreached:
+        raise ProviderError(f"{progress.unreached} of {len(questions)} questions could not be played, the others are "
+                            f"kept; start the same command again to play them: {progress.last_error}")
 
 
 def require(folder: Path, questions: list[Question], stage: str) -> list[Trajectory]:
     """Return the records of all `questions`. Raises DataError where some are missing."""
-    records = load(folder, questions)
+    records = load_played(folder, questions)
     if len(records) < len(questions):
         raise DataError(f"{folder / TRAJECTORIES} has {len(records)} of the {len(questions)} questions; "
                         f"run stage={stage} first, or stage=pipeline")

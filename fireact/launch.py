@@ -20,10 +20,10 @@ from fireact.errors import ConfigError
 from fireact.generate import TRAJECTORIES, PlayJob, chosen, finished, open_dataset, require
 from fireact.jsonl import write_atomic
 from fireact.manifest import environment
-from fireact.process import INTERRUPTED, ChildFailed
+from fireact.process import INTERRUPTED, ChildFailed, Terminated
 from fireact.schema import STAGES, Config, Section
 from fireact.stages import Stages
-from fireact.store import DONE
+from fireact.store import DONE, key
 from fireact.tracking import METRICS, Tracker, open_tracker, seconds_per_episode
 from fireact.types import Trajectory
 
@@ -114,14 +114,18 @@ class Run:
 
     def _work(self, label: str, module: str, job: Section, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "job.json"
-        write_atomic(path, job.model_dump_json(indent=1))
+        text = job.model_dump_json(indent=1)
+        # Two runs may ask the same folder for different numbers of questions: each has a file of its own.
+        path = folder / f"job-{key(job=text)}.json"
+        write_atomic(path, text)
         process = subprocess.Popen([sys.executable, "-m", module, str(path)], env=CHILD_ENV | os.environ)
         try:
             while process.poll() is None:
                 time.sleep(0.1)
                 self.tracker.forward(label, folder / METRICS)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
+            if isinstance(stop, Terminated):
+                process.terminate()
             process.wait()
             raise
         if process.returncode:
@@ -193,4 +197,6 @@ def upstream(stage: str, config: Config) -> list[str]:
 
 def command() -> str:
     """The command that starts this run again."""
-    return shlex.join(["python", *sys.argv])
+    python = Path(sys.executable)
+    here = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    return shlex.join([str(here), *sys.argv])

@@ -19,6 +19,10 @@ from fireact.store import lock
 BAD_INPUT, INTERRUPTED = 2, 130
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. Unlike Ctrl-C it went to this process alone, which has to pass it on to its child."""
+
+
 class ChildFailed(Exception):
     """A child process ended with `code`, and has said why; or a signal killed it, and nobody has."""
 
@@ -53,18 +57,24 @@ def guard(work: Callable[[], None]) -> int:
 
 def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str]) -> int:
     """The body of `python -m fireact.<stage> FOLDER/job.json`: do the job in its folder, holding the folder's lock."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    stop_on_sigterm()
 
     def locked() -> None:
         path = Path(argv[1])
+        job = json.loads(path.read_text(encoding="utf-8"))
         with lock(path.parent):
-            work(json.loads(path.read_text(encoding="utf-8")), path.parent)
+            work(job, path.parent)
 
     return guard(locked)
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def stop_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, keeping what is finished."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def _killed(signum: int) -> str:

@@ -35,7 +35,7 @@ class Generate(Section):
     """What the teacher plays."""
 
     split: str = "train"
-    n: Annotated[int, Field(ge=1)] = 720
+    n: Annotated[int, Field(ge=1)] = 650
     """How many questions, the first of the split's fixed order."""
 
 
@@ -49,7 +49,7 @@ class Limits(Section):
     seconds: Annotated[float, Field(gt=0)] | None = None
 
 
-FilterName = Literal["correct", "finished", "no_repeat", "no_format_error", "fits", "supported", "not_evaluated"]
+FilterName = Literal["finished", "correct", "no_repeat", "no_format_error", "supported", "not_evaluated", "fits"]
 
 
 class Curate(Section):
@@ -57,7 +57,7 @@ class Curate(Section):
 
     filters: list[FilterName] = list(FilterName.__args__)
     """Applied in this order; see fireact/curate.py for what each means."""
-    n: Annotated[int, Field(ge=1)] | None = 480
+    n: Annotated[int, Field(ge=1)] | None = None
     """How many to train on; None takes the strategy's counts, or all that are left."""
     validation: Annotated[int, Field(ge=0)] = 16
     """How many of the kept ones are held out for the validation loss."""

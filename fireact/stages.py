@@ -60,7 +60,7 @@ class Stages:
         whole = mix(config.strategy)
         if file is not None:
             sources = [Source(method=name, share=share, file=file, key=fingerprint(file))
-                       for name, share in list(whole.weights.items())[:1]]
+                       for name, share in whole.weights.items()]
         else:
             sources = [Source(method=name, share=whole.weights[name], key=job.key(),
                               folder=self.folder("generate", job)) for name, job in self.plays.items()]

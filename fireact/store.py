@@ -1,6 +1,6 @@
 """The stage store: every piece of work is done once, under a key made of all that can change its result.
 
-    outputs/store/<stage>/<key>/     job.json, the stage's files, and done.json once it is finished
+    outputs/store/<stage>/<key>/     job-*.json, the stage's files, and done.json once it is finished
 
 A key is a hash of the stage's version, of the options that matter to it, and of the keys of its inputs. Options marked
 `RUNTIME` (threads, batch size, a folder) stay out of it, files count by their content, so a key is the same on every

@@ -9,7 +9,9 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field
 
 RECORD_VERSION = 1
 
@@ -20,6 +22,11 @@ RUNTIME = "runtime"
 """Marks a plug-in's field, as `Annotated[int, RUNTIME]`, that cannot change a result: it stays out of store keys."""
 CONTENT = "content"
 """Marks a text, as `Annotated[str, CONTENT]`, that may be a path: what is there then counts, not where it is."""
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -189,13 +196,15 @@ class Trajectory:
     """What went wrong, for the stops that are failures."""
     seconds: float = 0.0
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Model, prompt hash, generation key, commit: enough to find out later how this record came about."""
+    """Model, store key (which the prompt is part of), version and commit: how this record came about."""
     version: int = RECORD_VERSION
 
     @property
     def rounds(self) -> int:
-        """The number of replies of the model."""
-        return sum(step.kind == "ask" for step in self.steps)
+        """The number of replies of the model; one that was led on to its action is one with what follows."""
+        following = [*self.steps[1:], None]
+        return sum(step.kind == "ask" and not (after and after.kind == "ask" and after.text.startswith(step.text))
+                   for step, after in zip(self.steps, following, strict=False))
 
     @property
     def tool_calls(self) -> int:

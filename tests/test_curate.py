@@ -206,6 +206,13 @@ def test_shares_are_ratios_of_what_can_be_had(job: Make, tmp_path: Path) -> None
     assert counted(mixed, tmp_path / "out") == {"react": (20, 0), "cot": (5, 0)}
 
 
+def test_a_question_held_out_for_one_method_is_trained_on_by_none(job: Make, tmp_path: Path) -> None:
+    train, held, _ = run(job({"react": many(20), "cot": many(20, "cot")}, {"react": 0.8, "cot": 0.2}, filters=[],
+                             validation=5), tmp_path / "out")
+    assert len(held) == 5
+    assert not {record.id for record in held} & {record.id for record in train}
+
+
 @pytest.mark.parametrize("n", [1, 7, 10, 11, 25])
 def test_shares_are_ratios_of_n_and_add_up_to_it(job: Make, tmp_path: Path, n: int) -> None:
     shares = {"react": 0.681, "cot": 0.255, "reflexion": 0.064}

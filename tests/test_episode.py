@@ -109,9 +109,14 @@ def test_a_conversation_that_outgrows_the_window_ends_the_episode() -> None:
     assert play(Failing(ContextError("too long"), after=2)).stop is StopReason.CONTEXT
 
 
-def test_a_first_prompt_that_does_not_fit_is_bad_input() -> None:
-    with pytest.raises(ConfigError, match="the first prompt does not fit: too long"):
-        play(Failing(ContextError("too long")))
+def test_a_question_that_is_too_long_is_a_record() -> None:
+    record = play(Failing(ContextError("too long")))
+    assert (record.stop, record.steps, record.error) == (StopReason.CONTEXT, (), "too long")
+
+
+def test_a_bad_key_is_raised() -> None:
+    with pytest.raises(ConfigError, match="bad key"):
+        play(Failing(ConfigError("bad key")))
 
 
 def test_the_token_limit_ends_the_episode() -> None:

@@ -76,12 +76,12 @@ def test_react() -> None:
 
 
 def test_a_refused_reply_is_shown_but_not_learnt() -> None:
-    record = said(React(), "Thought: hm\nObservation: made up", "Thought: ok.\nAction: look[x]",
+    record = said(React(), "Thought: hm\nAction:\nObservation: made up", "Thought: ok.\nAction: look[x]",
                   "Thought: I know.\nAction: finish[ngultrum]")
     assert conversation(record) == ([
         user("What is the currency of Thimphu?"),
-        assistant("Thought: hm"),
-        user("""Observation: no "Action: name[argument]" in 'Thought: hm'; write e.g. Action: search[Paris]"""),
+        assistant("Thought: hm\nAction:"),
+        user("Observation: the action '' is not of the form name[argument]; write e.g. Action: search[Paris]"),
         assistant("Thought: ok.\nAction: look[x]"),
         user("Observation: there is no tool 'look'; use one of search[...], finish[...]"),
         assistant("Thought: I know.\nAction: finish[ngultrum]")], [5])

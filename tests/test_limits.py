@@ -137,5 +137,5 @@ def test_classes_are_flat() -> None:
     def depth(name: str) -> int:
         return 1 + max((depth(base) for base in bases[name] if base in bases), default=0)
 
-    deep = [name for name in bases if depth(name) > 3]
+    deep = [name for name in bases if depth(name) > 2]
     assert not deep

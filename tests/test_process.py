@@ -93,19 +93,16 @@ from fireact.pool import each
 from fireact.process import stage_main
 
 def run(values, folder):
-    print(values["do"], flush=True)
-    if values["do"] == "fail":
-        raise DataError("the file is empty; write a line")
-    if values["do"] == "sleep":
-        try:
+    try:
+        print(values["do"], flush=True)
+        if values["do"] == "fail":
+            raise DataError("the file is empty; write a line")
+        if values["do"] == "sleep":
             time.sleep(60)
-        finally:
-            (folder / "saved").touch()
-    if values["do"] == "play":
-        try:
+        if values["do"] == "play":
             asyncio.run(each(range(4), asyncio.sleep, 2, print))
-        finally:
-            (folder / "saved").touch()
+    finally:
+        (folder / "saved").touch()
     (folder / "done").touch()
 
 sys.exit(stage_main(run, sys.argv))

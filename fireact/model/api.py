@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, ValidationError
 
 from fireact.errors import ConfigError, ContextError, ProviderError
-from fireact.types import RUNTIME, Ask, Completion
+from fireact.types import RUNTIME, Ask, Completion, Count, NotNegative, Positive
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -59,16 +59,16 @@ class Api:
     key_env: Annotated[str | None, RUNTIME] = None
     """The environment variable that holds the key, which itself is never written anywhere. None: OPENAI_API_KEY for
     OpenAI's own endpoint, and no key for any other, so that none is sent where it does not belong."""
-    temperature: float = 0.0
-    max_tokens: int = 512
+    temperature: NotNegative = 0.0
+    max_tokens: Count = 512
     """The longest reply."""
-    price_in: Annotated[float | None, RUNTIME] = None
+    price_in: Annotated[NotNegative | None, RUNTIME] = None
     """US dollars per million prompt tokens; None: unknown, and so is the cost."""
-    price_out: Annotated[float | None, RUNTIME] = None
+    price_out: Annotated[NotNegative | None, RUNTIME] = None
     """US dollars per million completion tokens."""
-    timeout: Annotated[float, RUNTIME] = 120.0
+    timeout: Annotated[Positive, RUNTIME] = 120.0
     """Seconds a call may take."""
-    retries: Annotated[int, RUNTIME] = 5
+    retries: Annotated[int, Field(ge=0), RUNTIME] = 5
     """Repetitions after a passing fault (429, 5xx, a dropped connection), with back-off."""
 
     @property
@@ -135,9 +135,10 @@ class Api:
 
     def _request(self, ask: Ask) -> dict[str, Any]:
         messages = [{"role": message.role, "content": message.content} for message in ask.messages]
-        if not ask.prime.rstrip().endswith(":"):
-            # Chat endpoints cannot be made to begin with given words, so the model is told of them.
-            messages[-1]["content"] += f"\n\nBegin your reply with: {ask.prime}" if ask.prime else ""
+        if len(ask.prime.split()) > 1:
+            # Chat endpoints cannot be made to begin with given words, so the model is told of them; a mere label is not
+            # worth it.
+            messages[-1]["content"] += f"\n\nBegin your reply with: {ask.prime}"
         request: dict[str, Any] = {
             "model": self.model,
             "messages": messages,

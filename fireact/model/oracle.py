@@ -8,12 +8,12 @@ filter and Reflexion something to reflect on.
 
 import random
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from fireact.errors import ConfigError, FormatError
 from fireact.plan import conclude, fill, magnitude, read
 from fireact.strategy.grammar import OBSERVATION, ParsedStep, format_step, parse_step
-from fireact.types import RUNTIME, Ask, Completion, Hop, Plan, Tool
+from fireact.types import RUNTIME, Ask, Completion, Hop, Plan, Share, Tool
 
 UNKNOWN = "unknown"
 _LOST = ("I will look for something about this.", "I will try a broader search.", "Maybe another search will help.",
@@ -26,11 +26,14 @@ _VAGUE = ("countries of the world", "list of facts", "important information", "w
 class Oracle:
     """Plays gold plans."""
 
+    revision: ClassVar[int] = 1
+    """Raised when the same options would no longer give the same replies."""
+
     tool: Annotated[Tool, RUNTIME]
     """The run's search tool, which the expert consults where a strategy gives it none."""
-    mistakes: float = 0.12
+    mistakes: Share = 0.12
     """The chance of a mistake at each step."""
-    lost: float = 0.04
+    lost: Share = 0.04
     """The chance that it loses its way in an episode, until a reflection puts it right."""
     name: str = "oracle"
 

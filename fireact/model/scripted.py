@@ -1,16 +1,21 @@
 """Replies given by hand, for tests and demonstrations: nothing is computed, nothing is sent."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from fireact.types import Ask, Completion
+
+_Replies = Annotated[list[str], Field(min_length=1)]
 
 
 @dataclass(kw_only=True)
 class Scripted:
     """Says its replies in order in each conversation; the last is repeated."""
 
-    replies: list[str] = field(default_factory=lambda: ["Thought: I do not know.\nAction: finish[unknown]"])
-    by_question: dict[str, list[str]] = field(default_factory=dict)
+    replies: _Replies = field(default_factory=lambda: ["Thought: I do not know.\nAction: finish[unknown]"])
+    by_question: dict[str, _Replies] = field(default_factory=dict)
     """Replies for the question with exactly this text, in place of `replies`."""
     name: str = "scripted"
 

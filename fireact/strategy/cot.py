@@ -1,6 +1,9 @@
 """Chain of thought: one reply that thinks, then answers, without a tool (Wei et al., 2022, arXiv 2201.11903)."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from fireact.errors import FormatError
 from fireact.strategy.grammar import parse_answer
@@ -14,7 +17,7 @@ class Cot:
 
     prompt: str = "factbook"
     """The few-shot text: a name in strategy/prompts/cot/, or the path of a file of your own."""
-    attempts: int = 3
+    attempts: Annotated[int, Field(ge=1)] = 3
     """Replies before an answer that cannot be read ends the episode."""
 
     def play(self, question: str, *, few_shot: bool) -> Play:

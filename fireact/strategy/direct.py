@@ -1,6 +1,9 @@
 """Direct answering (the paper's IO): one reply, which is the answer."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from fireact.errors import FormatError
 from fireact.strategy.grammar import parse_answer
@@ -14,7 +17,7 @@ class Direct:
 
     prompt: str = "factbook"
     """The few-shot text: a name in strategy/prompts/direct/, or the path of a file of your own."""
-    attempts: int = 3
+    attempts: Annotated[int, Field(ge=1)] = 3
     """Replies before an empty answer ends the episode."""
 
     def play(self, question: str, *, few_shot: bool) -> Play:

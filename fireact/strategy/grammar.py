@@ -2,7 +2,7 @@
 
 Reading is tolerant where the meaning is certain (case, spaces, quotes of markdown, both parts on one line) and strict
 where it is not: brackets must balance, nothing is guessed. What is refused is refused with a text that teaches the
-model the form. `format_step` writes the canonical form, and `parse_step(format_step(s)) == s`.
+model the form. `format_step` writes the canonical form, and `parse_step(format_step(s)) == s`, brackets balanced.
 """
 
 import re
@@ -36,11 +36,18 @@ def parse_step(text: str) -> ParsedStep:
     Raises FormatError, whose text is meant for the model.
     """
     text = cut_at_observation(text)
-    action = _ACTION.search(text)
-    if action is None:
-        raise FormatError(f'no "Action: name[argument]" in {_quote(text)}; write e.g. Action: search[Paris]')
-    thought = clean_thought(text[: action.start()])
-    rest = text[action.end():]
+    refusal = FormatError(f'no "Action: name[argument]" in {_quote(text)}; write e.g. Action: search[Paris]')
+    for number, action in enumerate(_ACTION.finditer(text)):
+        try:
+            return _step(text[: action.start()], text[action.end():])
+        except FormatError as error:
+            # A thought may speak of an "action: ..." too, before the real one; the first refusal is the one to show.
+            refusal = refusal if number else error
+    raise refusal
+
+
+def _step(before: str, rest: str) -> ParsedStep:
+    thought = clean_thought(before)
     name = _NAME.match(rest)
     if name is None or not rest[name.end():].startswith("["):
         raise FormatError(f"the action {_quote(rest)} is not of the form name[argument]; "

@@ -9,6 +9,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from fireact.errors import FormatError
 from fireact.strategy.grammar import (
@@ -29,7 +32,7 @@ class React:
 
     prompt: str = "factbook"
     """The few-shot text: a name in strategy/prompts/react/, or the path of a file of your own."""
-    max_rounds: int = 11
+    max_rounds: Annotated[int, Field(ge=1)] = 11
     """Replies of the model; FireAct's generation.py has 11."""
 
     def play(self, question: str, *, few_shot: bool) -> Play:
@@ -50,7 +53,8 @@ def rounds(question: str, talk: list[Message], reflections: Mapping[int, str], m
         text = yield Ask(tuple(talk), STOPS, f"Thought: {reflection}" if reflection else prime, shots=shots)
         if prime and not has_action(text):
             # As in the authors' notebook: a model that stops after its thought is led on to the action.
-            text = yield Ask(tuple(talk), STOPS, f"{text}\nAction:", shots=shots)
+            thought = cut_at_observation(text).rstrip()
+            text = yield Ask(tuple(talk), STOPS, f"{thought}\nAction:", shots=shots)
         try:
             step = parse_step(text)
         except FormatError as error:

@@ -5,6 +5,9 @@ Shinn et al., 2023, arXiv 2303.11366; its data show this.)
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from fireact.strategy.prompts import preamble
 from fireact.strategy.react import rounds
@@ -23,7 +26,7 @@ class Reflexion:
 
     prompt: str = "factbook"
     """The few-shot text: a name in strategy/prompts/react/, or the path of a file of your own."""
-    max_rounds: int = 11
+    max_rounds: Annotated[int, Field(ge=1)] = 11
     reflections: dict[int, str] = field(default_factory=lambda: dict(REFLECTIONS))
     """The sentence with which the thought of a round begins, by round, counted from 1."""
 

@@ -6,38 +6,32 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from fireact.errors import ConfigError, ToolError
-from fireact.retrieval import Excerpt, Index, Passage, excerpts, render
-from fireact.types import Observation
+from fireact.retrieval import INDEX_VERSION, Excerpt, Index, Passage, excerpts, render
+from fireact.types import Count, Observation
 
 
 @dataclass(kw_only=True)
 class Corpus:
-    """Searches a corpus and shows what fits best. Raises ConfigError where a number is below 1."""
+    """Searches a corpus and shows what fits best."""
+
+    revision: ClassVar[int] = INDEX_VERSION
+    """Raised when the same options would no longer give the same observations."""
 
     corpus: Path | None
     """A jsonl file of {id, title, text}; None where the dataset brings no corpus, and then no search is possible."""
     home: Path
     """Where indexes are kept; each is built once and found again by its corpus's content."""
-    k: int = 2
+    k: Count = 2
     """How many passages are looked at."""
     show: Literal["snippet", "passages"] = "snippet"
     """Show the sentences that fit best, as a search engine does, or the passages whole."""
-    snippet_chars: int = 200
+    snippet_chars: Count = 200
     """About how long a snippet may be, in characters."""
     name: str = "search"
-    """What the model calls the tool."""
-    description: str = "search[words] looks the words up in an encyclopedia and returns what fits best."
-    """What the model is told about the tool."""
-
-    def __post_init__(self) -> None:
-        for field, value in (("k", self.k), ("snippet_chars", self.snippet_chars)):
-            if value < 1:
-                raise ConfigError(f"tool.{field} is {value}; expected 1 or more, e.g. {getattr(Corpus, field)}")
-        if self.show not in ("snippet", "passages"):
-            raise ConfigError(f"tool.show is {self.show!r}; expected snippet or passages, e.g. tool.show=snippet")
+    """What the model calls the tool, as the few-shot examples do too."""
 
     @cached_property
     def index(self) -> Index:

@@ -31,8 +31,7 @@ def run(values: dict[str, Any], folder: Path) -> None:
     """Prepare and train. Raises DataError, ConfigError, ChildFailed."""
     train: Train = build(values["train"], "train")
     path = folder / WORKER_JOB
-    if not path.exists():
-        _prepare(values, train, folder)
+    _prepare(values, train, folder)
     if train.processes == 1 and train.accelerate_config is None:
         from fireact.train import worker
 

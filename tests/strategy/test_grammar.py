@@ -18,6 +18,7 @@ ORIGINAL_MISTAKES = [
     ("a numbered step", "Thought 1: x\nAction 1: search[foo]", "search", "foo"),
     ("markdown", "**Thought:** x\n**Action:** search[foo]", "search", "foo"),
     ("a second step behind", "Action: search[a]\nObservation: b\nThought: c\nAction: finish[d]", "search", "a"),
+    ("a thought that speaks of an action", "Thought: my next action: look. Action: search[foo]", "search", "foo"),
     ("an empty argument", "Action: finish[]", "finish", ""),
 ]
 

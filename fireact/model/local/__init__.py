@@ -13,12 +13,14 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
 
 from fireact.errors import ConfigError
 from fireact.model.local import weights
 from fireact.model.local.jobs import Job, settle
-from fireact.types import CONTENT, RUNTIME, Ask, Completion
+from fireact.types import CONTENT, RUNTIME, Ask, Completion, Count, NotNegative
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 @dataclass(kw_only=True)
 class Local:
     """A causal language model of transformers, with batching and KV reuse."""
+
+    revision: ClassVar[int] = 1
+    """Raised when the same options would no longer give the same replies."""
 
     name: str
     """How reports call this model."""
@@ -40,18 +45,18 @@ class Local:
     """auto: float32 on a CPU, bfloat16 on a GPU."""
     device: Annotated[str, RUNTIME] = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
-    temperature: float = 0.0
+    temperature: NotNegative = 0.0
     """0 is greedy."""
-    top_p: float = 1.0
-    max_tokens: int = 96
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Count = 96
     """The longest reply."""
-    window: int | None = None
+    window: Count | None = None
     """The most tokens of prompt and reply together; None: what the model's configuration says."""
-    batch_size: Annotated[int, RUNTIME] = 16
+    batch_size: Annotated[Count, RUNTIME] = 16
     """The most replies in the making at one time."""
-    cache_tokens: Annotated[int, RUNTIME] = 32768
+    cache_tokens: Annotated[Count, RUNTIME] = 32768
     """Tokens whose keys and values are kept for later prompts; the batch itself takes at most as many again."""
-    threads: Annotated[int | None, RUNTIME] = None
+    threads: Annotated[Count | None, RUNTIME] = None
     """CPU threads; None leaves it to torch."""
     home: Annotated[Path, RUNTIME] = Path("outputs/weights")
     """Where converted weights are kept."""
@@ -60,15 +65,6 @@ class Local:
     _thread: threading.Thread | None = field(default=None, init=False, repr=False)
     _failure: Exception | None = field(default=None, init=False, repr=False)
     """What ended the thread before its time."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no sense. Raises ConfigError."""
-        for name in ("max_tokens", "batch_size", "cache_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.{name}={getattr(self, name)} does not fit: expected at least 1")
-        if self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise ConfigError(f"model.temperature={self.temperature} and model.top_p={self.top_p} do not fit: "
-                              "expected a temperature of 0 or more, and top_p above 0 and at most 1")
 
     async def complete(self, ask: Ask) -> Completion:
         """See `types.Model`. Sampling depends on the episode's seed and the prompt, not on what shares the batch.
