@@ -44,6 +44,14 @@ def test_the_pipeline_writes_what_the_readme_promises(run_main, tmp_path: Path, 
     assert {"generate/react", "train", "evaluate/prompted"} <= stages
 
 
+def test_the_quick_recipe(run_main, tmp_path: Path, tiny_options: Path) -> None:
+    """With a tiny model in the student's place; with SmolLM2 it takes minutes."""
+    done = run_main("--config-dir", str(tiny_options), "experiment=quick", "model=tiny_a")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read_json(tmp_path / "run" / "metrics.json")["curate"]["react"]["train"] == 32
+    assert "name: quick" in (tmp_path / "run" / "config.yaml").read_text()
+
+
 def test_the_same_command_again_does_nothing_twice_and_single_stages_go_on(run_main, tmp_path, tiny_options) -> None:
     options = ("--config-dir", str(tiny_options), "model=tiny_a", *SMALL)
     refused = run_main(*options, "stage=train")

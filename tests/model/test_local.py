@@ -20,6 +20,7 @@ from fireact.model.local.cache import TokenTrie
 from fireact.model.local.engine import Engine, Row
 from fireact.model.local.sampling import Sampler, choose
 from fireact.render import render_prompt
+from fireact.schema import check
 from fireact.types import Ask, Episode, Message
 from tests.model.tiny import TEXT, tiny_adapter, tiny_model
 
@@ -238,11 +239,18 @@ def test_it_is_built_from_a_config_and_imports_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_unfit_options_are_refused():
-    with pytest.raises(ConfigError, match=r"model\.batch_size=0 does not fit"):
-        Local(name="x", source="y", batch_size=0)
-    with pytest.raises(ConfigError, match="temperature"):
-        Local(name="x", source="y", top_p=0.0)
+@pytest.mark.parametrize(("name", "value", "sentence"), [
+    ("temperature", -0.1, "greater than or equal to 0"),
+    ("temperature", float("inf"), "a finite number"),
+    ("top_p", 0.0, "greater than 0"),
+    ("top_p", 1.1, "less than or equal to 1"),
+    *((name, 0, "greater than or equal to 1")
+      for name in ("max_tokens", "window", "batch_size", "cache_tokens", "threads")),
+])
+def test_unfit_options_are_refused(name, value, sentence):
+    node = {"_target_": "fireact.model.local.Local", "name": "x", "source": "y", name: value}
+    with pytest.raises(ConfigError, match=f"model.{name}={value} does not fit: input should be {sentence}"):
+        check(node, "model")
 
 
 @settings(max_examples=100, deadline=None)

@@ -182,3 +182,13 @@ def test_a_bracket_in_a_question_breaks_nothing_but_its_own_step(tool) -> None:
 ])
 def test_it_says_how_the_answer_follows(rule, choices, values, words, answer) -> None:
     assert conclusion(Plan((FIND,), rule, choices), values) == (words, answer)
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), [
+    ("mistakes", -0.1, "greater than or equal to 0"),
+    ("mistakes", 1.5, "less than or equal to 1"),
+    ("lost", 2, "less than or equal to 1"),
+])
+def test_numbers_out_of_range_are_refused(name: str, value: float, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=f"teacher.{name}={value} does not fit: input should be {sentence}"):
+        check({"_target_": "fireact.model.oracle.Oracle", name: value}, "teacher")

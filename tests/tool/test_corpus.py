@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from fireact.errors import ConfigError, DataError, ToolError
+from fireact.retrieval import INDEX_VERSION
+from fireact.schema import check
+from fireact.store import identity
 from fireact.tool.corpus import Corpus
 from fireact.types import Observation
 
@@ -77,10 +80,14 @@ def test_a_missing_corpus_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(("settings", "what"), [
-    ({"k": 0}, r"tool\.k is 0; expected 1 or more, e\.g\. 2"),
-    ({"snippet_chars": -5}, r"tool\.snippet_chars is -5; expected 1 or more, e\.g\. 200"),
-    ({"show": "all"}, r"tool\.show is 'all'; expected snippet or passages"),
+    ({"k": 0}, r"tool\.k=0 does not fit: input should be greater than or equal to 1"),
+    ({"snippet_chars": -5}, r"tool\.snippet_chars=-5 does not fit: input should be greater than or equal to 1"),
+    ({"show": "all"}, r"tool\.show='all' does not fit: it must be one of snippet, passages"),
 ])
-def test_bad_settings_are_refused(tmp_path, settings, what):
+def test_bad_settings_are_refused(settings, what):
     with pytest.raises(ConfigError, match=what):
-        Corpus(corpus=None, home=tmp_path, **settings)
+        check({"_target_": "fireact.tool.corpus.Corpus", **settings}, "tool")
+
+
+def test_another_kind_of_index_is_another_tool():
+    assert identity({"_target_": "fireact.tool.corpus.Corpus"})["revision"] == INDEX_VERSION

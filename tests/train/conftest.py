@@ -68,7 +68,7 @@ def make_job(tmp_path: Path, base: Path) -> MakeJob:
         examples = make_examples(40) if examples is None else examples
         path = write_examples(tmp_path / f"{out}.jsonl", examples)
         held_out = write_examples(tmp_path / f"{out}-validation.jsonl", make_examples(7, seed=1))
-        options = {"rank": 4, "alpha": 8, "learning_rate": 1e-2, "threads": 1, **train}
+        options = {"rank": 4, "alpha": 8, "batch_size": 8, "learning_rate": 1e-2, "threads": 1, **train}
         job = {"examples": str(path), "validation": str(held_out) if validation else None, "base": str(base),
                "base_identity": "abc123", "base_name": "tiny/llama", "out": str(tmp_path / out), "seed": seed,
                "train": options}

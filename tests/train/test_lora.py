@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from fireact.errors import ConfigError, DataError
+from fireact.schema import check
 from fireact.train import Train, lora
 
 
@@ -64,11 +65,22 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("options", "sentence"), [
-    ({"rank": 0}, r"train\.rank=0 makes no sense; expected at least 1"),
-    ({"learning_rate": 0.0}, r"train\.learning_rate=0\.0 makes no sense; expected more than 0"),
-    ({"dropout": 1.0}, r"train\.dropout=1\.0 makes no sense"),
-    ({"warmup_ratio": 1.5}, r"train\.warmup_ratio=1\.5 makes no sense"),
+    ({"rank": 0}, r"train\.rank=0 does not fit: input should be greater than or equal to 1"),
+    ({"learning_rate": 0.0}, r"train\.learning_rate=0\.0 does not fit: input should be greater than 0"),
+    ({"learning_rate": float("inf")}, r"train\.learning_rate=inf does not fit: input should be a finite number"),
+    ({"epochs": float("nan")}, r"train\.epochs=nan does not fit"),
+    ({"dropout": 1.0}, r"train\.dropout=1\.0 does not fit: input should be less than 1"),
+    ({"warmup_ratio": 1.5}, r"train\.warmup_ratio=1\.5 does not fit: input should be less than or equal to 1"),
+    ({"weight_decay": -0.1}, r"train\.weight_decay=-0\.1 does not fit: input should be greater than or equal to 0"),
 ])
 def test_numbers_out_of_range_are_refused(options: dict, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        Train(**options)
+        check({"_target_": "fireact.train.Train", **options}, "train")
+
+
+@pytest.mark.parametrize("name", ["rank", "alpha", "max_steps", "batch_size", "micro_batch_size", "max_length",
+                                  "checkpoint_every", "log_every", "validate_every", "threads", "processes"])
+def test_every_count_is_at_least_one(name: str) -> None:
+    check({"_target_": "fireact.train.Train", name: 1}, "train")
+    with pytest.raises(ConfigError, match=f"train.{name}=0 does not fit: input should be greater than or equal to 1"):
+        check({"_target_": "fireact.train.Train", name: 0}, "train")

@@ -95,7 +95,7 @@ def test_a_file_that_cannot_grow_ends_with_a_sentence(make_job: MakeJob, capsys:
     ([Example("q", (1, 2, 3), (0, 1, 1))], {"max_length": 2}, "'q' has 3 tokens, but at most 2 fit"),
     (None, {"targets": ["query"]}, "train.targets names 'query'"),
     (None, {"base": Path("nowhere")}, "nowhere holds no config.json"),
-    (None, {"rank": 0}, "train.rank=0 makes no sense"),
+    (None, {"rank": 0}, "train.rank: Input should be greater than or equal to 1, got '0'"),
     (None, {"lerning_rate": 1}, "train.lerning_rate: Unexpected"),
 ])
 def test_bad_input_ends_with_a_sentence(make_job: MakeJob, capsys: pytest.CaptureFixture[str],
