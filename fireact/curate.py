@@ -62,7 +62,7 @@ class CurateJob(Section):
     def key(self) -> str:
         """The store key of the folder that holds the choice."""
         sources = [(source.method, source.share, source.key) for source in self.sources]
-        model = identity(self.model) if "fits" in self.filters else None
+        model = identity(self.model, replies=False) if "fits" in self.filters else None
         return key(stage="curate", version=VERSION, sources=sources, questions=self.questions, model=model,
                    dataset=identity(self.dataset), evaluated=self.evaluated, filters=self.filters, window=self.window,
                    n=self.n, validation=self.validation, seed=self.seed)

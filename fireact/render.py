@@ -52,9 +52,13 @@ def render(tokenizer: "Tokenizer", messages: Sequence[Message], *,
 def render_prompt(tokenizer: "Tokenizer", messages: Sequence[Message], prime: str = "") -> list[int]:
     """Return the ids after which the model is to write the next assistant turn, which begins with `prime`.
 
-    Raises what `render` raises.
+    The prime is written as the template writes the beginning of a turn, e.g. behind a space (Llama 2), and without the
+    white space at its ends: what follows begins with its own. Raises what `render` raises.
     """
-    segments = [*_segments(tokenizer, messages, ask=True), _Segment(prime)]
+    if prime.strip():
+        *segments, _ = _segments(tokenizer, [*messages, Message("assistant", prime)])
+    else:
+        segments = _segments(tokenizer, messages, ask=True)
     return [token for segment in segments for token in _tokenize(tokenizer, segment.text)]
 
 

@@ -31,8 +31,8 @@ class TrainJob(Section):
 
     def key(self) -> str:
         """The store key of the folder that holds the adapter."""
-        return key(stage="train", version=TRAIN_VERSION, curated=self.curated_key, model=identity(self.model),
-                   train=identity(self.train), seed=self.seed)
+        return key(stage="train", version=TRAIN_VERSION, curated=self.curated_key,
+                   model=identity(self.model, replies=False), train=identity(self.train), seed=self.seed)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ machine.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
@@ -20,13 +21,14 @@ from filelock import FileLock, Timeout
 
 from fireact.errors import ConfigError
 from fireact.schema import Node, hint, target, validated
-from fireact.types import CONTENT, RUNTIME
+from fireact.types import CONTENT, REPLY, RUNTIME
 
 DONE = "done.json"
 """Written last: a stage whose folder has it is finished."""
 
-_WHOLE = 1 << 22
-"""Files up to this many bytes are hashed whole, larger ones by size, head and tail."""
+_WHOLE, _BLOCK = 1 << 22, 1 << 20
+_WEIGHTS = {".safetensors", ".bin", ".gguf"}
+"""A model's weights of more than `_WHOLE` bytes are hashed by size, head and tail, all other files whole."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,19 @@ def key(**material: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def identity(node: Node) -> dict[str, Any]:
-    """Return what of a plug-in's node can change a result: class, revision, and options, defaults included."""
+def identity(node: Node, *, replies: bool = True) -> dict[str, Any]:
+    """Return what of a plug-in's node can change a result: class, revision, and options, defaults included.
+
+    Without `replies`, the result is one in which the model does not reply: a curated set, an adapter.
+    """
     cls = target(node, "")
+    ignored = {RUNTIME} if replies else {RUNTIME, REPLY}
     values = {"_target_": node["_target_"], "revision": getattr(cls, "revision", 1)}
     for field in fields(cls):
-        if field.init and RUNTIME not in get_args(hint(cls, field.name))[1:]:
+        marks = get_args(hint(cls, field.name))[1:]
+        if field.init and not any(mark in ignored for mark in marks if isinstance(mark, str)):
             value = _value(cls, field, node)
-            is_path = CONTENT in get_args(hint(cls, field.name)) and Path(value).exists()
+            is_path = CONTENT in marks and Path(value).exists()
             values[field.name] = _plain(Path(value) if is_path else value)
     return values
 
@@ -96,17 +103,18 @@ def _digest(path: Path, files: tuple[tuple[str, int, int], ...]) -> str:
     digest = hashlib.sha256()
     for name, size, _ in files:
         digest.update(f"{name}:{size}:".encode())
-        digest.update(_content(path / name, size))
+        for part in _content(path / name, size):
+            digest.update(part)
     return digest.hexdigest()[:16]
 
 
-def _content(file: Path, size: int) -> bytes:
+def _content(file: Path, size: int) -> Iterator[bytes]:
     with file.open("rb") as handle:
-        if size <= _WHOLE or file.name.startswith("adapter_"):
-            return handle.read()
-        head = handle.read(_WHOLE // 2)
-        handle.seek(-(_WHOLE // 2), 2)
-        return head + handle.read()
+        if size > _WHOLE and file.suffix in _WEIGHTS and not file.name.startswith("adapter_"):
+            yield handle.read(_WHOLE // 2)
+            handle.seek(-(_WHOLE // 2), os.SEEK_END)
+        while block := handle.read(_BLOCK):
+            yield block
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +63,7 @@ def seconds_per_episode(folder: Path) -> float | None:
     A folder may have been played by several processes, one after the other: each counts from 0.
     """
     path = folder / METRICS
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    lines = parse_metrics(path.read_bytes()) if path.exists() else []
     following = [*lines[1:], {"new": 0}]
     last = [line for line, after in zip(lines, following, strict=False) if after["new"] <= line["new"]]
     episodes = sum(line["new"] for line in last)
@@ -73,10 +75,53 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def append_metrics(path: Path, values: dict[str, Any]) -> None:
-    """Append one line to a metrics file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(values) + "\n")
+def append_metrics(path: Path, values: Mapping[str, Any]) -> None:
+    """Append a line of its own to a metrics file, though a kill or a full disk left half a line. Raises OSError."""
+    with path.open("a+b") as file:
+        unfinished = False
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            unfinished = file.read() != b"\n"
+        file.write(b"\n" * unfinished + json.dumps(values).encode() + b"\n")
+
+
+def parse_metrics(data: bytes) -> list[dict[str, Any]]:
+    """Read the lines of a metrics file; what a kill or a full disk left of a line is passed over."""
+    found = []
+    for line in data.splitlines():
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return [values for values in found if isinstance(values, dict)]
+
+
+@dataclass
+class _Source:
+    """How far a stage's metrics file has been taken over."""
+
+    inode: int = 0
+    read: int = 0
+    """Bytes."""
+    sent: set[Any] = field(default_factory=set)
+    """The steps sent, each with the names of its values."""
+
+    def new(self, path: Path) -> list[dict[str, Any]]:
+        """Return the lines appended since the last call; a training that goes on rewrites the file and steps again."""
+        with path.open("rb") as file:
+            now = os.fstat(file.fileno())
+            if now.st_ino != self.inode or now.st_size < self.read:
+                self.inode, self.read = now.st_ino, 0
+            file.seek(self.read)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self.read += len(whole)
+        return [values for values in parse_metrics(whole) if self._is_new(values)]
+
+    def _is_new(self, values: dict[str, Any]) -> bool:
+        if "step" not in values:
+            return True
+        before = len(self.sent)
+        self.sent.add((values["step"], *values))
+        return len(self.sent) > before
 
 
 @dataclass
@@ -85,19 +130,13 @@ class Tracker:
 
     run_dir: Path
     wandb_run: Any = None
-    _read: dict[Path, int] = field(default_factory=dict)
+    _sources: dict[Path, _Source] = field(default_factory=dict)
 
     def forward(self, stage: str, path: Path) -> None:
-        """Take over what a stage has appended to its own metrics file since the last call."""
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            file.seek(self._read.get(path, 0))
-            lines = file.read()
-        whole = lines[: lines.rfind(b"\n") + 1]
-        self._read[path] = self._read.get(path, 0) + len(whole)
-        for line in whole.splitlines():
-            self.log(stage, json.loads(line))
+        """Take over what a stage has written to its own metrics file since the last call, each step once."""
+        if path.exists():
+            for values in self._sources.setdefault(path, _Source()).new(path):
+                self.log(stage, values)
 
     def log(self, stage: str, values: dict[str, Any]) -> None:
         """Append one line, {"stage": ..., **values}."""

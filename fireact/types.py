@@ -20,6 +20,8 @@ Form = Literal["react", "cot", "direct"]
 
 RUNTIME = "runtime"
 """Marks a plug-in's field, as `Annotated[int, RUNTIME]`, that cannot change a result: it stays out of store keys."""
+REPLY = "reply"
+"""Marks an option that shapes a model's replies only: what is trained does not depend on it."""
 CONTENT = "content"
 """Marks a text, as `Annotated[str, CONTENT]`, that may be a path: what is there then counts, not where it is."""
 

@@ -1,5 +1,6 @@
 """Every option of every group composes, passes the schema and builds; so does every recipe."""
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from fireact.errors import ConfigError
-from fireact.schema import Config, build, mix, typed
+from fireact.schema import Config, build, mix, target, typed
 from fireact.stages import Stages
 from fireact.store import identity
 from tests.helpers import composed
@@ -32,10 +33,6 @@ def test_every_option_composes_and_builds(group: str, option: str, tmp_path: Pat
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
 def test_every_option_is_shown_whole(group: str, option: str) -> None:
     """A key that a YAML file leaves out cannot be set without a + before it."""
-    from dataclasses import fields
-
-    from fireact.schema import target
-
     node = getattr(composed(f"{group}={option}"), group)
     if "parts" in node or group in ("dataset", "strategy"):
         return
@@ -44,6 +41,23 @@ def test_every_option_is_shown_whole(group: str, option: str) -> None:
         left_out |= {"rank", "alpha", "dropout", "targets", "bias"}
     known = {field.name for field in fields(target(node, group)) if field.init}
     assert known - set(node) <= left_out
+
+
+@pytest.mark.parametrize(("group", "option"), [("train", "lora"), ("tool", "corpus"), ("model", "oracle"),
+                                               ("model", "scripted"), ("model", "api"), ("model", "smollm2_135m")])
+def test_the_defaults_of_a_class_are_those_of_its_file(group: str, option: str) -> None:
+    """So that a plug-in built by hand does what `python main.py` does."""
+    node = getattr(composed(f"{group}={option}"), group)
+    options = [field for field in fields(target(node, group)) if field.name in node and field.name != "package"]
+    written = {field.name: field.default_factory() if field.default is MISSING else field.default for field in options
+               if field.default is not MISSING or field.default_factory is not MISSING}
+    assert {name: node[name] for name in written} == written
+
+
+def test_full_and_lora_share_what_is_not_about_adapters() -> None:
+    full, lora = (composed(f"train={option}").train for option in ("full", "lora"))
+    assert set(lora) - set(full) == {"rank", "alpha", "dropout", "targets", "bias"}
+    assert {name for name in full if full[name] != lora[name]} == {"method", "learning_rate"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -84,6 +98,15 @@ def test_every_section_of_the_schema_is_in_the_configuration() -> None:
     ("train.rank=many", "train.rank='many' does not fit: input should be a valid integer"),
     ("model.dtype=float31", r"model.dtype='float31' does not fit: .*did you mean float32"),
     ("curate.filters=[corect]", r"curate.filters.0='corect' does not fit: .*did you mean correct"),
+    ("train.rank=0", "train.rank=0 does not fit: input should be greater than or equal to 1"),
+    ("train.learning_rate=0", "train.learning_rate=0 does not fit: input should be greater than 0"),
+    ("train.threads=0", "train.threads=0 does not fit: input should be greater than or equal to 1"),
+    ("tool.k=0", "tool.k=0 does not fit: input should be greater than or equal to 1"),
+    ("+tool.description=x", "tool.description is not an option of Corpus"),
+    ("model.top_p=0", "model.top_p=0 does not fit: input should be greater than 0"),
+    ("model.window=0", "model.window=0 does not fit: input should be greater than or equal to 1"),
+    ("teacher.mistakes=1.2", "teacher.mistakes=1.2 does not fit: input should be less than or equal to 1"),
+    ("+dataset.train=0", "dataset.train=0 does not fit: input should be greater than or equal to 1"),
     ("model._target_=fireact.model.lokal.Local", "model._target_=fireact.model.lokal.Local cannot be imported"),
     ("model._target_=pathlib.Path", "is not a dataclass"),
 ])

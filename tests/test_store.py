@@ -14,7 +14,7 @@ import pytest
 from fireact.errors import ConfigError
 from fireact.store import Store, fingerprint, identity, key, lock
 from fireact.types import RUNTIME
-from tests.helpers import ROOT
+from tests.helpers import ROOT, composed
 
 
 @dataclass(kw_only=True)
@@ -118,7 +118,18 @@ def test_text_cannot_move_from_one_file_to_the_next(tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "one") != fingerprint(tmp_path / "two")
 
 
-def test_large_files_count_by_size_head_and_tail_but_adapters_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["trajectories.jsonl", "corpus.parquet", "table.csv", "adapter_model.safetensors"])
+def test_an_edit_in_the_middle_of_a_large_file_counts(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(bytes(6 << 20))
+    before = fingerprint(path)
+    with path.open("r+b") as file:
+        file.seek(3 << 20)
+        file.write(b"x")
+    assert fingerprint(path) != before
+
+
+def test_large_weights_count_by_size_head_and_tail(tmp_path: Path) -> None:
     size = 6 << 20
 
     def written(name: str, at: int | None = None, length: int = size) -> str:
@@ -134,8 +145,7 @@ def test_large_files_count_by_size_head_and_tail_but_adapters_whole(tmp_path: Pa
     assert written("model.safetensors", at=10) != whole
     assert written("model.safetensors", at=size - 10) != whole
     assert written("model.safetensors", length=size + 1) != whole
-    adapter = written("adapter_model.safetensors")
-    assert written("adapter_model.safetensors", at=size // 2) != adapter
+    assert written("model.safetensors", at=size // 2) == whole
 
 
 def test_a_missing_file_is_named() -> None:
@@ -208,3 +218,11 @@ def test_a_lock_is_freed_by_a_failure(tmp_path: Path, capsys: pytest.CaptureFixt
     with lock(tmp_path):
         pass
     assert capsys.readouterr().out == ""
+
+
+def test_an_option_that_shapes_replies_only_trains_nothing_again() -> None:
+    config = composed()
+    longer = {**config.model, "max_tokens": 7, "temperature": 0.5, "name": "x"}
+    assert identity(config.model) != identity(longer)
+    assert identity(config.model, replies=False) == identity(longer, replies=False)
+    assert "batch_size" not in identity(config.model)

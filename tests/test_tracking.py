@@ -21,6 +21,7 @@ from fireact.tracking import (
     open_tracker,
     seconds_per_episode,
 )
+from fireact.train import checkpoint
 from fireact.types import Completion, Question, Score, Step, StopReason, Trajectory
 
 
@@ -78,6 +79,48 @@ def test_only_whole_lines_are_taken_over_and_each_once(tmp_path: Path) -> None:
     tracker.forward("train", stage)
     assert [line["step"] for line in lines(run_dir)] == [1, 2, 3, 4]
     assert all(line["stage"] == "train" for line in lines(run_dir))
+
+
+@pytest.mark.parametrize("between", [0, 1, 2, 4])
+def test_a_training_that_goes_on_steps_again_and_each_step_is_sent_once(tmp_path: Path, between: int) -> None:
+    """`between` lines are written after the rewind before the parent looks again: the file is shorter or longer."""
+    run_dir, stage = tmp_path / "run", tmp_path / "stage.jsonl"
+    run_dir.mkdir()
+    tracker = Tracker(run_dir)
+
+    def train(first: int, last: int, seconds: float) -> None:
+        for step in range(first, last + 1):
+            checkpoint.append(stage, {"step": step, "loss": 1 / step, "seconds": step + seconds})
+        tracker.forward("train", stage)
+
+    train(1, 3, seconds=0)
+    checkpoint.rewind(stage, 1)
+    train(2, 1 + between, seconds=0.25)
+    train(2 + between, 6, seconds=0.25)
+    checkpoint.append(stage, {"step": 6, "validation_loss": 0.5})
+    tracker.forward("train", stage)
+    tracker.forward("train", stage)
+    expected = [*((step, "loss") for step in range(1, 7)), (6, "validation_loss")]
+    assert [(line["step"], list(line)[2]) for line in lines(run_dir)] == expected
+
+
+def test_what_a_kill_left_of_a_line_is_passed_over(tmp_path: Path) -> None:
+    stage, run_dir = tmp_path / METRICS, tmp_path / "run"
+    run_dir.mkdir()
+    whole = json.dumps({"new": 4, "seconds": 8.0})
+    stage.write_bytes(b'{"new": 9, "sec' + whole.encode() + b'\n\xff\x00\n12\n\n' + whole.encode() + b'\n{"new": 7')
+    Tracker(run_dir).forward("generate", stage)
+    assert [line["new"] for line in lines(run_dir)] == [4]
+    assert seconds_per_episode(tmp_path) == 2.0
+
+
+def test_a_line_is_never_written_behind_half_a_line(tmp_path: Path) -> None:
+    path = tmp_path / METRICS
+    path.write_text('{"new": 1, "seconds": 3.0}\n{"new": 2, "sec')
+    append_metrics(path, {"new": 3, "seconds": 9.0})
+    append_metrics(path, {"new": 4, "seconds": 12.0})
+    assert path.read_text().splitlines()[2:] == ['{"new": 3, "seconds": 9.0}', '{"new": 4, "seconds": 12.0}']
+    assert seconds_per_episode(tmp_path) == 3.0
 
 
 def test_two_stages_are_read_apart(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from fireact.errors import ConfigError, ToolError
 from fireact.retrieval import INDEX_VERSION, Excerpt, Index, Passage, excerpts, render
-from fireact.types import Count, Observation
+from fireact.types import RUNTIME, Count, Observation
 
 
 @dataclass(kw_only=True)
@@ -22,7 +22,7 @@ class Corpus:
 
     corpus: Path | None
     """A jsonl file of {id, title, text}; None where the dataset brings no corpus, and then no search is possible."""
-    home: Path
+    home: Annotated[Path, RUNTIME]
     """Where indexes are kept; each is built once and found again by its corpus's content."""
     k: Count = 2
     """How many passages are looked at."""

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from fireact.errors import DataError
 from fireact.jsonl import decode, write_atomic
+from fireact.model.local import weights
+from fireact.tracking import append_metrics, parse_metrics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,27 +97,20 @@ def _sync(path: Path) -> None:
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
     """Append one line of JSON, numbers rounded to 7 significant digits. Raises OSError."""
-    rounded = {name: float(f"{value:.7g}") if isinstance(value, float) else value for name, value in record.items()}
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(rounded) + "\n")
+    append_metrics(path, {name: float(f"{value:.7g}") if isinstance(value, float) else value
+                          for name, value in record.items()})
 
 
 def rewind(path: Path, step: int) -> None:
     """Drop the metrics of later steps than `step`, and what a kill left of a line. Raises OSError."""
     if not path.exists():
         return
-    finished = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    write_atomic(path, "".join(line for line in finished if json.loads(line)["step"] <= step))
+    kept = [line for line in parse_metrics(path.read_bytes()) if line["step"] <= step]
+    write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn a failed write under `folder` (a full disk, no permission) into a DataError."""
-    from safetensors import SafetensorError
-
-    try:
+    """Turn a failed write of a training under `folder` (a full disk, no permission) into a DataError."""
+    with weights.writing(folder, then="start again: the last checkpoint is kept"):
         yield
-    except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"cannot write under {folder}: {reason}; make room or set another folder, then start again: "
-                        "the last checkpoint is kept") from error

@@ -11,6 +11,7 @@ from fireact.dataset import scoring
 from fireact.episode import Player
 from fireact.errors import ConfigError
 from fireact.model.oracle import Oracle, conclusion
+from fireact.schema import check
 from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
 from fireact.strategy.react import React

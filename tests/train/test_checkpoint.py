@@ -56,6 +56,15 @@ def test_metrics_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
     assert [json.loads(line) for line in lines] == [{"step": 1, "loss": 0.3333333}, {"step": 2, "loss": 0.3333333}]
 
 
+def test_half_a_line_in_the_middle_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "loss": 0.1}\n{"step": 2, "lo')
+    checkpoint.append(path, {"step": 2, "loss": 0.2})
+    checkpoint.append(path, {"step": 3, "loss": 0.3})
+    checkpoint.rewind(path, 2)
+    assert path.read_text(encoding="utf-8") == '{"step": 1, "loss": 0.1}\n{"step": 2, "loss": 0.2}\n'
+
+
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.is_char_device():

