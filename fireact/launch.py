@@ -27,8 +27,9 @@ from fireact.store import DONE, key
 from fireact.tracking import METRICS, Tracker, open_tracker, seconds_per_episode
 from fireact.types import Trajectory
 
-CHILD_ENV = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-"""Threads that wait sleep: on cores shared with others, spinning ones made training several times slower."""
+CHILD_ENV = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore::FutureWarning"}
+"""Threads that wait sleep: on cores shared with others, spinning ones made training several times slower. The warnings
+are those of the libraries to each other."""
 
 
 @dataclass

@@ -256,7 +256,11 @@ def _convert(gguf: Path, folder: Path) -> None:
     disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
                                                  quantization_config=GgufConfig(dequantize=True))
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    save(model, AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name), folder)
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a model and its tokenizer into a new folder: all of it or, with a DataError, nothing."""
     with writing(folder.parent):
         part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
         try:
