@@ -1,6 +1,6 @@
 """Measure the local model's engine against static, left-padded `generate` batches that recompute every prompt.
 
-    python bench/generation.py --out generation.json
+    python -m bench.generation --out generation.json
 
 Agents in rounds: conversations share a few-shot prefix of 635 tokens, have about 100 tokens of their own, and each
 round adds a greedy reply of at most 48 tokens and an observation. Both sides get the same prompts, and the replies are
@@ -132,7 +132,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--home", type=Path, default=Path("outputs/weights"), help="where converted weights are kept")
+    parser.add_argument("--home", type=Path, default=Path("outputs/store/home/weights"),
+                        help="where converted weights are kept")
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
     options = parser.parse_args()
     text = json.dumps(run(options), indent=1)

