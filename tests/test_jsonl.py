@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from fireact.errors import DataError
 from fireact.jsonl import Appender, distinct, encode, read_finished, read_jsonl, read_located, write_atomic
+from tests.helpers import files_up_to
 
 
 @dataclass(frozen=True)
@@ -122,21 +122,9 @@ def test_a_record_is_in_the_file_when_write_returns(tmp_path):
     assert path.read_text() == '{"role":"user","content":"hello"}\n'
 
 
-@pytest.fixture
-def small_disk():
-    """A limit on the size of files, which fails a write halfway as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, before)
-
-
-@pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_is_an_oserror_and_leaves_no_half_line(tmp_path):
     path = tmp_path / "notes.jsonl"
-    with Appender(path) as out:
+    with files_up_to(1000), Appender(path) as out:
         out.write(NOTES[0])
         with pytest.raises(OSError, match="large") as error:
             out.write(Note("big", "x" * 2000))
@@ -145,11 +133,10 @@ def test_a_full_disk_is_an_oserror_and_leaves_no_half_line(tmp_path):
     assert list(read_jsonl(path, Note)) == NOTES[:2]
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_a_whole_file_is_replaced_or_left_alone(tmp_path):
     path = tmp_path / "manifest.json"
     write_atomic(path, "old")
-    with pytest.raises(OSError, match="large"):
+    with files_up_to(1000), pytest.raises(OSError, match="large"):
         write_atomic(path, "x" * 2000)
     assert path.read_text() == "old"
     write_atomic(path, "neu: ä\n")

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from fireact.errors import ConfigError, DataError, ProviderError
 from fireact.model.local import weights
+from tests.helpers import files_up_to
 from tests.model.tiny import tiny_adapter, tiny_model
 
 
@@ -77,19 +78,10 @@ def test_a_whole_model_fine_tuned_from_another_base_is_refused(tiny, tmp_path):
     weights.load(other, adapter=tuned)
 
 
-@pytest.fixture
-def full_disk():
-    """No file may grow beyond 100 KB: what is larger fails as on a full disk."""
-    resource = pytest.importorskip("resource", reason="this system has no limits on files")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_weights_that_cannot_be_written_are_one_sentence_and_leave_nothing(tiny, tmp_path, full_disk):
+def test_weights_that_cannot_be_written_are_one_sentence_and_leave_nothing(tiny, tmp_path):
     model, tokenizer = weights.load(tiny)
-    with pytest.raises(DataError, match=f"cannot write under {tmp_path}: .*large.*; make room .*, then start again$"):
+    told = f"cannot write under {tmp_path}: .*large.*; make room .*, then start again$"
+    with files_up_to(100_000), pytest.raises(DataError, match=told):
         weights.save(model, tokenizer, tmp_path / "converted")
     assert list(tmp_path.iterdir()) == []
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from safetensors.torch import load_file
 
 from fireact.train.worker import main
 from fireact.types import Example
+from tests.helpers import files_up_to
 from tests.train.conftest import MakeJob, make_examples, read_metrics
 
 WORKER = [sys.executable, "-m", "fireact.train.worker"]
@@ -75,12 +75,8 @@ def test_ctrl_c_ends_with_130(make_job: MakeJob, tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_grow_ends_with_a_sentence(make_job: MakeJob, capsys: pytest.CaptureFixture[str]) -> None:
     job = make_job(checkpoint_every=1)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    try:
+    with files_up_to(4096):
         code = main(["worker", str(job)])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     error = capsys.readouterr().err
     assert code == 2
     assert re.fullmatch(r"error: cannot write under .* is kept\n", error)
