@@ -7,9 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.helpers import ROOT
 from tests.model.tiny import tiny_model
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 Main = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fireact.pool import each
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(total=st.integers(0, 12), concurrency=st.integers(1, 15))
 def test_all_are_done_once_and_no_more_at_a_time_than_allowed(total: int, concurrency: int) -> None:
     under_way, most, results = 0, 0, []

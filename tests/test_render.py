@@ -68,7 +68,7 @@ def test_plain_layout_without_a_template(plain):
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=30).map(str.strip)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4), st.booleans(), st.sampled_from([0, 1, 2]))
 def test_every_prompt_is_a_prefix_and_the_mask_holds_the_words(tokenizer, llama2, plain, rounds, system, kind):
     tokenizer = (tokenizer, llama2, plain)[kind]

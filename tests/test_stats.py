@@ -107,7 +107,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(gains: float, losses:
     assert covered / 400 >= 0.93
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(outcomes)
 def test_both_directions_say_the_same(results: list[tuple[int, int]]) -> None:
     first, second = zip(*results, strict=True)

@@ -253,7 +253,7 @@ def test_unfit_options_are_refused(name, value, sentence):
         check(node, "model")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=30))
 def test_the_trie_never_gives_two_prefixes_one_slot(prompts):
     trie, holds = TokenTrie(24), {}
@@ -270,7 +270,7 @@ def test_the_trie_never_gives_two_prefixes_one_slot(prompts):
         assert trie.match(prompt) == slots
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_any_traffic_equals_one_row_at_a_time(tiny, seed):
     draw = random.Random(seed)

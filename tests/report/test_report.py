@@ -168,7 +168,7 @@ def test_hostile_text_stays_text(tmp_path):
                for _, text in side["steps"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(words=st.text(max_size=60))
 def test_any_text_comes_back_from_the_page_as_it_went_in(tmp_path_factory, words):
     run = tmp_path_factory.mktemp("run")
