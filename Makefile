@@ -16,7 +16,7 @@ ARGS ?=
 .PHONY: help setup run quick test check bench sweep lock clean clean-store
 
 help:            ## list the targets
-	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*##/:/' | awk -F: '{printf "  make %-12s%s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## make a virtual environment in .venv with all that is needed
 

@@ -47,8 +47,8 @@ class CurateJob(Section):
     sources: list[Source]
     dataset: Node
     split: str
-    questions: int
-    """How many questions of the split were played."""
+    questions: int | None
+    """How many questions of the split were played; None for all."""
     evaluated: list[str]
     """The splits that the student will be judged by."""
     model: Node

@@ -1,6 +1,7 @@
 """Say in one sentence what is wrong with a command line: Hydra's messages, shortened, with the nearest valid name."""
 
 import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def compose(job: Callable[[], None]) -> None:
         job()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(str(error))) from None
+    except ValueError as error:
+        if not _raised_by_hydra(error):
+            raise
+        raise ConfigError(f"Hydra cannot read these options: {error}") from None
+
+
+def _raised_by_hydra(error: ValueError) -> bool:
+    """Whether it was Hydra that raised, and not something that a job does."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return frames[-1][0].f_globals.get("__name__", "").startswith("hydra.")
 
 
 def explain(message: str) -> str:

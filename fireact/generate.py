@@ -22,7 +22,7 @@ from fireact.process import stage_main
 from fireact.schema import Limits, Node, Section, build
 from fireact.store import fingerprint, identity, key
 from fireact.tracking import Progress
-from fireact.types import Ask, Dataset, Question, StopReason, Trajectory
+from fireact.types import Dataset, Question, StopReason, Trajectory
 
 VERSION = 1
 """Raised when the same job would no longer give the same records."""
@@ -54,7 +54,7 @@ class PlayJob(Section):
     def key(self) -> str:
         """The store key of the folder that holds the records."""
         strategy = build(self.strategy, "strategy")
-        opening: Ask = next(strategy.play("", few_shot=self.few_shot))
+        opening = next(strategy.play("", few_shot=self.few_shot), None)
         adapter = self.adapter_key or (self.adapter and fingerprint(self.adapter))
         return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model), adapter=adapter,
                    strategy=identity(self.strategy), opening=repr(opening), tool=identity(self.tool),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact import evaluate, report
-from fireact.curate import read_funnel
+from fireact.curate import FUNNEL, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import TRAJECTORIES, PlayJob, chosen, finished, open_dataset, require
 from fireact.jsonl import write_atomic
@@ -56,7 +56,12 @@ class Run:
     def curate(self) -> None:
         """Choose what is trained on."""
         job, folder = self.stages.curate, self.stages.folder("curate", self.stages.curate)
-        self._child("curate", "fireact.curate", job, folder, done=(folder / DONE).exists())
+        try:
+            self._child("curate", "fireact.curate", job, folder, done=(folder / DONE).exists())
+        except ChildFailed:
+            if (folder / FUNNEL).exists():
+                report.print_funnel(read_funnel(folder))
+            raise
         funnel = read_funnel(folder)
         self.metrics["curate"] = {part["method"]: part for part in funnel}
         report.print_funnel(funnel)
@@ -179,6 +184,8 @@ def _run_stages(this: Run, wanted: list[str]) -> None:
         this.save()
     this.only_finished = False
     getattr(this, last)()
+    if last == "evaluate":
+        report.print_results(this.metrics)
     adapter = this.run_dir / "adapter"
     rows = report.read_results(this.run_dir)
     this.tracker.finish(this.metrics, rows, adapter.resolve() if adapter.exists() else None)

@@ -88,6 +88,8 @@ def _disk(failure: OSError) -> str | None:
     place = f" ({failure.filename})" if failure.filename else ""
     if failure.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full{place}; free some space and start the same command again, finished work is kept"
+    if failure.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"a folder cannot be made or found{place}; choose another with store=... or hydra.run.dir=..."
     if failure.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"no permission to write{place}; choose another folder with store=... and hydra.run.dir=..."
     return None

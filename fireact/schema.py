@@ -35,8 +35,8 @@ class Generate(Section):
     """What the teacher plays."""
 
     split: str = "train"
-    n: Annotated[int, Field(ge=1)] = 650
-    """How many questions, the first of the split's fixed order."""
+    n: Annotated[int, Field(ge=1)] | None = 650
+    """How many questions, the first of the split's fixed order; None for all."""
 
 
 class Limits(Section):
@@ -179,7 +179,7 @@ def mix(strategy: Node) -> Mix:
     for name in whole.parts:
         if name not in whole.weights:
             raise ConfigError(f"the mix does not say how much of its part {name!r}; "
-                              f"give e.g. +strategy.shares.{name}=1")
+                              f"give e.g. +strategy.{'counts' if whole.counts else 'shares'}.{name}=1")
     return whole
 
 

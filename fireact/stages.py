@@ -11,7 +11,7 @@ from typing import Literal
 
 from fireact.curate import CurateJob, Source
 from fireact.errors import ConfigError
-from fireact.generate import PlayJob
+from fireact.generate import PlayJob, chosen, open_dataset
 from fireact.schema import Config, Node, Section, mix, target
 from fireact.store import Store, fingerprint, identity, key
 
@@ -91,6 +91,9 @@ class Stages:
         if config.evaluate.finetuned:
             self._need_weights()
             adapter = config.inputs.adapter
+            if adapter and not any((adapter / name).is_file() for name in ("adapter_config.json", "config.json")):
+                raise ConfigError(f"inputs.adapter={adapter} is no adapter's or model's folder: it has neither "
+                                  "adapter_config.json nor config.json; name one that stage=train wrote")
             jobs["finetuned"] = self._play(whole.play, config.model, node, few_shot=False, split=config.evaluate.split,
                                            n=config.evaluate.n).model_copy(update={
                 "adapter": adapter or self.adapter, "adapter_key": None if adapter else self.train.key()})
@@ -113,9 +116,13 @@ class Stages:
         """
         jobs = {"generate": lambda: list(self.plays.values()), "curate": lambda: [self.curate],
                 "train": lambda: [self.train], "evaluate": lambda: list(self.evaluations.values())}
+        if "evaluate" in wanted and not self.evaluations:
+            raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate; set one")
         for stage in wanted:
             for job in jobs[stage]() if stage in jobs else []:
                 job.key()
+                if isinstance(job, PlayJob):
+                    chosen(open_dataset(job.dataset, job.home), job.split, job.n, f"{stage}.n")
 
     def _play(self, method: str, model: Node, strategy: Node, *, few_shot: bool, split: str, n: int | None) -> PlayJob:
         config = self.config

@@ -8,6 +8,7 @@ machine.
 """
 
 import hashlib
+import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -61,6 +62,9 @@ def identity(node: Node, *, replies: bool = True) -> dict[str, Any]:
     cls = target(node, "")
     ignored = {RUNTIME} if replies else {RUNTIME, REPLY}
     values = {"_target_": node["_target_"], "revision": getattr(cls, "revision", 1)}
+    if not cls.__module__.startswith("fireact."):
+        # A user's own plug-in is still being written: its file stands for its behaviour.
+        values["file"] = fingerprint(Path(inspect.getfile(cls)))
     for field in fields(cls):
         marks = get_args(hint(cls, field.name))[1:]
         if field.init and not any(mark in ignored for mark in marks if isinstance(mark, str)):

@@ -48,7 +48,7 @@ def test_the_quick_recipe(run_main, tmp_path: Path, tiny_options: Path) -> None:
     """With a tiny model in the student's place; with SmolLM2 it takes minutes."""
     done = run_main("--config-dir", str(tiny_options), "experiment=quick", "model=tiny_a")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert read_json(tmp_path / "run" / "metrics.json")["curate"]["react"]["train"] == 32
+    assert read_json(tmp_path / "run" / "metrics.json")["curate"]["react"]["train"] == 24
     assert "name: quick" in (tmp_path / "run" / "config.yaml").read_text()
 
 

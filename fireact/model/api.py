@@ -109,7 +109,7 @@ class Api:
     def _client(self) -> "AsyncOpenAI":
         from openai import AsyncOpenAI
 
-        if not self._key and self.base_url is None:
+        if not self._key and self._variable:
             raise ConfigError(f"model {self.model} needs a key: set the environment variable {self._variable}, "
                               "or base_url to an endpoint of your own")
         if not (self._key.isascii() and self._key.isprintable()):

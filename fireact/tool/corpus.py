@@ -17,6 +17,8 @@ from fireact.types import RUNTIME, Count, Observation
 class Corpus:
     """Searches a corpus and shows what fits best."""
 
+    name: ClassVar[str] = "search"
+    """What the model calls the tool."""
     revision: ClassVar[int] = INDEX_VERSION
     """Raised when the same options would no longer give the same observations."""
 
@@ -30,8 +32,6 @@ class Corpus:
     """Show the sentences that fit best, as a search engine does, or the passages whole."""
     snippet_chars: Count = 200
     """About how long a snippet may be, in characters."""
-    name: str = "search"
-    """What the model calls the tool."""
 
     @cached_property
     def index(self) -> Index:

@@ -69,7 +69,7 @@ def _prepare(values: dict[str, Any], train: Train, folder: Path) -> None:
     held_out = folder / f"tokens-{VALIDATION}"
     write_atomic(folder / WORKER_JOB, json.dumps({
         "examples": str(folder / f"tokens-{TRAIN}"), "validation": str(held_out) if held_out.stat().st_size else None,
-        "base": str(base), "base_identity": weights.identity(base), "base_name": student.name, "out": str(folder),
+        "base": str(base), "base_identity": weights.identity(base), "base_name": student.source, "out": str(folder),
         "seed": values["seed"], "train": asdict(train)}, indent=1, default=str))
 
 

@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 from fireact.errors import ConfigError, suggest
+from fireact.jsonl import decode_text
 from fireact.strategy.grammar import OBSERVATION
 from fireact.types import Message
 
@@ -28,7 +29,7 @@ def read_prompt(method: str, name: str) -> str:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"strategy.prompt={name}: there is no such file")
-        return path.read_text(encoding="utf-8").strip()
+        return decode_text(path.read_bytes(), str(path)).strip()
     folder = resources.files(__name__) / method
     names = [entry.name.removesuffix(".txt") for entry in folder.iterdir() if entry.name.endswith(".txt")]
     if name not in names:
