@@ -77,14 +77,15 @@ class Run:
         """Let the student play, prompted and fine-tuned."""
         name = self.config.dataset.get("name") or self.config.dataset["_target_"].rpartition(".")[2].lower()
         jobs = self.stages.evaluations
-        played = {guise: self._played(f"evaluate/{guise}", job) for guise, job in jobs.items()}
+        # The fine-tuned student first: an adapter that does not fit is told before anything else is played.
+        played = {guise: self._played(f"evaluate/{guise}", job) for guise, job in reversed(jobs.items())}
         summary: dict[str, Any] = {guise: self._summary(job, played[guise]) for guise, job in jobs.items()}
         if len(played) == 2:
             summary["difference"] = evaluate.compare(played["prompted"], played["finetuned"])
         self.metrics["evaluate"] = {name: summary}
         for guise, job in jobs.items():
             self._link(f"episodes-{guise}.jsonl", self.stages.folder("generate", job) / TRAJECTORIES)
-        rows = [row for guise, records in played.items() for row in evaluate.rows(guise, name, records)]
+        rows = [row for guise in jobs for row in evaluate.rows(guise, name, played[guise])]
         write_atomic(self.run_dir / report.RESULTS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def report(self) -> None:

@@ -96,11 +96,12 @@ def test_a_full_disk_keeps_what_is_finished(run_main, tmp_path: Path, store: Pat
 
 
 def test_main_starts_without_torch() -> None:
-    code = "import sys; sys.argv = ['main.py', '--cfg', 'job']; import main; main.main(); print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment(),
-                          check=False)
-    assert done.stdout.strip().endswith("False")
+    done = subprocess.run([sys.executable, "-X", "importtime", "main.py", "--cfg", "job"], cwd=ROOT, text=True,
+                          capture_output=True, env=environment(), check=True)
     assert "model:" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "hydra" in imported
+    assert not imported & {"torch", "transformers", "wandb", "matplotlib", "scipy"}
 
 
 def test_a_recipe_from_outside_the_repository(run_main, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_generation_goes_on_after_a_blow(start_main, run_main, tmp_path, store, 
 
 
 def test_training_goes_on_after_a_kill(start_main, run_main, store: Path, tiny_options: Path) -> None:
-    options = ("--config-dir", str(tiny_options), "model=tiny_a", "generate.n=60", "curate.n=40", "train.batch_size=1",
+    options = ("--config-dir", str(tiny_options), "model=tiny_a", "generate.n=80", "curate.n=40", "train.batch_size=1",
                "train.checkpoint_every=5")
     for stage in ("generate", "curate"):
         assert run_main(*options, f"stage={stage}").returncode == 0
