@@ -3,9 +3,12 @@
 Each writes outputs/bench/<name>.json. The machine should be quiet; `job` takes about half an hour, the others minutes.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+from fireact.launch import CHILD_ENV
 
 OUT = Path("outputs/bench")
 ALL = ("start", "search", "generation", "training", "job")
@@ -21,7 +24,9 @@ def main(names: list[str]) -> int:
     failed = 0
     for name in names or ALL:
         print(f"\n== {name}", flush=True)
-        code = subprocess.call([sys.executable, "-m", f"bench.{name}", "--out", str(OUT / f"{name}.json")])
+        # With the environment that FireAct gives its stages.
+        code = subprocess.call([sys.executable, "-m", f"bench.{name}", "--out", str(OUT / f"{name}.json")],
+                               env=CHILD_ENV | os.environ)
         failed = failed or code
     return failed
 
