@@ -66,3 +66,7 @@ def test_the_options_in_the_table_are_those_in_conf() -> None:
     for group, options in re.findall(r"^\| `conf/(\w+)`.*\| ([^|]*) \|$", README, re.MULTILINE):
         named = set(re.findall(r"`(\w+)`", options))
         assert named == {path.stem for path in (ROOT / "conf" / group).glob("[!_]*.yaml")}
+
+
+def test_nothing_is_left_to_be_filled_in() -> None:
+    assert not re.search(r"^[A-Z]{4,}$|\b[A-Z]+TABLE\b|TODO|TBD", README, re.MULTILINE)
