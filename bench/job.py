@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 
 STORE = Path("outputs/bench/store")
+UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes that ru_maxrss counts in."""
 
 
 def run(*options: str) -> float:
@@ -43,7 +45,7 @@ def main() -> None:
         "set_up_seconds": round(set_up, 1),
         "default_job_seconds": round(whole, 1),
         "evaluation_of_100_more_seconds": round(longer, 1),
-        "largest_process_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
+        "largest_process_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * UNIT / 1e6),
         "evaluate": metrics["evaluate"],
         "train": metrics["train"],
     }
