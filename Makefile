@@ -34,7 +34,7 @@ test: $(READY)   ## all tests
 
 check: $(READY)  ## linter and type checker
 	$(PY) -m ruff check .
-	$(PY) -m pyright
+	$(PY) -m pyright --pythonpath $(PY)
 
 bench: $(READY)  ## measure, print ratios against a baseline run side by side, write outputs/bench/*.json
 	$(PY) -m bench $(ARGS)
