@@ -6,7 +6,6 @@ appends one record a question to FOLDER/trajectories.jsonl. Records that are the
 job that was killed goes on where it stopped, and one that asks for more questions plays only those it lacks.
 """
 
-import asyncio
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +17,7 @@ from fireact.errors import ConfigError, DataError, ProviderError
 from fireact.jsonl import Appender, read_finished
 from fireact.manifest import commit
 from fireact.pool import each
-from fireact.process import stage_main
+from fireact.process import run_async, stage_main
 from fireact.schema import Limits, Node, Section, build
 from fireact.store import fingerprint, identity, key
 from fireact.tracking import Progress
@@ -106,7 +105,7 @@ def run(values: dict[str, Any], folder: Path) -> None:
     done = {record.id for record in load_played(folder, questions)}
     missing = [question for question in questions if question.id not in done]
     if missing:
-        asyncio.run(_play(job, dataset, missing, folder, len(done)))
+        run_async(_play(job, dataset, missing, folder, len(done)))
 
 
 async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folder: Path, before: int) -> None:

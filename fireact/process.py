@@ -4,11 +4,12 @@
 128 + n: a stage was killed by signal n.
 """
 
+import asyncio
 import errno
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -53,6 +54,25 @@ def guard(work: Callable[[], None]) -> int:
         print(f"error: {sentence}", file=sys.stderr, flush=True)
         return BAD_INPUT
     return 0
+
+
+def run_async(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end; Ctrl-C and SIGTERM cancel it and raise KeyboardInterrupt.
+
+    `asyncio.run` does so by itself since Python 3.11; before, it left tasks behind that complained.
+    """
+
+    async def cancellable() -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, task.cancel)
+        await work
+
+    try:
+        asyncio.run(cancellable())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Fixtures that are dear, made once: the embedded dataset with its index, and two tiny models."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from hypothesis import settings
 from tests.helpers import ROOT
 from tests.model.tiny import tiny_model
 
+# Where the tests run in the background, Ctrl-C is ignored, and processes inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 

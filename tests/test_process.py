@@ -90,7 +90,7 @@ STAGE = """
 import asyncio, sys, time
 from fireact.errors import DataError
 from fireact.pool import each
-from fireact.process import stage_main
+from fireact.process import run_async, stage_main
 
 def run(values, folder):
     try:
@@ -100,7 +100,7 @@ def run(values, folder):
         if values["do"] == "sleep":
             time.sleep(60)
         if values["do"] == "play":
-            asyncio.run(each(range(4), asyncio.sleep, 2, print))
+            run_async(each(range(4), asyncio.sleep, 2, print))
     finally:
         (folder / "saved").touch()
     (folder / "done").touch()
