@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from bench import write
+
 STORE = Path("outputs/bench/store")
 UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes that ru_maxrss counts in."""
@@ -49,10 +51,7 @@ def main() -> None:
         "evaluate": metrics["evaluate"],
         "train": metrics["train"],
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    write(result, options.out)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from bench import write
 
 COMMANDS = {
     "--help": [sys.executable, "main.py", "--help"],
@@ -38,10 +39,7 @@ def main() -> None:
     medians = {name: round(statistics.median(values), 3) for name, values in times.items()}
     ratios = {name: round(value / medians["import hydra"], 2) for name, value in medians.items()}
     result = {"median_seconds": medians, "ratio_to_import_hydra": ratios}
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    write(result, options.out)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from fireact.dataset import scoring
 from fireact.schema import Config, typed
+from fireact.types import Question, Score
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,6 +21,24 @@ def composed(*overrides: str) -> Config:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return typed(compose("config", overrides=list(overrides)))
+
+
+@dataclass(frozen=True)
+class Gold:
+    """A dataset of one question, without a corpus."""
+
+    question: Question
+
+    def questions(self, split: str) -> list[Question]:
+        """The question, in every split."""
+        return [self.question]
+
+    def corpus(self) -> None:
+        """There is none."""
+
+    def score(self, question: Question, answer: str | None) -> Score:
+        """HotpotQA's scores."""
+        return scoring.score(answer, question.answers)
 
 
 @contextmanager

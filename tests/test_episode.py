@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fireact.dataset import scoring
 from fireact.episode import Player
 from fireact.errors import ConfigError, ContextError, ProviderError, ToolError
 from fireact.jsonl import decode, encode
@@ -13,19 +12,9 @@ from fireact.model.scripted import Scripted
 from fireact.schema import Limits
 from fireact.strategy.react import React
 from fireact.types import Act, Ask, Completion, Message, Observation, Question, StopReason, Trajectory
+from tests.helpers import Gold
 
 QUESTION = Question("q1", "Capital of France?", ("Paris",))
-
-
-class Gold:
-    def questions(self, split):
-        return [QUESTION]
-
-    def corpus(self):
-        return None
-
-    def score(self, question, answer):
-        return scoring.score(answer, question.answers)
 
 
 @dataclass
@@ -56,7 +45,7 @@ class Failing:
 
 def play(model, strategy=None, **limits) -> Trajectory:
     player = Player(method="react", strategy=strategy or React(), few_shot=False, model=model,
-                    tools={"search": Echo()}, dataset=Gold(), limits=Limits(**limits), seed=7)
+                    tools={"search": Echo()}, dataset=Gold(QUESTION), limits=Limits(**limits), seed=7)
     return asyncio.run(player.play(QUESTION))
 
 
@@ -161,7 +150,7 @@ def test_a_list_of_requests_is_done_at_once_and_answered_in_order() -> None:
             return Observation(argument.upper())
 
     player = Player(method="x", strategy=Parallel(), few_shot=False, model=Scripted(replies=["said"]),
-                    tools={"search": Gate()}, dataset=Gold())
+                    tools={"search": Gate()}, dataset=Gold(QUESTION))
     record = asyncio.run(asyncio.wait_for(player.play(QUESTION), 10))
     assert record.answer == "A|said|B"
     assert [step.text for step in record.steps] == ["A", "said", "B"]

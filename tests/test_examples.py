@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from fireact.dataset import scoring
 from fireact.episode import Player
 from fireact.examples import conversation, example
 from fireact.model.oracle import Oracle
@@ -17,22 +16,12 @@ from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
 from fireact.types import Ask, Hop, Message, Observation, Plan, Question, Refuse, Strategy, Trajectory
+from tests.helpers import Gold
 from tests.model.tiny import tiny_tokenizer
 
 HOPS = (Hop("I need the country.", "capital Thimphu", r"capital of (\w+) is Thimphu", "Thimphu is in {1}."),
         Hop("I need the currency of {1}.", "currency {1}", r"currency of {1} is (\w+)", "{1} has {2}."))
 QUESTION = Question("q1", "What is the currency of Thimphu?", ("ngultrum",), plan=Plan(HOPS))
-
-
-class Gold:
-    def questions(self, split):
-        return [QUESTION]
-
-    def corpus(self):
-        return None
-
-    def score(self, question, answer):
-        return scoring.score(answer, question.answers)
 
 
 @dataclass
@@ -49,7 +38,7 @@ class World:
 
 def play(model: Any, strategy: Strategy, seed: int = 0) -> Trajectory:
     player = Player(method="x", strategy=strategy, few_shot=True, model=model, tools={"search": World()},
-                    dataset=Gold(), seed=seed)
+                    dataset=Gold(QUESTION), seed=seed)
     return asyncio.run(player.play(QUESTION))
 
 

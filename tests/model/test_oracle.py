@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fireact.dataset import scoring
 from fireact.episode import Player
 from fireact.errors import ConfigError
 from fireact.model.oracle import Oracle, conclusion
@@ -18,6 +17,7 @@ from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
 from fireact.tool.corpus import Corpus
 from fireact.types import Ask, Episode, Hop, Message, Plan, Question, StopReason, Trajectory
+from tests.helpers import Gold
 
 PASSAGES = {
     "bt": ("Bhutan", "Bhutan is a kingdom. The capital of Bhutan is Thimphu. The currency of Bhutan is ngultrum."),
@@ -32,17 +32,6 @@ QUESTION = Question("q1", "What is the currency of the country whose capital is 
                     plan=Plan((FIND, READ)))
 SAME = Plan((Hop("I need a.", "currency of Nepal", r"The currency of Nepal is ([^.]+)", "Nepal has {1}."),
              Hop("I need b.", "currency of Fiji", r"The currency of Fiji is ([^.]+)", "Fiji has {2}.")), "same")
-
-
-class Gold:
-    def questions(self, split):
-        return [QUESTION]
-
-    def corpus(self):
-        return None
-
-    def score(self, question, answer):
-        return scoring.score(answer, question.answers)
 
 
 def write_corpus(folder: Path, *left_out: str) -> Corpus:
@@ -61,7 +50,7 @@ def tool(tmp_path_factory) -> Corpus:
 def play(tool: Corpus, strategy=None, question: Question = QUESTION, seed: int = 0, **options) -> Trajectory:
     oracle = Oracle(tool=tool, **{"mistakes": 0.0, "lost": 0.0, **options})
     player = Player(method="x", strategy=strategy or React(), few_shot=True, model=oracle,
-                    tools={"search": tool}, dataset=Gold(), seed=seed)
+                    tools={"search": tool}, dataset=Gold(QUESTION), seed=seed)
     return asyncio.run(player.play(question))
 
 
