@@ -7,11 +7,10 @@ Only what no episode could survive (a bad key, a model that does not exist) is r
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fireact.errors import ContextError, ProviderError, ToolError
+from fireact.errors import ContextError, ProviderError, ToolError, ToolUnavailable
 from fireact.schema import Limits
 from fireact.strategy.grammar import join_prime
 from fireact.types import (
@@ -20,6 +19,7 @@ from fireact.types import (
     Dataset,
     Episode,
     Model,
+    Observation,
     Play,
     Question,
     Refuse,
@@ -45,10 +45,12 @@ class Player:
     """What all episodes of one generation have in common."""
 
     method: str
+    task: str
+    """The name of the dataset."""
     strategy: Strategy
     few_shot: bool
     model: Model
-    tools: Mapping[str, Tool]
+    tool: Tool
     dataset: Dataset
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
@@ -65,7 +67,8 @@ class Player:
         except _Ended as ended:
             stop, error = ended.stop, str(ended)
         return Trajectory(question.id, question, self.method, tuple(run.steps), answer, stop,
-                          self.dataset.score(question, answer), error, time.monotonic() - started, self.provenance)
+                          self.dataset.score(question, answer), error, time.monotonic() - started, self.task,
+                          self.provenance)
 
 
 @dataclass
@@ -130,14 +133,16 @@ class _Run:
                     seconds=time.monotonic() - started)
 
     async def _act(self, act: Act) -> Step:
-        tool = self.player.tools.get(act.tool)
-        if tool is None:
-            names = ", ".join(f"{name}[...]" for name in (*self.player.tools, "finish"))
+        tool = self.player.tool
+        if act.tool not in tool.actions:
+            names = ", ".join(f"{name}[...]" for name in (*tool.actions, "finish"))
             return Step("refuse", f"there is no tool {act.tool!r}; use one of {names}")
         started = time.monotonic()
         try:
-            seen = await tool(act.argument)
+            seen = await tool(replace(act, episode=self.episode, past=tuple(self.steps)))
         except ToolError as error:
-            return Step("act", str(error), tool=act.tool, argument=act.argument, seconds=time.monotonic() - started)
-        return Step("act", seen.text, tool=act.tool, argument=act.argument, ids=seen.ids,
+            seen = Observation(str(error), origin="refused")
+        except ToolUnavailable as error:
+            raise _Ended(StopReason.TOOL, str(error)) from None
+        return Step("act", seen.text, tool=act.tool, argument=act.argument, ids=seen.ids, origin=seen.origin,
                     seconds=time.monotonic() - started)

@@ -25,7 +25,11 @@ class FormatError(FireActError):
 
 
 class ToolError(FireActError):
-    """A tool call failed."""
+    """A tool cannot do what it was asked; the text is shown to the model."""
+
+
+class ToolUnavailable(FireActError):
+    """A tool could not be reached, or its quota is used up: the question is played again another time."""
 
 
 class ProviderError(FireActError):

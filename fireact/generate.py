@@ -83,12 +83,12 @@ def chosen(dataset: Dataset, split: str, n: int | None, option: str) -> list[Que
 def load_played(folder: Path, questions: Iterable[Question]) -> list[Trajectory]:
     """Return the records of `questions`, in their order, without those that were not played to an end.
 
-    A question whose model could not be reached has a record that says so, and is played again; the later one counts.
+    A question whose model or tool could not be reached has a record that says so, and is played again; the later one counts.
     """
     path = folder / TRAJECTORIES
     if not path.exists():
         return []
-    records = {record.id: record for record in read_finished(path, Trajectory) if record.stop is not StopReason.MODEL}
+    records = {record.id: record for record in read_finished(path, Trajectory) if record.stop.played}
     return [records[question.id] for question in questions if question.id in records]
 
 
@@ -112,7 +112,7 @@ async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folde
     tool = build(job.tool, "tool", corpus=dataset.corpus(), home=job.home / "index")
     model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter)
     player = Player(method=job.method, strategy=build(job.strategy, "strategy"), few_shot=job.few_shot, model=model,
-                    tools={tool.name: tool}, dataset=dataset, limits=job.limits, seed=job.seed,
+                    tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
                     provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                 "fireact": __version__, "commit": commit()})
     progress = Progress(f"{job.method} by {model.name}", before + len(questions), before, folder)

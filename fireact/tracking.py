@@ -36,7 +36,7 @@ class Progress:
         self.correct += record.score.em > 0
         self.rounds += record.rounds
         self.tokens += int(record.total("completion_tokens"))
-        if record.stop is StopReason.MODEL:
+        if not record.stop.played:
             self.unreached, self.last_error = self.unreached + 1, record.error
         if time.monotonic() - self._shown > EVERY or self.played == self.total:
             self._shown = time.monotonic()

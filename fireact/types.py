@@ -55,14 +55,20 @@ class Hop:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a question is answered with the search tool. It never holds an intermediate value or the answer."""
+    """How a question is answered with the search tool.
+
+    But for the rule `given` it holds neither an intermediate value nor the answer: these can only be found.
+    """
 
     hops: tuple[Hop, ...]
-    rule: Literal["last", "largest", "smallest", "larger", "smaller", "same"] = "last"
+    rule: Literal["last", "largest", "smallest", "larger", "smaller", "same", "given"] = "last"
     """How the answer follows: the last value read; the choice whose value is `largest` or `smallest`; or yes/no,
-    whether the first value is `larger` or `smaller` than the second, or the `same`."""
+    whether the first value is `larger` or `smaller` than the second, or the `same`; or it is `given`, to be told only
+    once every hop's evidence was found."""
     choices: tuple[str, ...] = ()
     """For the rules `largest` and `smallest`: what each hop's value belongs to."""
+    answer: str = ""
+    """For the rule `given`."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class Question:
     gold: tuple[str, ...] = ()
     """The ids of the passages that hold the answer's facts."""
     plan: Plan | None = None
+    choices: tuple[str, ...] = ()
+    """The texts of the options A, B, C, ... of a multiple-choice question, whose answer is the letter."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,12 @@ class Act:
     """A strategy's request for one call of a tool."""
 
     tool: str
+    """One of the tool's actions, e.g. search."""
     argument: str
+    episode: Episode | None = None
+    """Stamped by the driver; a strategy leaves it empty."""
+    past: tuple[Step, ...] = ()
+    """What the episode did before, stamped by the driver: a tool keeps no memory of its own."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +152,9 @@ class Observation:
 
     text: str
     ids: tuple[str, ...] = ()
+    origin: str = ""
+    """Where it came from, if not from the tool itself: `exact`, `nearest` or `none` of recorded searches, `refused`, or
+    the fault that was put in its place."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +168,8 @@ class Step:
     tool: str | None = None
     argument: str | None = None
     ids: tuple[str, ...] = ()
+    origin: str = ""
+    """See `Observation`."""
     completion: Completion | None = None
     seconds: float = 0.0
 
@@ -173,6 +191,13 @@ class StopReason(str, Enum):
     """The conversation no longer fitted into the model's window."""
     MODEL = "model"
     """The model could not be reached, or refused."""
+    TOOL = "tool"
+    """The tool could not be reached, or its quota was used up."""
+
+    @property
+    def played(self) -> bool:
+        """Whether the episode counts; one whose model or tool was out of reach is played again."""
+        return self not in (StopReason.MODEL, StopReason.TOOL)
 
 
 @dataclass(frozen=True)
@@ -197,6 +222,8 @@ class Trajectory:
     error: str | None = None
     """What went wrong, for the stops that are failures."""
     seconds: float = 0.0
+    dataset: str = ""
+    """The name of the dataset the question is from."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Model, store key (which the prompt is part of), version and commit: how this record came about."""
     version: int = RECORD_VERSION
@@ -259,15 +286,25 @@ class Model(Protocol):
 class Tool(Protocol):
     """Anything an agent can call with one string."""
 
-    name: str
+    actions: tuple[str, ...]
+    """What the model calls it: one name, or several, e.g. search and lookup."""
 
-    async def __call__(self, argument: str) -> Observation:
-        """Raises ToolError."""
+    async def __call__(self, act: Act) -> Observation:
+        """Call it once.
+
+        Raises ToolError, whose text the model sees; ToolUnavailable, which ends the episode; and ConfigError for what
+        no other argument could mend, a missing key for one.
+        """
         ...
 
 
 class Dataset(Protocol):
     """Questions in splits, the corpus their answers stand in, and how an answer is scored."""
+
+    prompt: str
+    """The few-shot texts that belong to it: a name in strategy/prompts/*/, or a path."""
+    evaluation_split: str
+    """The split that its results are reported on."""
 
     def questions(self, split: str) -> list[Question]:
         """All questions of a split, in an order that never changes. Raises DataError, ConfigError."""

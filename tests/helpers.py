@@ -1,5 +1,6 @@
 """What several tests share."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,16 @@ from fireact.schema import Config, typed
 from fireact.types import Question, Score
 
 ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("FIREACT_DATA", ROOT.parent / "shared" / "data"))
+"""Real benchmark data, not part of the project."""
+
+
+def real_data(*parts: str) -> Path:
+    """A file or folder of the real data; the test skips where it is absent."""
+    path = DATA.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{path} is absent; FIREACT_DATA names the folder of the real data")
+    return path
 
 
 def composed(*overrides: str) -> Config:
@@ -28,6 +39,8 @@ class Gold:
     """A dataset of one question, without a corpus."""
 
     question: Question
+    prompt: str = "factbook"
+    evaluation_split: str = "test"
 
     def questions(self, split: str) -> list[Question]:
         """The question, in every split."""

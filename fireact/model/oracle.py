@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from fireact.errors import ConfigError, FormatError
 from fireact.plan import conclude, fill, magnitude, read
 from fireact.strategy.grammar import OBSERVATION, ParsedStep, format_step, parse_step
-from fireact.types import RUNTIME, Ask, Completion, Hop, Plan, Share, Tool
+from fireact.types import RUNTIME, Act, Ask, Completion, Hop, Plan, Share, Tool
 
 UNKNOWN = "unknown"
 _LOST = ("I will look for something about this.", "I will try a broader search.", "Maybe another search will help.",
@@ -81,7 +81,7 @@ class Oracle:
         """Answer without the strategy's tool: the expert looks things up itself, and sometimes remembers wrongly."""
         values: list[str] = []
         for hop in plan.hops:
-            value = read(hop, values, (await self.tool(fill(hop.query, values))).text)
+            value = read(hop, values, (await self.tool(Act(self.tool.actions[0], fill(hop.query, values)))).text)
             if value is None or dice.random() < self.mistakes:
                 break
             values.append(value)

@@ -15,8 +15,8 @@ from fireact.types import Ask, Message, Play, Refuse
 class Cot:
     """Think, then answer."""
 
-    prompt: str = "factbook"
-    """The few-shot text: a name in strategy/prompts/cot/, or the path of a file of your own."""
+    prompt: str | None = None
+    """The few-shot text: a name in strategy/prompts/cot/, or the path of a file of your own; None: the dataset's."""
     attempts: Annotated[int, Field(ge=1)] = 3
     """Replies before an answer that cannot be read ends the episode."""
 

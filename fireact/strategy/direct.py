@@ -15,8 +15,8 @@ from fireact.types import Ask, Message, Play, Refuse
 class Direct:
     """Answer at once."""
 
-    prompt: str = "factbook"
-    """The few-shot text: a name in strategy/prompts/direct/, or the path of a file of your own."""
+    prompt: str | None = None
+    """The few-shot text: a name in strategy/prompts/direct/, or the path of a file of your own; None: the dataset's."""
     attempts: Annotated[int, Field(ge=1)] = 3
     """Replies before an empty answer ends the episode."""
 

@@ -30,8 +30,8 @@ from fireact.types import Act, Ask, Message, Play, Refuse
 class React:
     """The loop of the paper."""
 
-    prompt: str = "factbook"
-    """The few-shot text: a name in strategy/prompts/react/, or the path of a file of your own."""
+    prompt: str | None = None
+    """The few-shot text: a name in strategy/prompts/react/, or the path of a file of your own; None: the dataset's."""
     max_rounds: Annotated[int, Field(ge=1)] = 11
     """Replies of the model; FireAct's generation.py has 11."""
 

@@ -24,8 +24,8 @@ REFLECTIONS = {
 class Reflexion:
     """ReAct with reflections."""
 
-    prompt: str = "factbook"
-    """The few-shot text: a name in strategy/prompts/react/, or the path of a file of your own."""
+    prompt: str | None = None
+    """The few-shot text: a name in strategy/prompts/react/, or the path of a file of your own; None: the dataset's."""
     max_rounds: Annotated[int, Field(ge=1)] = 11
     reflections: dict[int, str] = field(default_factory=lambda: dict(REFLECTIONS))
     """The sentence with which the thought of a round begins, by round, counted from 1."""

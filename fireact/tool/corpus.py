@@ -10,14 +10,14 @@ from typing import Annotated, ClassVar, Literal
 
 from fireact.errors import ConfigError, ToolError
 from fireact.retrieval import INDEX_VERSION, Excerpt, Index, Passage, excerpts, render
-from fireact.types import RUNTIME, Count, Observation
+from fireact.types import RUNTIME, Act, Count, Observation
 
 
 @dataclass(kw_only=True)
 class Corpus:
     """Searches a corpus and shows what fits best."""
 
-    name: ClassVar[str] = "search"
+    actions: ClassVar[tuple[str, ...]] = ("search",)
     """What the model calls the tool."""
     revision: ClassVar[int] = INDEX_VERSION
     """Raised when the same options would no longer give the same observations."""
@@ -41,9 +41,9 @@ class Corpus:
                               "name one with tool.corpus=path/to/passages.jsonl, or choose another tool")
         return Index.open(self.corpus, self.home)
 
-    async def __call__(self, argument: str) -> Observation:
+    async def __call__(self, act: Act) -> Observation:
         """Search once. Raises ToolError for an empty argument, and what `index` raises."""
-        query = " ".join(argument.split())
+        query = " ".join(act.argument.split())
         if not query:
             raise ToolError("the search was empty; write what to look up, e.g. search[Paris]")
         passages = [passage for passage, _ in self.index.search(query, self.k)]

@@ -38,8 +38,10 @@ def read_prompt(method: str, name: str) -> str:
     return (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
 
 
-def preamble(method: str, name: str) -> list[Message]:
+def preamble(method: str, name: str | None) -> list[Message]:
     """The messages that come before the question of a prompted episode. Raises ConfigError."""
+    if name is None:
+        raise ConfigError("strategy.prompt is missing, and no dataset names one; set it, e.g. strategy.prompt=hotpotqa")
     instructions, *examples = read_prompt(method, name).split(f"\n\n{QUESTION}")
     return [Message("system", instructions.strip()), *(turn for example in examples for turn in _turns(example))]
 
