@@ -2,55 +2,66 @@
 
     python -m fireact.curate FOLDER/job.json
 
-writes FOLDER/train.jsonl, validation.jsonl and funnel.json. Every filter is a named predicate, and the funnel counts
-what each of them dropped.
+writes FOLDER/train.jsonl, validation.jsonl, funnel.json and contamination.jsonl. Every filter is a named predicate
+(fireact/filters.py), and the funnel counts what each of them dropped.
 """
 
 import json
-import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fireact.dataset.scoring import normalize
+from fireact import contamination, formats
 from fireact.errors import ConfigError, DataError
-from fireact.examples import conversation, example
+from fireact.examples import conversation
+from fireact.filters import Judge
 from fireact.generate import chosen, open_dataset, require
-from fireact.jsonl import encode, read_jsonl, write_atomic
+from fireact.jsonl import encode, write_atomic
+from fireact.plugins import Node
 from fireact.process import stage_main
-from fireact.schema import FilterName, Node, Section, build
+from fireact.schema import FilterName, Section
 from fireact.store import DONE, identity, key
-from fireact.types import StopReason, Trajectory
+from fireact.types import Question, Trajectory
 
-VERSION = 1
+VERSION = 2
 TRAIN, VALIDATION, FUNNEL = "train.jsonl", "validation.jsonl", "funnel.json"
+CONTAMINATION = "contamination.jsonl"
+"""One line a training question that is in an evaluation set, word for word or nearly."""
 
 
 class Source(Section):
-    """The trajectories of one method: a generation folder, or a file of another run."""
+    """The trajectories of one method on one dataset: a generation folder, or files of other runs."""
 
+    task: str
+    """The dataset's name."""
     method: str
     share: float
     folder: Path | None = None
-    file: Path | None = None
+    files: list[Path]
     key: str
+    dataset: Node
+    split: str
+    questions: int | None
+    """How many questions of the split were played; None for all."""
+
+
+class Judged(Section):
+    """A set of questions that the student will be judged by."""
+
+    task: str
+    dataset: Node
+    split: str
 
 
 class CurateJob(Section):
     """What is chosen from what."""
 
     sources: list[Source]
-    dataset: Node
-    split: str
-    questions: int | None
-    """How many questions of the split were played; None for all."""
-    evaluated: list[str]
-    """The splits that the student will be judged by."""
+    evaluated: list[Judged]
     model: Node
     filters: list[FilterName]
     window: int | None
@@ -61,81 +72,19 @@ class CurateJob(Section):
 
     def key(self) -> str:
         """The store key of the folder that holds the choice."""
-        sources = [(source.method, source.share, source.key) for source in self.sources]
-        model = identity(self.model, replies=False) if "fits" in self.filters else None
-        return key(stage="curate", version=VERSION, sources=sources, questions=self.questions, model=model,
-                   dataset=identity(self.dataset), evaluated=self.evaluated, filters=self.filters, window=self.window,
+        sources = [(source.task, source.method, source.share, source.key, source.questions) for source in self.sources]
+        evaluated = [(identity(judged.dataset), judged.split) for judged in self.evaluated]
+        return key(stage="curate", version=VERSION, sources=sources, filters=self.filters, window=self.window,
+                   model=identity(self.model, replies=False) if "fits" in self.filters else None,
+                   evaluated=evaluated if "not_evaluated" in self.filters else None,
                    n=self.n, validation=self.validation, seed=self.seed)
 
 
 @dataclass
-class Judge:
-    """What the filters need to know beyond a trajectory."""
-
-    job: CurateJob
-
-    def keeps(self, name: FilterName, record: Trajectory) -> bool:
-        """Apply the filter called `name`."""
-        return getattr(self, name)(record)
-
-    def correct(self, record: Trajectory) -> bool:
-        """The answer is an exact match."""
-        return record.score.em == 1
-
-    def finished(self, record: Trajectory) -> bool:
-        """The model gave an answer before any limit."""
-        return record.stop is StopReason.FINISHED
-
-    def no_repeat(self, record: Trajectory) -> bool:
-        """No tool is called twice with the same argument."""
-        calls = [(step.tool, normalize(step.argument or "")) for step in record.steps if step.kind == "act"]
-        return len(calls) == len(set(calls))
-
-    def no_format_error(self, record: Trajectory) -> bool:
-        """No reply was refused."""
-        return all(step.kind != "refuse" for step in record.steps)
-
-    def fits(self, record: Trajectory) -> bool:
-        """The whole conversation fits into the student's window, in its own tokens."""
-        return len(example(self._tokenizer, record).ids) <= self._window
-
-    def supported(self, record: Trajectory) -> bool:
-        """The answer stands in an observation or in the question, or is yes or no; methods without a tool pass."""
-        seen = [step.text for step in record.steps if step.kind == "act"]
-        answer = record.answer or ""
-        return not seen or normalize(answer) in ("yes", "no") or any(
-            _stands_in(answer, text) for text in (*seen, record.question.text))
-
-    def not_evaluated(self, record: Trajectory) -> bool:
-        """The question is in none of the evaluation's splits."""
-        return self._asked(record) not in self._evaluated
-
-    @staticmethod
-    def _asked(record: Trajectory) -> str:
-        return normalize(record.question.text)
-
-    @cached_property
-    def _evaluated(self) -> set[str]:
-        dataset = open_dataset(self.job.dataset, self.job.home)
-        return {normalize(question.text) for split in self.job.evaluated for question in dataset.questions(split)}
-
-    @cached_property
-    def _student(self) -> Any:
-        return build(self.job.model, "model", home=self.job.home / "weights")
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        return self._student.tokenizer()
-
-    @cached_property
-    def _window(self) -> int:
-        return self.job.window or self._student.context_window()
-
-
-@dataclass
 class Funnel:
-    """How many trajectories came in, were dropped by which filter, and were kept, for one method."""
+    """How many trajectories came in, were dropped by which filter, and were kept, for one method on one dataset."""
 
+    task: str
     method: str
     played: int
     dropped: dict[str, int]
@@ -144,44 +93,71 @@ class Funnel:
     validation: int = 0
 
 
+Cell = tuple[str, str]
+"""A dataset's name and a method."""
+
+
 def run(values: dict[str, Any], folder: Path) -> None:
     """Curate into `folder`. Raises DataError, ConfigError."""
     job = CurateJob.model_validate(values)
-    judge = Judge(job)
-    kept: dict[str, list[Trajectory]] = {}
-    funnels: dict[str, Funnel] = {}
+    judge = Judge(job.model, job.home, job.window, _evaluated(job))
+    kept: dict[Cell, list[Trajectory]] = {}
+    funnels: dict[Cell, Funnel] = {}
     for source in job.sources:
-        records = _records(job, source)
-        kept[source.method], dropped = _filter(records, job.filters, judge.keeps)
-        funnels[source.method] = Funnel(source.method, len(records), dropped, len(kept[source.method]))
-    write_atomic(folder / FUNNEL, json.dumps([vars(funnel) for funnel in funnels.values()], indent=1))
-    shares = {source.method: source.share for source in job.sources}
+        cell, records = (source.task, source.method), _records(job, source)
+        kept[cell], dropped = _filter(records, job.filters, judge.keeps)
+        funnels[cell] = Funnel(*cell, len(records), dropped, len(kept[cell]))
+    _write_funnel(folder, funnels, judge)
+    shares = {(source.task, source.method): source.share for source in job.sources}
     # The first of each order are held out, never more than half: the rest stays nested whatever n is. A question that
     # is held out for one method is trained on by none.
-    held = {method: kept[method][: min(count, len(kept[method]) // 2)]
-            for method, count in _dealt(job.validation, shares).items()}
-    unseen = {record.id for records in held.values() for record in records}
-    rest = {method: [record for record in records if record.id not in unseen] for method, records in kept.items()}
+    held = {cell: kept[cell][: min(count, len(kept[cell]) // 2)]
+            for cell, count in _dealt(job.validation, shares).items()}
+    unseen = {(record.dataset, record.id) for records in held.values() for record in records}
+    rest = {cell: [record for record in records if (record.dataset, record.id) not in unseen]
+            for cell, records in kept.items()}
     counts = _counts(rest, shares, job.n)
-    for method, funnel in funnels.items():
-        funnel.validation, funnel.train = len(held[method]), counts[method]
-    _write(folder / TRAIN, [record for method in rest for record in rest[method][: counts[method]]])
-    _write(folder / VALIDATION, [record for method in kept for record in held[method]])
-    write_atomic(folder / FUNNEL, json.dumps([vars(funnel) for funnel in funnels.values()], indent=1))
+    for cell, funnel in funnels.items():
+        funnel.validation, funnel.train = len(held[cell]), counts[cell]
+    _write(folder / TRAIN, [record for cell in rest for record in rest[cell][: counts[cell]]])
+    _write(folder / VALIDATION, [record for cell in kept for record in held[cell]])
+    _write_funnel(folder, funnels, judge)
     write_atomic(folder / DONE, json.dumps({"train": sum(counts.values())}))
+
+
+def _evaluated(job: CurateJob) -> Iterator[tuple[str, Question]]:
+    for judged in job.evaluated:
+        for question in open_dataset(judged.dataset, job.home).questions(judged.split):
+            yield judged.task, question
+
+
+def _write_funnel(folder: Path, funnels: Mapping[Cell, Funnel], judge: Judge) -> None:
+    matches = [match for match in judge.matches.values() if match]
+    _write(folder / CONTAMINATION, matches)
+    several = len({task for task, _ in funnels}) > 1
+    cells = {f"{task}/{method}" if several else method: vars(funnel) for (task, method), funnel in funnels.items()}
+    values = {"cells": cells, "contamination": contamination.report(matches)}
+    write_atomic(folder / FUNNEL, json.dumps(values, indent=1))
 
 
 def _records(job: CurateJob, source: Source) -> list[Trajectory]:
     """The source's trajectories in the fixed, seeded order from which every choice is a prefix."""
-    if source.file is not None:
-        mine = [record for record in read_jsonl(source.file, Trajectory)
-                if len(job.sources) == 1 or record.method == source.method]
-        records = list({record.id: record for record in mine}.values())
+    if source.files:
+        mine = [record for file in source.files for record in _imported(file)
+                if len(job.sources) == 1 or (record.dataset in ("", source.task) and record.method == source.method)]
+        records = list({(record.dataset, record.method, record.id): record for record in mine}.values())
     else:
-        questions = chosen(open_dataset(job.dataset, job.home), job.split, job.questions, "generate.n")
+        questions = chosen(open_dataset(source.dataset, job.home), source.split, source.questions, "generate.n")
         assert source.folder is not None
         records = require(source.folder, questions, "generate")
     return sorted(records, key=lambda record: sha256(f"{job.seed}:{record.id}".encode()).digest())
+
+
+def _imported(file: Path) -> list[Trajectory]:
+    found = formats.read(file)
+    for kind, count in Counter(defect.kind for defect in found.defects).items():
+        print(f"  {file.name}: {count} x {kind}", flush=True)
+    return found.trajectories
 
 
 def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],
@@ -202,47 +178,43 @@ def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],
     return kept, dict(dropped)
 
 
-def _counts(kept: dict[str, list[Trajectory]], shares: dict[str, float], n: int | None) -> dict[str, int]:
-    """How many of each method to train on: n in proportion to the shares, or as many as their proportion allows.
+def _counts(kept: Mapping[Cell, list[Trajectory]], shares: Mapping[Cell, float], n: int | None) -> dict[Cell, int]:
+    """How many of each cell to train on: n in proportion to the shares, or as many as their proportion allows.
 
     Raises DataError where there are too few.
     """
-    most = min(len(kept[method]) / share for method, share in shares.items())
-    counts = {method: round(most * share) for method, share in shares.items()} if n is None else _dealt(n, shares)
-    for method, count in counts.items():
-        if count > len(kept[method]):
-            raise DataError(f"curate.n={n} wants {count} trajectories of {method} and {len(kept[method])} were kept; "
-                            "raise generate.n, loosen curate.filters, or lower curate.n or strategy.counts")
+    most = min(len(kept[cell]) / share for cell, share in shares.items())
+    counts = {cell: round(most * share) for cell, share in shares.items()} if n is None else _dealt(n, shares)
+    for cell, count in counts.items():
+        if count > len(kept[cell]):
+            raise DataError(f"curate.n={n} wants {count} trajectories of {cell[1]} on {cell[0]} and {len(kept[cell])} "
+                            "were kept; raise generate.n, loosen curate.filters, or lower curate.n, curate.counts or "
+                            "strategy.counts")
     if not any(counts.values()):
         raise DataError("no trajectory was kept, so there is nothing to train on; look at the funnel of stage=curate, "
                         "raise generate.n or loosen curate.filters")
     return counts
 
 
-def _dealt(n: int, shares: dict[str, float]) -> dict[str, int]:
+def _dealt(n: int, shares: Mapping[Cell, float]) -> dict[Cell, int]:
     """Deal n in proportion to the shares, so that the counts add up to n."""
-    counts, left = {}, sum(shares.values())
-    for method, share in shares.items():
-        counts[method] = round((n - sum(counts.values())) * share / left)
+    counts: dict[Cell, int] = {}
+    left = sum(shares.values())
+    for cell, share in shares.items():
+        counts[cell] = round((n - sum(counts.values())) * share / left)
         left -= share
     return counts
 
 
-def _stands_in(answer: str, text: str) -> bool:
-    """Whether an answer stands in a text as whole words: Niger not in Nigeria, but Chad in Chad's, and US in U.S."""
-    return any(f" {form(answer)} " in f" {form(text)} " for form in (normalize, _split_words))
-
-
-def _split_words(text: str) -> str:
-    return normalize(re.sub(r"\W+", " ", text))
-
-
-def _write(path: Path, records: Sequence[Trajectory]) -> None:
+def _write(path: Path, records: Sequence[Any]) -> None:
     write_atomic(path, "".join(encode(record) + "\n" for record in records))
 
 
-def read_funnel(folder: Path) -> list[dict[str, Any]]:
-    """Return the funnel of a curated folder, a dictionary a method. Raises ConfigError where there is none."""
+def read_funnel(folder: Path) -> dict[str, Any]:
+    """Return the funnel of a curated folder: `cells` by name, and the `contamination` with evaluated questions.
+
+    Raises ConfigError where there is none.
+    """
     path = folder / FUNNEL
     if not path.exists():
         raise ConfigError(f"{path} does not exist; run stage=curate first")

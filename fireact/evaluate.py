@@ -3,14 +3,29 @@
 Evaluation is generation with another model: the episodes come from `fireact.generate`, and here they are only counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from fireact.stats import mean, paired_difference, standard_error
 from fireact.types import Trajectory
 
+EPISODES = "episodes"
+"""The files of a run that lead to its episodes begin so."""
 PER_EPISODE = ("prompt_tokens", "completion_tokens", "cached_tokens")
+
+
+class Cell(Protocol):
+    """One evaluation: a guise of the student on a dataset, with a sound tool or a fault."""
+
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def guise(self) -> str: ...
+    @property
+    def fault(self) -> str: ...
+    @property
+    def label(self) -> str: ...
 
 
 def summarize(records: Sequence[Trajectory]) -> dict[str, Any]:
@@ -35,19 +50,40 @@ def summarize(records: Sequence[Trajectory]) -> dict[str, Any]:
     }
 
 
-def compare(prompted: Sequence[Trajectory], finetuned: Sequence[Trajectory]) -> dict[str, Any]:
-    """Return by how much the fine-tuned student is better than the prompted one, with a paired test.
+def compare(first: Sequence[Trajectory], second: Sequence[Trajectory]) -> dict[str, Any]:
+    """Return by how much the second side is better than the first, e.g. fine-tuned than prompted, with a paired test.
 
     Both sides hold the same questions in the same order.
     """
-    difference = paired_difference([record.score.em for record in prompted], [record.score.em for record in finetuned])
+    difference = paired_difference([record.score.em for record in first], [record.score.em for record in second])
     return {**asdict(difference), "ci95": list(difference.ci95)}
 
 
-def rows(guise: str, dataset: str, records: Sequence[Trajectory]) -> list[dict[str, Any]]:
-    """Return one flat row a question, for results.jsonl."""
-    return [{"dataset": dataset, "guise": guise, "model": record.provenance.get("model"), "method": record.method,
-             "id": record.id, "kind": record.question.kind, "question": record.question.text,
+def gather(cells: Sequence[Cell], played: Mapping[str, Sequence[Trajectory]],
+           summaries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the evaluations of a run by dataset: both guises, their difference, and what each fault of the tool costs.
+
+    `played` and `summaries` hold each cell's records and their summary by the cell's label.
+    """
+    result: dict[str, Any] = {}
+    for cell in cells:
+        mine, summary = result.setdefault(cell.dataset, {}), dict(summaries[cell.label])
+        if cell.fault:
+            sound = played[cell.label.removesuffix(f"/{cell.fault}")]
+            summary["drop"] = compare(sound, played[cell.label])
+            mine.setdefault("faults", {}).setdefault(cell.fault, {})[cell.guise] = summary
+        else:
+            mine[cell.guise] = summary
+    for dataset, mine in result.items():
+        if "prompted" in mine and "finetuned" in mine:
+            mine["difference"] = compare(played[f"{dataset}/prompted"], played[f"{dataset}/finetuned"])
+    return result
+
+
+def rows(guise: str, dataset: str, records: Sequence[Trajectory], fault: str = "") -> list[dict[str, Any]]:
+    """Return one flat row a question, for results.jsonl; `fault` is that of the tool, if it had one."""
+    return [{"dataset": dataset, "guise": guise, "fault": fault, "model": record.provenance.get("model"),
+             "method": record.method, "id": record.id, "kind": record.question.kind, "question": record.question.text,
              "gold": record.question.answers[0], "answer": record.answer, "em": record.score.em, "f1": record.score.f1,
              "rounds": record.rounds, "tool_calls": record.tool_calls, "stop": record.stop.value,
              "prompt_tokens": record.total("prompt_tokens"), "completion_tokens": record.total("completion_tokens"),

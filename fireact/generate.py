@@ -16,12 +16,13 @@ from fireact.episode import Player
 from fireact.errors import ConfigError, DataError, ProviderError
 from fireact.jsonl import Appender, read_finished
 from fireact.manifest import commit
+from fireact.plugins import Node, build
 from fireact.pool import each
 from fireact.process import run_async, stage_main
-from fireact.schema import Limits, Node, Section, build
+from fireact.schema import Limits, Section
 from fireact.store import fingerprint, identity, key
 from fireact.tracking import Progress
-from fireact.types import Dataset, Question, StopReason, Trajectory
+from fireact.types import Dataset, Question, StopReason, Strategy, Trajectory
 
 VERSION = 1
 """Raised when the same job would no longer give the same records."""
@@ -33,6 +34,8 @@ SPLITS = ("train", "validation", "test")
 class PlayJob(Section):
     """Which questions are played, by what. `n`, `concurrency` and `home` do not matter to a single record."""
 
+    task: str
+    """The dataset's name."""
     method: str
     model: Node
     adapter: Path | None = None
@@ -52,7 +55,7 @@ class PlayJob(Section):
 
     def key(self) -> str:
         """The store key of the folder that holds the records."""
-        strategy = build(self.strategy, "strategy")
+        strategy = open_strategy(self.strategy, open_dataset(self.dataset, self.home))
         opening = next(strategy.play("", few_shot=self.few_shot), None)
         adapter = self.adapter_key or (self.adapter and fingerprint(self.adapter))
         return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model), adapter=adapter,
@@ -71,6 +74,11 @@ def open_dataset(node: Node, home: Path) -> Dataset:
     return build(node, "dataset", home=home / "dataset")
 
 
+def open_strategy(node: Node, dataset: Dataset) -> Strategy:
+    """Build a run's strategy, with the dataset's few-shot text where it names none. Raises ConfigError."""
+    return build(node, "strategy", prompt=dataset.prompt)
+
+
 def chosen(dataset: Dataset, split: str, n: int | None, option: str) -> list[Question]:
     """Return the first `n` questions of a split, or all. Raises ConfigError where there are fewer."""
     questions = dataset.questions(split)
@@ -83,7 +91,8 @@ def chosen(dataset: Dataset, split: str, n: int | None, option: str) -> list[Que
 def load_played(folder: Path, questions: Iterable[Question]) -> list[Trajectory]:
     """Return the records of `questions`, in their order, without those that were not played to an end.
 
-    A question whose model or tool could not be reached has a record that says so, and is played again; the later one counts.
+    A question whose model or tool could not be reached has a record that says so, and is played again; the later one
+    counts.
     """
     path = folder / TRAJECTORIES
     if not path.exists():
@@ -109,13 +118,14 @@ def run(values: dict[str, Any], folder: Path) -> None:
 
 
 async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folder: Path, before: int) -> None:
-    tool = build(job.tool, "tool", corpus=dataset.corpus(), home=job.home / "index")
+    tool = build(job.tool, "tool", corpus=dataset.corpus(), home=job.home / "tool", seed=job.seed,
+                 questions=tuple(question.text for question in dataset.questions(job.split)))
     model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter)
-    player = Player(method=job.method, strategy=build(job.strategy, "strategy"), few_shot=job.few_shot, model=model,
-                    tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
+    player = Player(method=job.method, task=job.task, strategy=open_strategy(job.strategy, dataset),
+                    few_shot=job.few_shot, model=model, tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
                     provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                 "fireact": __version__, "commit": commit()})
-    progress = Progress(f"{job.method} by {model.name}", before + len(questions), before, folder)
+    progress = Progress(f"{job.task}, {job.method} by {model.name}", before + len(questions), before, folder)
     too_long: list[Trajectory] = []
     with Appender(folder / TRAJECTORIES) as records:
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fireact import evaluate, report
-from fireact.curate import FUNNEL, read_funnel
+from fireact import evaluate, formats, report
+from fireact.curate import FUNNEL, TRAIN, VALIDATION, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import TRAJECTORIES, PlayJob, chosen, finished, open_dataset, require
-from fireact.jsonl import write_atomic
+from fireact.jsonl import read_jsonl, write_atomic
 from fireact.manifest import environment
+from fireact.plugins import build
 from fireact.process import INTERRUPTED, ChildFailed, Terminated
 from fireact.schema import STAGES, Config, Section
 from fireact.stages import Stages
@@ -47,11 +48,12 @@ class Run:
 
     def generate(self) -> None:
         """Let the teacher play."""
-        for method, job in self.stages.plays.items():
-            records = self._played(f"generate/{method}", job)
-            self.metrics.setdefault("generate", {})[method] = self._summary(job, records)
-            name = "trajectories.jsonl" if len(self.stages.plays) == 1 else f"trajectories-{method}.jsonl"
-            self._link(name, self.stages.folder("generate", job) / TRAJECTORIES)
+        plays = self.stages.plays
+        for label, job in plays.items():
+            records = self._played(f"generate/{label}", job)
+            self.metrics.setdefault("generate", {})[label] = self._summary(job, records)
+            name = "trajectories" if len(plays) == 1 else f"trajectories-{label.replace('/', '-')}"
+            self._link(f"{name}.jsonl", self.stages.folder("generate", job) / TRAJECTORIES)
 
     def curate(self) -> None:
         """Choose what is trained on."""
@@ -60,32 +62,43 @@ class Run:
             self._child("curate", "fireact.curate", job, folder, done=(folder / DONE).exists())
         except ChildFailed:
             if (folder / FUNNEL).exists():
-                report.print_funnel(read_funnel(folder))
+                report.print_funnel(**read_funnel(folder))
             raise
         funnel = read_funnel(folder)
-        self.metrics["curate"] = {part["method"]: part for part in funnel}
-        report.print_funnel(funnel)
+        self.metrics["curate"], self.metrics["contamination"] = funnel["cells"], funnel["contamination"]
+        report.print_funnel(**funnel)
+        self._link("curated", folder)
+
+    def export(self) -> None:
+        """Write what is trained on in the forms of other trainers."""
+        folder = self.stages.folder("curate", self.stages.curate)
+        for form in self.config.export.formats:
+            for name in (TRAIN, VALIDATION):
+                records = list(read_jsonl(folder / name, Trajectory))
+                path = formats.write(form, records, self.run_dir / "export" / form / name.removesuffix(".jsonl"))
+                print(f"export: {len(records)} trajectories in {path}", flush=True)
 
     def train(self) -> None:
         """Fine-tune the student."""
         job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
-        self._child("train", "fireact.train.prepare", job, folder, done=(folder / DONE).exists())
+        module = build(self.config.train, "train").module
+        self._child("train", module, job, folder, done=(folder / DONE).exists())
         self.metrics["train"] = json.loads((folder / DONE).read_text(encoding="utf-8"))
         self._link("adapter", self.stages.adapter)
 
     def evaluate(self) -> None:
-        """Let the student play, prompted and fine-tuned."""
-        name = self.config.dataset.get("name") or self.config.dataset["_target_"].rpartition(".")[2].lower()
-        jobs = self.stages.evaluations
+        """Let the student play: on each dataset, prompted and fine-tuned, with a sound tool and with faults."""
+        cells = self.stages.evaluations
         # The fine-tuned student first: an adapter that does not fit is told before anything else is played.
-        played = {guise: self._played(f"evaluate/{guise}", job) for guise, job in reversed(jobs.items())}
-        summary: dict[str, Any] = {guise: self._summary(job, played[guise]) for guise, job in jobs.items()}
-        if len(played) == 2:
-            summary["difference"] = evaluate.compare(played["prompted"], played["finetuned"])
-        self.metrics["evaluate"] = {name: summary}
-        for guise, job in jobs.items():
-            self._link(f"episodes-{guise}.jsonl", self.stages.folder("generate", job) / TRAJECTORIES)
-        rows = [row for guise in jobs for row in evaluate.rows(guise, name, played[guise])]
+        played = {cell.label: self._played(f"evaluate/{cell.label}", cell.job)
+                  for cell in sorted(cells, key=lambda cell: cell.guise != "finetuned")}
+        summaries = {cell.label: self._summary(cell.job, played[cell.label]) for cell in cells}
+        self.metrics["evaluate"] = evaluate.gather(cells, played, summaries)
+        for cell in cells:
+            self._link(f"{evaluate.EPISODES}-{cell.label.replace('/', '-')}.jsonl",
+                       self.stages.folder("generate", cell.job) / TRAJECTORIES)
+        rows = [row for cell in cells
+                for row in evaluate.rows(cell.guise, cell.dataset, played[cell.label], cell.fault)]
         write_atomic(self.run_dir / report.RESULTS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def report(self) -> None:
@@ -200,7 +213,7 @@ def upstream(stage: str, config: Config) -> list[str]:
         return []
     if stage == "evaluate" and (given.adapter or not config.evaluate.finetuned):
         return []
-    before = STAGES[STAGES.index(stage) - 1]
+    before = "curate" if stage == "export" else STAGES[STAGES.index(stage) - 1]
     return [*upstream(before, config), before]
 
 

@@ -2,13 +2,14 @@
 
 A conversation is cut into segments: what the chat template writes around the turns, and what the assistant wrote.
 Segments are tokenised apart, so the ids of a prompt are exactly a prefix of the training ids of the same conversation.
-The mask is 1 on the assistant's own text and on its end-of-turn token, 0 elsewhere.
+The mask is 1 on the assistant's own text, or on the end of it that is asked for, and on its end-of-turn token; it is 0
+elsewhere. The ids never depend on the mask.
 
 A tokenizer without a chat template gets a plain layout: each message on its own lines, every assistant turn closed by
 the end-of-text token, e.g. `Question: ...\\nThought: ...\\nAction: search[...]</s>\\nObservation: ...\\n`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,20 +33,32 @@ class _Segment:
 
 
 def render(tokenizer: "Tokenizer", messages: Sequence[Message], *,
-           trained: Collection[int] | None = None) -> tuple[list[int], list[int]]:
+           trained: Mapping[int, int] | None = None) -> tuple[list[int], list[int]]:
     """Return the ids of a conversation and their loss mask, both of the same length.
 
-    `trained` holds the indices of the assistant messages whose tokens are trained on; None means all of them.
-    Raises DataError for a conversation that no template can hold, ConfigError for a template that cannot be cut.
+    `trained` maps the index of an assistant message that is trained on to the character of its text from which on it
+    is, 0 for all of it; None means all of all of them. A token that reaches across such a character is trained on: the
+    text after it cannot be written without that token.
+    Raises DataError for a conversation that no template can hold, ConfigError for a template that cannot be cut, and
+    for a tokenizer that cannot tell which characters its tokens stand for where a text is trained on in part.
     """
+    if trained is None:
+        trained = {turn: 0 for turn, message in enumerate(messages) if message.role == "assistant"}
     ids: list[int] = []
     mask: list[int] = []
     for segment in _segments(tokenizer, messages):
-        new = _tokenize(tokenizer, segment.text)
-        counts = segment.turn is not None and (trained is None or segment.turn in trained)
-        length = (_closing_length(tokenizer, new) if segment.closing else len(new)) if counts else 0
+        new, turn = _tokenize(tokenizer, segment.text), segment.turn
         ids += new
-        mask += [1] * length + [0] * (len(new) - length)
+        if turn is None or turn not in trained:
+            mask += [0] * len(new)
+        elif segment.closing:
+            length = _closing_length(tokenizer, new)
+            mask += [1] * length + [0] * (len(new) - length)
+        elif start := trained[turn]:
+            rest = _harmless(tokenizer, messages[turn].content[start:].rstrip())
+            mask += _from(tokenizer, segment.text, len(segment.text) - len(rest))
+        else:
+            mask += [1] * len(new)
     return ids, mask
 
 
@@ -72,7 +85,7 @@ def end_of_turn(tokenizer: "Tokenizer") -> int | None:
 def _segments(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> list[_Segment]:
     """Cut the rendered conversation; with `ask` it ends with the opening of an assistant turn."""
     _check(messages)
-    messages = [_harmless(tokenizer, message) for message in messages]
+    messages = [replace(message, content=_harmless(tokenizer, message.content)) for message in messages]
     segments, done = [], ""
     for turn, message in enumerate(messages):
         if message.role != "assistant":
@@ -95,13 +108,12 @@ def _check(messages: Sequence[Message]) -> None:
                         "it begins with a user message, after at most a system message")
 
 
-def _harmless(tokenizer: "Tokenizer", message: Message) -> Message:
+def _harmless(tokenizer: "Tokenizer", content: str) -> str:
     """Break up control tokens in a message, so that a web page cannot forge a turn."""
-    content = message.content
     for token in tokenizer.all_special_tokens:
         if len(token) > 1:
             content = content.replace(token, f"{token[0]} {token[1:]}")
-    return replace(message, content=content)
+    return content
 
 
 def _text(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> str:
@@ -153,6 +165,17 @@ def _end_of_words(written: str, content: str) -> int:
 
 def _tokenize(tokenizer: "Tokenizer", text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
+
+
+def _from(tokenizer: "Tokenizer", text: str, start: int) -> list[int]:
+    """The mask of a text's tokens: 1 on those that hold any of its characters from `start` on."""
+    from transformers import PreTrainedTokenizerFast
+
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ConfigError(f"{type(tokenizer).__name__} cannot tell where in a text its tokens stand, so no part of a "
+                          "turn can be trained on; choose train.loss=assistant, or a model with a tokenizer.json")
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return [int(end > start) for _, end in offsets]
 
 
 def _closing_length(tokenizer: "Tokenizer", ids: list[int]) -> int:

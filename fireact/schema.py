@@ -1,28 +1,26 @@
 """The schema of a run: which keys there are, of which type, and what must fit together.
 
 `typed(cfg)` is the one border between Hydra and the rest: behind it there are plain, validated values. Plug-ins
-(model, teacher, strategy, dataset, tool, train) stay dictionaries with a `_target_`; `build(node)` turns one into an
-object, and its dataclass fields are the node's schema.
+(model, teacher, strategy, dataset, tool, train) stay nodes, which fireact/plugins.py checks and builds.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fireact.errors import ConfigError, suggest
+from fireact.plugins import Node, build, check, expected, hint, is_node, plugin_name, target, validated  # noqa: F401
+from fireact.types import Count, NotNegative, Positive
 
 STAGES = ("generate", "curate", "train", "evaluate", "report")
-Node = dict[str, Any]
-"""One composed option of a config group: `_target_` and the arguments of its class."""
+Number = Count | None | dict[str, Count | None]
+"""How many questions: the first n, all (None), or so many of each dataset by its name."""
 
 
 class Section(BaseModel):
@@ -35,18 +33,18 @@ class Generate(Section):
     """What the teacher plays."""
 
     split: str = "train"
-    n: Annotated[int, Field(ge=1)] | None = 650
-    """How many questions, the first of the split's fixed order; None for all."""
+    n: Number = 650
+    """How many questions of each dataset, the first of the split's fixed order; None for all."""
 
 
 class Limits(Section):
     """Where the driver ends an episode, whatever the strategy wants."""
 
-    errors: Annotated[int, Field(ge=1)] = 3
+    errors: Count = 3
     """Replies in a row that break the grammar or call an unknown tool."""
-    tokens: Annotated[int, Field(ge=1)] | None = None
+    tokens: Count | None = None
     """Tokens of all its completions together."""
-    seconds: Annotated[float, Field(gt=0)] | None = None
+    seconds: Positive | None = None
 
 
 FilterName = Literal["finished", "correct", "no_repeat", "no_format_error", "supported", "not_evaluated", "fits"]
@@ -57,24 +55,29 @@ class Curate(Section):
 
     filters: list[FilterName] = list(FilterName.__args__)
     """Applied in this order; see fireact/curate.py for what each means."""
-    n: Annotated[int, Field(ge=1)] | None = None
-    """How many to train on; None takes the strategy's counts, or all that are left."""
+    n: Count | None = None
+    """How many to train on; None takes `counts`, the strategy's counts, or all that are left."""
+    counts: dict[str, dict[str, Annotated[int, Field(ge=0)]]] = {}
+    """How many of each dataset by each method, e.g. {hotpotqa: {react: 500, cot: 187}}, in place of all shares."""
     validation: Annotated[int, Field(ge=0)] = 16
     """How many of the kept ones are held out for the validation loss."""
-    window: Annotated[int, Field(ge=1)] | None = None
+    window: Count | None = None
     """The longest sequence in tokens for the filter `fits`; None takes the student's own window."""
 
 
 class Evaluate(Section):
     """Which questions the student is judged by, and in which guises."""
 
-    split: str = "test"
-    n: Annotated[int, Field(ge=1)] | None = 100
-    """How many questions, the first of the split's fixed order; None for all."""
+    split: str | None = None
+    """None: the one that results on a dataset are reported on."""
+    n: Number = 100
+    """How many questions of each dataset, the first of the split's fixed order; None for all."""
     prompted: bool = True
     """Evaluate the student as it came, with few-shot examples."""
     finetuned: bool = True
     """Evaluate the fine-tuned student, without examples."""
+    faults: list[str] = []
+    """Evaluate under these faults of the tool as well, see fireact/tool/noise.py."""
 
 
 class Wandb(Section):
@@ -91,8 +94,9 @@ class Wandb(Section):
 class Inputs(Section):
     """Files of another run to go on from, in place of this configuration's own."""
 
-    trajectories: Path | None = None
-    """A trajectories.jsonl, for curate."""
+    trajectories: Annotated[list[Path], BeforeValidator(lambda given: given if isinstance(given, list) else
+                                                        [] if given is None else [given])] = []
+    """One or more files of trajectories, for curate: ours, or in any form that fireact/formats reads."""
     curated: Path | None = None
     """A folder with curated train.jsonl and validation.jsonl, for train."""
     adapter: Path | None = None
@@ -101,28 +105,50 @@ class Inputs(Section):
     """A run directory, for report."""
 
 
+class Export(Section):
+    """In which forms the curated trajectories are written for other trainers."""
+
+    formats: list[Literal["alpaca", "openai", "sharegpt", "conversational", "searches"]] = [
+        "alpaca", "openai", "sharegpt", "conversational"]
+
+
+class Report(Section):
+    """What the report shows beyond the results."""
+
+    prices: list[str] = []
+    """Models at whose prices the recorded usage is counted as well, e.g. [gpt-4.1-mini]."""
+
+
 class Config(Section):
     """One run."""
 
-    stage: Literal["pipeline", "generate", "curate", "train", "evaluate", "report"] = "pipeline"
+    stage: Literal["pipeline", "generate", "curate", "export", "train", "evaluate", "report"] = "pipeline"
     name: str = "default"
     """The recipe's name, for people and W&B."""
     seed: int = 0
     store: Path = Path("outputs/store")
     """Where finished stages are kept, to be shared by all runs."""
-    concurrency: Annotated[int, Field(ge=1)] = 32
+    concurrency: Count = 32
     """Episodes played at once."""
     model: Node
     """The student."""
     teacher: Node
     strategy: Node
+    """One, or a mix."""
     dataset: Node
+    """One, or several to learn from."""
+    held_out: dict[str, Node] = {}
+    """Datasets, by any name, that the student is judged on and never trained on."""
     tool: Node
+    noise: Node
+    """The wrapper that puts faults into the tool, for evaluate.faults."""
     train: Node
     generate: Generate = Generate()
     limits: Limits = Limits()
     curate: Curate = Curate()
     evaluate: Evaluate = Evaluate()
+    export: Export = Export()
+    report: Report = Report()
     wandb: Wandb = Wandb()
     inputs: Inputs = Inputs()
 
@@ -131,9 +157,9 @@ class Mix(Section):
     """A strategy made of several: the teacher plays each, the student learns from all."""
 
     parts: dict[str, Node]
-    shares: dict[str, Annotated[float, Field(gt=0)]] = {}
-    """How much of each, in proportion."""
-    counts: dict[str, Annotated[int, Field(ge=1)]] = {}
+    shares: dict[str, NotNegative] = {}
+    """How much of each, in proportion; 0 for a part that the student is only asked by."""
+    counts: dict[str, Annotated[int, Field(ge=0)]] = {}
     """How many trajectories of each, in place of shares; curate.n then keeps their proportion."""
     play: str
     """The part by which the student is asked in an evaluation."""
@@ -144,6 +170,14 @@ class Mix(Section):
         return self.counts or self.shares
 
 
+class Tasks(Section):
+    """Several datasets: the teacher plays each, the student learns from all and is judged on each."""
+
+    parts: dict[str, Node]
+    shares: dict[str, Positive] = {}
+    """How much of each, in proportion; none given: as much of each."""
+
+
 def typed(cfg: DictConfig) -> Config:
     """Resolve and check a composed configuration. Raises ConfigError with one sentence for the first thing wrong."""
     try:
@@ -151,8 +185,12 @@ def typed(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split("\n")[0].split())) from None
     config = validate(Config, values)
-    for group in ("model", "teacher", "dataset", "tool", "train"):
+    for group in ("model", "teacher", "tool", "noise", "train"):
         check(getattr(config, group), group)
+    for part in tasks(config.dataset).parts.values():
+        check(part, "dataset")
+    for name, node in config.held_out.items():
+        check(node, f"held_out.{name}")
     for part in mix(config.strategy).parts.values():
         check(part, "strategy")
     return config
@@ -169,7 +207,7 @@ def validate(cls: type[Section], values: Any, where: str = "") -> Any:
 def mix(strategy: Node) -> Mix:
     """See any strategy as a mix: a single one is a mix of itself. Raises ConfigError."""
     if "parts" not in strategy:
-        name = str(strategy.get("_target_", "")).rpartition(".")[2].lower()
+        name = plugin_name(strategy)
         return Mix(parts={name: strategy}, shares={name: 1}, play=name)
     whole: Mix = validate(Mix, strategy, "strategy")
     for name in (*whole.shares, *whole.counts, whole.play):
@@ -180,87 +218,46 @@ def mix(strategy: Node) -> Mix:
         if name not in whole.weights:
             raise ConfigError(f"the mix does not say how much of its part {name!r}; "
                               f"give e.g. +strategy.{'counts' if whole.counts else 'shares'}.{name}=1")
+    if not any(whole.weights.values()):
+        raise ConfigError("all parts of the mix weigh 0, so there is nothing to learn from; raise one of "
+                          f"strategy.{'counts' if whole.counts else 'shares'}")
     return whole
 
 
-def check(node: Node, where: str) -> None:
-    """Check a plug-in's node without building it. Raises ConfigError."""
-    _arguments(node, where, {})
+def tasks(dataset: Node) -> Tasks:
+    """See any dataset as several: a single one is the only part, by its class's name. Raises ConfigError."""
+    if "parts" not in dataset:
+        return Tasks(parts={plugin_name(dataset): dataset}, shares={plugin_name(dataset): 1})
+    whole: Tasks = validate(Tasks, dataset, "dataset")
+    for name in whole.shares:
+        if name not in whole.parts:
+            raise ConfigError(f"dataset.shares names {name!r}, which is not a part{suggest(name, whole.parts)}")
+    return whole.model_copy(update={"shares": {name: whole.shares.get(name, 1.0) for name in whole.parts}})
 
 
-def build(node: Node, where: str = "", **context: Any) -> Any:
-    """Build a plug-in from its node.
-
-    `context` is what the run provides (folders, the dataset's corpus, ...): a plug-in is given what its fields name,
-    unless its node says otherwise. Raises ConfigError.
-    """
-    cls, arguments = _arguments(node, where, context)
-    return cls(**arguments)
-
-
-def _arguments(node: Node, where: str, context: dict[str, Any]) -> tuple[type, dict[str, Any]]:
-    cls = target(node, where)
-    known = {field.name: field for field in fields(cls) if field.init}
-    arguments = {name: value for name, value in context.items() if name in known}
-    for name, value in node.items():
-        if name == "_target_":
-            continue
-        if name not in known:
-            raise ConfigError(f"{where}.{name} is not an option of {cls.__name__}{suggest(name, known)}")
-        if value is None and name in arguments:
-            continue
-        arguments[name] = validated(cls, name, value, f"{where}.{name}")
-    for name, field in known.items():
-        required = field.default is MISSING and field.default_factory is MISSING
-        if context and required and name not in arguments:
-            raise ConfigError(f"{where}.{name} is missing; set it, e.g. {where}.{name}=...")
-    return cls, arguments
-
-
-def target(node: Node, where: str) -> type:
-    """Import the class that a node names. Raises ConfigError."""
-    path = node.get("_target_")
-    if not isinstance(path, str) or "." not in path:
-        raise ConfigError(f"{where} has no _target_ that names a class, got {path!r}; "
-                          f"select an option of conf/{where}/ or set {where}._target_=package.module.Class")
-    module_name, _, class_name = path.rpartition(".")
-    try:
-        cls = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{where}._target_={path} cannot be imported: {error}") from None
-    if not (isinstance(cls, type) and is_dataclass(cls)):
-        raise ConfigError(f"{where}._target_={path} is not a dataclass, which a plug-in must be")
-    return cls
-
-
-@cache
-def _field_adapter(cls: type, name: str) -> TypeAdapter:
-    return TypeAdapter(hint(cls, name))
-
-
-def hint(cls: type, name: str) -> Any:
-    """Return the type of a plug-in's option, with its annotations."""
-    written = next(field.type for field in fields(cls) if field.name == name)
-    return get_type_hints(cls, include_extras=True)[name] if isinstance(written, str) else written
-
-
-def validated(cls: type, name: str, value: Any, where: str) -> Any:
-    """Check one option of a plug-in against its type, and convert it. Raises ConfigError."""
-    try:
-        return _field_adapter(cls, name).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{where}={value!r} does not fit: {_expected(first)}") from None
+def number(wanted: Number, name: str, known: Iterable[str], option: str) -> int | None:
+    """How many questions of the dataset `name` are wanted. Raises ConfigError for a name that is not `known`."""
+    if not isinstance(wanted, dict):
+        return wanted
+    for other in wanted:
+        if other not in known:
+            raise ConfigError(f"{option} names the dataset {other!r}, which the run does not have"
+                              f"{suggest(other, known)}")
+    if name not in wanted:
+        raise ConfigError(f"{option} does not say how many of {name!r}; give e.g. +{option}.{name}=100")
+    return wanted[name]
 
 
 def _sentence(cls: type[Section], error: Any, where: str) -> str:
-    path = [where, *map(str, error["loc"])] if where else list(map(str, error["loc"]))
+    # A union's branch is part of the place to pydantic, and nothing that a user has written.
+    loc = [str(part) for part in error["loc"] if not str(part).startswith(("constrained-", "dict["))]
+    path = [where, *loc] if where else loc
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
         return f"{key} is not an option{suggest(path[-1], _keys(cls, path[:-1]))}"
     if error["type"] == "missing":
         return f"{key} is missing; set it, e.g. {key}=..."
-    return f"{key}={error['input']!r} does not fit: {_expected(error)}"
+    return f"{key}={error['input']!r} does not fit: {expected(error)}"
 
 
 def _keys(cls: type[Section], path: list[str]) -> list[str]:
@@ -269,15 +266,3 @@ def _keys(cls: type[Section], path: list[str]) -> list[str]:
         if field and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             cls = field.annotation
     return list(cls.model_fields)
-
-
-def _expected(error: Any) -> str:
-    if error["type"] == "literal_error":
-        names = [name.strip("'") for name in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return f"it must be one of {', '.join(names)}{_near(error['input'], names)}"
-    return error["msg"][0].lower() + error["msg"][1:]
-
-
-def _near(value: Any, names: list[str]) -> str:
-    hint = suggest(str(value), names)
-    return hint if "did you mean" in hint else ""

@@ -7,20 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from fireact.curate import CurateJob, Source
-from fireact.errors import ConfigError
+from fireact.curate import CurateJob, Judged, Source
+from fireact.errors import ConfigError, suggest
 from fireact.generate import PlayJob, chosen, open_dataset
-from fireact.schema import Config, Node, Section, mix, target
+from fireact.plugins import Node, build, check, plugin_name, target
+from fireact.schema import Config, Number, Section, mix, number, tasks
 from fireact.store import Store, fingerprint, identity, key
 
 TRAIN_VERSION = 1
 Guise = Literal["prompted", "finetuned"]
+_ADAPTER_FILES = ("adapter_config.json", "config.json", "model.json")
+"""What tells a folder that training left: an adapter's, a model's, a hosted model's."""
 
 
 class TrainJob(Section):
-    """What is trained on what; fireact/train/prepare.py makes it ready for the worker."""
+    """What is trained on what."""
 
     curated: Path
     curated_key: str
@@ -36,6 +39,22 @@ class TrainJob(Section):
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """One guise of the student on one dataset, with a sound tool or one that has a fault."""
+
+    dataset: str
+    guise: Guise
+    fault: str
+    """Empty for the sound tool."""
+    job: PlayJob
+
+    @property
+    def label(self) -> str:
+        """What tells it from the run's other evaluations: dataset/guise, and the fault behind another slash."""
+        return "/".join(part for part in (self.dataset, self.guise, self.fault) if part)
+
+
+@dataclass(frozen=True)
 class Stages:
     """The jobs of one run."""
 
@@ -48,62 +67,55 @@ class Stages:
 
     @cached_property
     def plays(self) -> dict[str, PlayJob]:
-        """What the teacher plays, by method."""
-        whole = mix(self.config.strategy)
-        return {method: self._play(method, self.config.teacher, node, few_shot=True, split=self.config.generate.split,
-                                   n=self.config.generate.n) for method, node in whole.parts.items()}
+        """What the teacher plays, by the method, and by dataset/method where there are several datasets."""
+        config = self.config
+        return {self._label(task, method): self._play(
+                    task, method, config.teacher, few_shot=True, split=config.generate.split,
+                    n=self._number(config.generate.n, task, "generate.n"))
+                for task, method in self._weights}
 
     @cached_property
     def curate(self) -> CurateJob:
         """What is chosen from it."""
-        config, file = self.config, self.config.inputs.trajectories
-        whole = mix(config.strategy)
-        if file is not None:
-            sources = [Source(method=name, share=share, file=file, key=fingerprint(file))
-                       for name, share in whole.weights.items()]
-        else:
-            sources = [Source(method=name, share=whole.weights[name], key=job.key(),
-                              folder=self.folder("generate", job)) for name, job in self.plays.items()]
-        return CurateJob(sources=sources, dataset=config.dataset, split=config.generate.split,
-                         questions=config.generate.n, evaluated=[config.evaluate.split], model=config.model,
-                         filters=config.curate.filters, window=config.curate.window,
-                         n=config.curate.n or sum(whole.counts.values()) or None,
-                         validation=config.curate.validation, seed=config.seed, home=self.store.home)
+        config, files = self.config, self.config.inputs.trajectories
+        given = "+".join(fingerprint(file) for file in files)
+        sources = [Source(task=task, method=method, share=share, files=files, dataset=self._datasets[task],
+                          key=given or self.plays[self._label(task, method)].key(),
+                          folder=None if files else self.folder("generate", self.plays[self._label(task, method)]),
+                          split=config.generate.split, questions=self._number(config.generate.n, task, "generate.n"))
+                   for (task, method), share in self._weights.items()]
+        counted = bool(config.curate.counts or mix(config.strategy).counts)
+        return CurateJob(sources=sources, evaluated=self._evaluated, model=config.model, filters=self._filters,
+                         window=config.curate.window, validation=config.curate.validation, seed=config.seed,
+                         n=config.curate.n or (round(sum(self._weights.values())) if counted else None),
+                         home=self.store.home)
 
     @cached_property
     def train(self) -> TrainJob:
-        """What the student is trained on. Raises ConfigError for a student that has no weights here."""
+        """What the student is trained on. Raises ConfigError for a student that cannot be trained so."""
         config, given = self.config, self.config.inputs.curated
-        self._need_weights()
+        self._need_trainable()
         return TrainJob(curated=given or self.folder("curate", self.curate),
                         curated_key=fingerprint(given) if given else self.curate.key(),
                         model=config.model, train=config.train, seed=config.seed, home=self.store.home)
 
     @cached_property
-    def evaluations(self) -> dict[Guise, PlayJob]:
-        """What the student plays, by guise."""
-        config, whole = self.config, mix(self.config.strategy)
-        node = whole.parts[whole.play]
-        jobs: dict[Guise, PlayJob] = {}
-        if config.evaluate.prompted:
-            jobs["prompted"] = self._play(whole.play, config.model, node, few_shot=True, split=config.evaluate.split,
-                                          n=config.evaluate.n)
-        if config.evaluate.finetuned:
-            self._need_weights()
-            adapter = config.inputs.adapter
-            if adapter and not any((adapter / name).is_file() for name in ("adapter_config.json", "config.json")):
-                raise ConfigError(f"inputs.adapter={adapter} is no adapter's or model's folder: it has neither "
-                                  "adapter_config.json nor config.json; name one that stage=train wrote")
-            jobs["finetuned"] = self._play(whole.play, config.model, node, few_shot=False, split=config.evaluate.split,
-                                           n=config.evaluate.n).model_copy(update={
-                "adapter": adapter or self.adapter, "adapter_key": None if adapter else self.train.key()})
-        return jobs
+    def evaluations(self) -> list[Evaluation]:
+        """What the student plays: on each dataset as it came and fine-tuned, with a sound tool, then with faults."""
+        config, found = self.config, []
+        guises: list[tuple[Guise, bool]] = [("prompted", config.evaluate.prompted),
+                                            ("finetuned", config.evaluate.finetuned)]
+        for task in self._datasets:
+            n = self._number(config.evaluate.n, task, "evaluate.n")
+            for fault in ("", *config.evaluate.faults):
+                found += [Evaluation(task, guise, fault, self._evaluation(task, guise, fault, n))
+                          for guise, wanted in guises if wanted]
+        return found
 
     @property
     def adapter(self) -> Path:
         """Where training leaves what it made."""
-        made = "model" if self.config.train.get("method") == "full" else "adapter"
-        return self.folder("train", self.train) / made
+        return self.folder("train", self.train) / build(self.config.train, "train").makes
 
     def folder(self, stage: str, job: PlayJob | CurateJob | TrainJob) -> Path:
         """Where a job's files are, or will be."""
@@ -115,7 +127,7 @@ class Stages:
         Raises ConfigError.
         """
         jobs = {"generate": lambda: list(self.plays.values()), "curate": lambda: [self.curate],
-                "train": lambda: [self.train], "evaluate": lambda: list(self.evaluations.values())}
+                "train": lambda: [self.train], "evaluate": lambda: [cell.job for cell in self.evaluations]}
         if "evaluate" in wanted and not self.evaluations:
             raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate; set one")
         for stage in wanted:
@@ -124,14 +136,87 @@ class Stages:
                 if isinstance(job, PlayJob):
                     chosen(open_dataset(job.dataset, job.home), job.split, job.n, f"{stage}.n")
 
-    def _play(self, method: str, model: Node, strategy: Node, *, few_shot: bool, split: str, n: int | None) -> PlayJob:
-        config = self.config
-        return PlayJob(method=method, model=model, strategy=strategy, few_shot=few_shot, tool=config.tool,
-                       dataset=config.dataset, split=split, seed=config.seed, limits=config.limits, n=n,
-                       concurrency=config.concurrency, home=self.store.home)
+    @cached_property
+    def _datasets(self) -> dict[str, Node]:
+        """All datasets by name, those to learn from first."""
+        return {**tasks(self.config.dataset).parts, **self.config.held_out}
 
-    def _need_weights(self) -> None:
-        if "adapter" not in {field.name for field in fields(target(self.config.model, "model"))}:
-            raise ConfigError(f"model={self.config.model.get('name', self.config.model['_target_'])} cannot be "
-                              "fine-tuned here, it has no weights; choose a local model, e.g. model=smollm2_135m, or "
+    @cached_property
+    def _weights(self) -> dict[tuple[str, str], float]:
+        """How much of each dataset by each method is trained on."""
+        datasets, methods = tasks(self.config.dataset), mix(self.config.strategy)
+        counts = self.config.curate.counts
+        for task, by_method in counts.items():
+            _known(task, datasets.parts, "curate.counts")
+            for method in by_method:
+                _known(method, methods.parts, f"curate.counts.{task}")
+        weights = {(task, method): counts.get(task, {}).get(method, 0) if counts else
+                   datasets.shares[task] * methods.weights[method]
+                   for task in datasets.parts for method in methods.parts}
+        return {cell: weight for cell, weight in weights.items() if weight}
+
+    @cached_property
+    def _evaluated(self) -> list[Judged]:
+        return [Judged(task=task, dataset=node, split=self._split(node)) for task, node in self._datasets.items()]
+
+    @property
+    def _filters(self) -> list[Any]:
+        """Those that apply: what a hosted model's window holds, its endpoint checks."""
+        hosted = build(self.config.train, "train").student != "local"
+        return [name for name in self.config.curate.filters if not (hosted and name == "fits")]
+
+    def _split(self, dataset: Node) -> str:
+        return self.config.evaluate.split or open_dataset(dataset, self.store.home).evaluation_split
+
+    def _label(self, task: str, method: str) -> str:
+        return method if len({task for task, _ in self._weights}) == 1 else f"{task}/{method}"
+
+    def _number(self, wanted: Number, task: str, option: str) -> int | None:
+        return number(wanted, task, self._datasets, option)
+
+    def _evaluation(self, task: str, guise: Guise, fault: str, n: int | None) -> PlayJob:
+        config = self.config
+        job = self._play(task, mix(config.strategy).play, config.model, few_shot=guise == "prompted",
+                         split=self._split(self._datasets[task]), n=n, tool=self._tool(fault))
+        if guise == "prompted":
+            return job
+        self._need_trainable()
+        given = config.inputs.adapter
+        if given and not any((given / name).is_file() for name in _ADAPTER_FILES):
+            raise ConfigError(f"inputs.adapter={given} is no adapter's or model's folder: it has none of "
+                              f"{', '.join(_ADAPTER_FILES)}; name one that stage=train wrote")
+        return job.model_copy(update={"adapter": given or self.adapter,
+                                      "adapter_key": None if given else self.train.key()})
+
+    def _tool(self, fault: str) -> Node:
+        """The run's tool, or that tool in the wrapper that puts the fault into it."""
+        if not fault:
+            return self.config.tool
+        noisy = {**self.config.noise, "tool": self.config.tool, "fault": fault}
+        check(noisy, "noise")
+        return noisy
+
+    def _play(self, task: str, method: str, model: Node, *, few_shot: bool, split: str, n: int | None,
+              tool: Node | None = None) -> PlayJob:
+        config = self.config
+        return PlayJob(task=task, method=method, model=model, strategy=mix(config.strategy).parts[method],
+                       few_shot=few_shot, tool=tool or config.tool, dataset=self._datasets[task], split=split,
+                       seed=config.seed, limits=config.limits, n=n, concurrency=config.concurrency,
+                       home=self.store.home)
+
+    def _need_trainable(self) -> None:
+        cls, model = target(self.config.model, "model"), self.config.model
+        name = model.get("name") or model.get("model") or plugin_name(model)
+        if "adapter" not in {field.name for field in fields(cls)}:
+            raise ConfigError(f"model={name} cannot be fine-tuned; choose a local model, e.g. model=smollm2_135m, or "
                               "set stage=evaluate evaluate.finetuned=false")
+        wanted = build(self.config.train, "train").student
+        if getattr(cls, "trained_by", "local") != wanted:
+            raise ConfigError(f"this way to train is for {wanted} models and model={name} is not one; choose "
+                              f"{'train=lora or train=full' if wanted == 'hosted' else 'train=hosted'}, "
+                              "or set stage=evaluate evaluate.finetuned=false")
+
+
+def _known(name: str, known: Sequence[str] | dict[str, Any], option: str) -> None:
+    if name not in known:
+        raise ConfigError(f"{option} names {name!r}, which the run does not have{suggest(name, known)}")

@@ -21,7 +21,7 @@ from typing import Any, get_args
 from filelock import FileLock, Timeout
 
 from fireact.errors import ConfigError
-from fireact.schema import Node, hint, target, validated
+from fireact.schema import Node, hint, is_node, target, validated
 from fireact.types import CONTENT, REPLY, RUNTIME
 
 DONE = "done.json"
@@ -69,12 +69,14 @@ def identity(node: Node, *, replies: bool = True) -> dict[str, Any]:
         marks = get_args(hint(cls, field.name))[1:]
         if field.init and not any(mark in ignored for mark in marks if isinstance(mark, str)):
             value = _value(cls, field, node)
-            is_path = CONTENT in marks and Path(value).exists()
+            is_path = CONTENT in marks and isinstance(value, str) and Path(value).exists()
             values[field.name] = _plain(Path(value) if is_path else value)
     return values
 
 
 def _value(cls: type, field: Any, node: Node) -> Any:
+    if is_node(node.get(field.name)):
+        return identity(node[field.name])
     if field.name in node:
         return validated(cls, field.name, node[field.name], field.name)
     if field.default is not MISSING:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fireact.errors import ConfigError
 from fireact.schema import Wandb
-from fireact.types import StopReason, Trajectory
+from fireact.types import Trajectory
 
 METRICS = "metrics.jsonl"
 EVERY = 5.0

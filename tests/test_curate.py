@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from fireact import curate
-from fireact.curate import CurateJob, Judge, read_funnel
+from fireact.curate import CONTAMINATION, CurateJob, read_funnel
 from fireact.errors import ConfigError, DataError
 from fireact.examples import example
+from fireact.filters import Judge
 from fireact.generate import TRAJECTORIES
 from fireact.jsonl import encode, read_jsonl
 from fireact.schema import FilterName
@@ -55,7 +56,8 @@ Make = Callable[..., CurateJob]
 @pytest.fixture
 def job(tmp_path: Path) -> Make:
     """Make a job over the records of each method, of files of another run."""
-    (tmp_path / "test.jsonl").write_text('{"question": "Who wrote Hamlet?", "answer": "Shakespeare"}\n')
+    (tmp_path / "test.jsonl").write_text('{"id": "h", "question": "Who wrote Hamlet?", "answer": "Shakespeare"}\n')
+    dataset = {"_target_": "fireact.dataset.table.Table", "test": str(tmp_path / "test.jsonl")}
 
     def make(records: dict[str, list[Trajectory]] | list[Trajectory] | None = None,
              shares: dict[str, float] | None = None, **changes: Any) -> CurateJob:
@@ -64,10 +66,10 @@ def job(tmp_path: Path) -> Make:
         for method, its in by_method.items():
             file = tmp_path / f"{method}.jsonl"
             file.write_text("".join(encode(one) + "\n" for one in its))
-            sources.append({"method": method, "share": (shares or {}).get(method, 1.0), "file": file, "key": method})
-        values = {"sources": sources, "split": "train", "questions": 1, "evaluated": ["test"], "filters": ALL,
-                  "window": None, "n": None, "validation": 0, "seed": 0, "home": tmp_path / "home",
-                  "dataset": {"_target_": "fireact.dataset.table.Table", "test": str(tmp_path / "test.jsonl")},
+            sources.append({"task": "table", "method": method, "share": (shares or {}).get(method, 1.0),
+                            "files": [file], "key": method, "dataset": dataset, "split": "train", "questions": 1})
+        values = {"sources": sources, "evaluated": [{"task": "table", "dataset": dataset, "split": "test"}],
+                  "filters": ALL, "window": None, "n": None, "validation": 0, "seed": 0, "home": tmp_path / "home",
                   "model": {"_target_": f"{__name__}.Student"}}
         return CurateJob.model_validate({**values, **changes})
 
@@ -78,7 +80,12 @@ def run(job: CurateJob, folder: Path) -> tuple[list[Trajectory], list[Trajectory
     folder.mkdir(exist_ok=True)
     curate.run(json.loads(job.model_dump_json()), folder)
     return (list(read_jsonl(folder / "train.jsonl", Trajectory)),
-            list(read_jsonl(folder / "validation.jsonl", Trajectory)), read_funnel(folder))
+            list(read_jsonl(folder / "validation.jsonl", Trajectory)), list(read_funnel(folder)["cells"].values()))
+
+
+def judge(window: int | None = None, student: dict[str, Any] | None = None) -> Judge:
+    student = student or {"_target_": f"{__name__}.Student"}
+    return Judge(student, Path("home"), window, [("table", Question("h", "Who wrote Hamlet?", ("Shakespeare",)))])
 
 
 def ids(records: Sequence[Trajectory]) -> list[str]:
@@ -121,16 +128,15 @@ JUDGED: list[tuple[FilterName, Trajectory, bool]] = [
 
 
 @pytest.mark.parametrize(("name", "judged", "kept"), JUDGED)
-def test_each_filter_by_itself(job: Make, name: FilterName, judged: Trajectory, kept: bool) -> None:
-    assert Judge(job()).keeps(name, judged) is kept
+def test_each_filter_by_itself(name: FilterName, judged: Trajectory, kept: bool) -> None:
+    assert judge().keeps(name, judged) is kept
 
 
-def test_fits_counts_in_the_students_own_tokens(job: Make) -> None:
+def test_fits_counts_in_the_students_own_tokens() -> None:
     length = len(example(tiny_tokenizer(), record()).ids)
     for window, kept in ((length, True), (length - 1, False)):
-        assert Judge(job(window=window)).fits(record()) is kept
-        student = {"_target_": f"{__name__}.Student", "window": window}
-        assert Judge(job(model=student)).fits(record()) is kept
+        assert judge(window=window).fits(record()) is kept
+        assert judge(student={"_target_": f"{__name__}.Student", "window": window}).fits(record()) is kept
 
 
 def test_the_funnel_blames_the_first_filter_that_fails(job: Make, tmp_path: Path) -> None:
@@ -139,7 +145,7 @@ def test_the_funnel_blames_the_first_filter_that_fails(job: Make, tmp_path: Path
     records = [record("a"), record("b"), wrong, both, record("again", calls=("x", "x"))]
     train, _, (funnel,) = run(job(records, filters=["correct", "finished", "no_repeat"]), tmp_path / "one")
     assert sorted(ids(train)) == ["a", "b"]
-    assert funnel == {"method": "react", "played": 5, "kept": 2, "train": 2, "validation": 0,
+    assert funnel == {"task": "table", "method": "react", "played": 5, "kept": 2, "train": 2, "validation": 0,
                       "dropped": {"correct": 2, "finished": 0, "no_repeat": 1, "duplicate": 0}}
     _, _, (funnel,) = run(job(records, filters=["finished", "correct", "no_repeat"]), tmp_path / "two")
     assert funnel["dropped"] == {"finished": 1, "correct": 1, "no_repeat": 1, "duplicate": 0}
@@ -225,16 +231,18 @@ def test_shares_are_ratios_of_n_and_add_up_to_it(job: Make, tmp_path: Path, n: i
 def test_too_few_for_n_is_told(job: Make, tmp_path: Path) -> None:
     with pytest.raises(DataError) as failure:
         run(job(many(5), n=9, filters=[]), tmp_path / "out")
-    assert str(failure.value) == ("curate.n=9 wants 9 trajectories of react and 5 were kept; raise generate.n, "
-                                  "loosen curate.filters, or lower curate.n or strategy.counts")
+    assert str(failure.value) == ("curate.n=9 wants 9 trajectories of react on table and 5 were kept; raise "
+                                  "generate.n, loosen curate.filters, or lower curate.n, curate.counts or "
+                                  "strategy.counts")
 
 
 def test_too_few_for_a_share_is_told(job: Make, tmp_path: Path) -> None:
     mixed = job({"react": many(5), "cot": many(5, "cot")}, {"react": 2, "cot": 9}, n=11, filters=[])
     with pytest.raises(DataError) as failure:
         run(mixed, tmp_path / "out")
-    assert str(failure.value) == ("curate.n=11 wants 9 trajectories of cot and 5 were kept; raise generate.n, "
-                                  "loosen curate.filters, or lower curate.n or strategy.counts")
+    assert str(failure.value) == ("curate.n=11 wants 9 trajectories of cot on table and 5 were kept; raise "
+                                  "generate.n, loosen curate.filters, or lower curate.n, curate.counts or "
+                                  "strategy.counts")
 
 
 @pytest.mark.parametrize("records", [[], [record(score=Score(0.0, 0.0))]])
@@ -242,9 +250,9 @@ def test_where_nothing_is_kept_the_funnel_is_there_and_nothing_else(job: Make, t
                                                                     records: list[Trajectory]) -> None:
     with pytest.raises(DataError, match=r"no trajectory was kept.*raise generate\.n or loosen curate\.filters"):
         run(job(records), tmp_path / "out")
-    (funnel,) = read_funnel(tmp_path / "out")
+    funnel = read_funnel(tmp_path / "out")["cells"]["react"]
     assert (funnel["played"], funnel["kept"]) == (len(records), 0)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["funnel.json"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"funnel.json", CONTAMINATION}
 
 
 def test_a_file_may_hold_another_method_than_its_source_is_called(job: Make, tmp_path: Path) -> None:
@@ -260,10 +268,11 @@ def test_a_generation_folder_must_be_complete(job: Make, tmp_path: Path) -> None
     played.mkdir()
     (played / TRAJECTORIES).write_text("".join(encode(record(f"q{number}")) + "\n" for number in range(2)))
     dataset = {"_target_": "fireact.dataset.table.Table", "train": str(tmp_path / "questions.jsonl")}
-    source = {"method": "react", "share": 1, "folder": str(played), "key": "k"}
+    source = {"task": "table", "method": "react", "share": 1, "folder": str(played), "files": [], "key": "k",
+              "dataset": dataset, "split": "train"}
 
     def make(questions: int) -> CurateJob:
-        return job(dataset=dataset, sources=[source], questions=questions, filters=["correct"])
+        return job(sources=[{**source, "questions": questions}], filters=["correct"])
 
     assert len(run(make(2), tmp_path / "out")[0]) == 2
     with pytest.raises(DataError, match=r"has 2 of the 3 questions; run stage=generate first"):
@@ -285,3 +294,26 @@ def test_the_key_knows_what_changes_the_choice(job: Make, tmp_path: Path) -> Non
 def test_there_is_no_funnel_before_curation(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="run stage=curate first"):
         read_funnel(tmp_path)
+
+
+def test_evaluated_questions_are_reported_and_dropped(job: Make, tmp_path: Path) -> None:
+    records = [record("a", text="Who wrote HAMLET?"), record("b"), record("c")]
+    train, _, (funnel,) = run(job(records), tmp_path / "out")
+    assert sorted(ids(train)) == ["b", "c"]
+    assert funnel["dropped"]["not_evaluated"] == 1
+    assert read_funnel(tmp_path / "out")["contamination"]["table"]["exact"] == 1
+    (line,) = (tmp_path / "out" / CONTAMINATION).read_text().splitlines()
+    assert json.loads(line)["id"] == "h"
+
+
+def test_methods_on_several_datasets_are_cells_of_their_own(job: Make, tmp_path: Path) -> None:
+    records = [record(f"{task}{n}", method=method, dataset=task, text=f"{task} {method} {n}?")
+               for task in ("a", "b") for method in ("react", "cot") for n in range(9)]
+    file = tmp_path / "all.jsonl"
+    file.write_text("".join(encode(one) + "\n" for one in records))
+    sources = [{**job().model_dump()["sources"][0], "task": task, "method": method, "share": share, "files": [file]}
+               for task, method, share in (("a", "react", 4), ("a", "cot", 2), ("b", "react", 3), ("b", "cot", 1))]
+    train, _, _ = run(job(sources=sources, n=10, filters=[]), tmp_path / "out")
+    assert {cell: part["train"] for cell, part in read_funnel(tmp_path / "out")["cells"].items()} == {
+        "a/react": 4, "a/cot": 2, "b/react": 3, "b/cot": 1}
+    assert len(train) == 10

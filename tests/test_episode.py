@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from fireact.episode import Player
-from fireact.errors import ConfigError, ContextError, ProviderError, ToolError
+from fireact.errors import ConfigError, ContextError, ProviderError, ToolError, ToolUnavailable
 from fireact.jsonl import decode, encode
 from fireact.model.scripted import Scripted
 from fireact.schema import Limits
@@ -19,12 +19,16 @@ QUESTION = Question("q1", "Capital of France?", ("Paris",))
 
 @dataclass
 class Echo:
-    name: str = "search"
+    actions: tuple[str, ...] = ("search",)
+    calls: list[Act] = field(default_factory=list)
 
-    async def __call__(self, argument):
-        if not argument:
+    async def __call__(self, act):
+        self.calls.append(act)
+        if not act.argument:
             raise ToolError("the search was empty")
-        return Observation(f"about {argument}", ("p1",))
+        if act.argument == "quota":
+            raise ToolUnavailable("the quota is used up")
+        return Observation(f"about {act.argument}", ("p1",))
 
 
 @dataclass
@@ -43,9 +47,9 @@ class Failing:
         return Completion(f"Action: search[{len(self.calls)}]")
 
 
-def play(model, strategy=None, **limits) -> Trajectory:
-    player = Player(method="react", strategy=strategy or React(), few_shot=False, model=model,
-                    tools={"search": Echo()}, dataset=Gold(QUESTION), limits=Limits(**limits), seed=7)
+def play(model, strategy=None, tool=None, **limits) -> Trajectory:
+    player = Player(method="react", task="gold", strategy=strategy or React(), few_shot=False, model=model,
+                    tool=tool or Echo(), dataset=Gold(QUESTION), limits=Limits(**limits), seed=7)
     return asyncio.run(player.play(QUESTION))
 
 
@@ -139,18 +143,31 @@ def test_a_list_of_requests_is_done_at_once_and_answered_in_order() -> None:
             return "|".join(first)
 
     class Gate:
-        name = "search"
+        actions = ("search",)
 
-        async def __call__(self, argument):
+        async def __call__(self, act):
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
             while most < 2:
                 await asyncio.sleep(0)
-            return Observation(argument.upper())
+            return Observation(act.argument.upper())
 
-    player = Player(method="x", strategy=Parallel(), few_shot=False, model=Scripted(replies=["said"]),
-                    tools={"search": Gate()}, dataset=Gold(QUESTION))
+    player = Player(method="x", task="gold", strategy=Parallel(), few_shot=False, model=Scripted(replies=["said"]),
+                    tool=Gate(), dataset=Gold(QUESTION))
     record = asyncio.run(asyncio.wait_for(player.play(QUESTION), 10))
     assert record.answer == "A|said|B"
     assert [step.text for step in record.steps] == ["A", "said", "B"]
+
+
+def test_a_tool_sees_the_episode_and_what_was_done_before() -> None:
+    echo = Echo()
+    play(Scripted(replies=["Action: search[a]", "Action: search[b]", "Action: finish[c]"]), tool=echo)
+    assert [act.episode.question_id for act in echo.calls] == ["q1", "q1"]
+    assert [[step.argument for step in act.past if step.kind == "act"] for act in echo.calls] == [[], ["a"]]
+
+
+def test_a_tool_out_of_reach_ends_the_episode_which_does_not_count() -> None:
+    record = play(Scripted(replies=["Action: search[quota]"]))
+    assert (record.stop, record.error) == (StopReason.TOOL, "the quota is used up")
+    assert not record.stop.played

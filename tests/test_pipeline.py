@@ -32,7 +32,8 @@ def test_the_pipeline_writes_what_the_readme_promises(run_main, tmp_path: Path, 
     assert set(result["difference"]) == {"em", "ci95", "p", "n"}
     assert metrics["curate"]["react"]["train"] == 6
     assert metrics["train"]["steps"] == 3
-    assert set(manifest["stages"]) == {"generate/react", "curate", "train", "evaluate/prompted", "evaluate/finetuned"}
+    assert set(manifest["stages"]) == {"generate/react", "curate", "train", "evaluate/factbook/prompted",
+                                       "evaluate/factbook/finetuned"}
     assert manifest["packages"]["transformers"]
     assert len((run / "results.jsonl").read_text().splitlines()) == 6
     assert (run / "adapter" / "adapter_config.json").exists()
@@ -41,7 +42,7 @@ def test_the_pipeline_writes_what_the_readme_promises(run_main, tmp_path: Path, 
     assert "<html" in (run / "report.html").read_text()
     assert "model:" in (run / "config.yaml").read_text()
     stages = {json.loads(line)["stage"] for line in (run / "metrics.jsonl").read_text().splitlines()}
-    assert {"generate/react", "train", "evaluate/prompted"} <= stages
+    assert {"generate/react", "train", "evaluate/factbook/prompted"} <= stages
 
 
 def test_the_quick_recipe(run_main, tmp_path: Path, tiny_options: Path) -> None:

@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from fireact.report.html import render
 from fireact.report.text import (
     Table,
     by_guise,
+    contaminated,
     difference,
+    faults_table,
     funnel_table,
     kinds_table,
     results_table,
@@ -32,9 +34,9 @@ WIDTH = 120
 """Columns of the output where it goes to a file or a pipe."""
 
 
-def print_funnel(funnel: Sequence[Mapping[str, Any]]) -> None:
-    """Print what the curation kept and dropped, one column a method."""
-    _print([funnel_table(funnel)])
+def print_funnel(cells: Mapping[str, Mapping[str, Any]], contamination: Mapping[str, Any]) -> None:
+    """Print what the curation kept and dropped, one column a method, and which training questions are evaluated."""
+    _print([funnel_table(cells), *contaminated(contamination)])
 
 
 def print_results(metrics: Mapping[str, Any]) -> None:
@@ -49,6 +51,8 @@ def print_results(metrics: Mapping[str, Any]) -> None:
         parts += [results_table(f"The student on {dataset}", summaries), kinds_table(summaries), stops_table(summaries)]
         if "difference" in evaluation:
             parts.append(difference(evaluation["difference"]))
+        if "faults" in evaluation:
+            parts.append(faults_table(evaluation))
     _print(parts)
 
 

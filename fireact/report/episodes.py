@@ -1,6 +1,7 @@
 """The sample of episodes on a page: which questions are shown, and their steps as thought, action, observation.
 
-Evaluated questions come from results.jsonl, with every guise that played them; their steps, from the episodes' files.
+Evaluated questions come from results.jsonl, with every guise that played them with a sound tool; their steps, from the
+episodes' files.
 """
 
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fireact.errors import FormatError
-from fireact.evaluate import rows
+from fireact.evaluate import EPISODES, rows
 from fireact.jsonl import read_finished, read_jsonl
 from fireact.report.text import GUISES
 from fireact.strategy.grammar import parse_answer, parse_step
@@ -36,7 +37,9 @@ T = TypeVar("T")
 class Row:
     """One line of results.jsonl, as far as the page needs it."""
 
+    dataset: str
     guise: str
+    fault: str
     method: str
     id: str
     kind: str
@@ -96,13 +99,15 @@ def sample(run_dir: Path) -> list[Card]:
 
 def _evaluated(run_dir: Path) -> list[Card]:
     path = run_dir / RESULTS
-    questions: dict[str, list[Row]] = defaultdict(list)
+    questions: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in read_jsonl(path, Row) if path.exists() else ():
-        questions[row.id].append(row)
+        if not row.fault:
+            questions[row.dataset, row.id].append(row)
     chosen = balanced(list(questions.values()), lambda part: part[0].id, _outcome, _variety)[:EVALUATED]
     wanted = {part[0].id for part in chosen}
-    records = {guise: _records(run_dir / f"episodes-{guise}.jsonl", wanted) for guise in GUISES}
-    return [_card([(row, records.get(row.guise, {}).get(row.id)) for row in part]) for part in chosen]
+    played = {(row.dataset, row.guise) for part in chosen for row in part}
+    records = {cell: _records(run_dir / f"{EPISODES}-{'-'.join(cell)}.jsonl", wanted) for cell in played}
+    return [_card([(row, records[row.dataset, row.guise].get(row.id)) for row in part]) for part in chosen]
 
 
 def _taught(run_dir: Path, count: int) -> list[Card]:

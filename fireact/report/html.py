@@ -24,7 +24,9 @@ from fireact.report.episodes import Card, sample
 from fireact.report.text import (
     Table,
     by_guise,
+    contaminated,
     difference,
+    faults_table,
     funnel_table,
     kind_rows,
     percent,
@@ -62,7 +64,8 @@ def render(run_dir: Path) -> str:
         stages=_stages(manifest),
         evaluations=_evaluations(metrics),
         teacher=results_table("The teacher's episodes", metrics["generate"]) if "generate" in metrics else None,
-        funnel=funnel_table(list(metrics["curate"].values())) if "curate" in metrics else None,
+        funnel=funnel_table(metrics["curate"]) if "curate" in metrics else None,
+        contaminated=contaminated(metrics.get("contamination", {})),
         training=training_facts(metrics.get("train", {})),
         curve=_curve(curve) if curve else None,
         curve_table=_curve_table(curve),
@@ -140,6 +143,7 @@ def _evaluations(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "guises": list(summaries),
             "kinds": [(row.kind, row.n, [(percent(em), em or 0.0) for em in row.em]) for row in kind_rows(summaries)],
             "stops": stops_table(summaries),
+            "faults": faults_table(evaluation) if "faults" in evaluation else None,
         })
     return found
 

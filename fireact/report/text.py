@@ -1,6 +1,6 @@
 """What both forms of the report say, terminal and page: the tables as text, and the difference in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +65,32 @@ def stops_table(summaries: Mapping[str, Summary]) -> Table:
     return Table("Why episodes ended", ("", *summaries), rows)
 
 
-def funnel_table(funnel: Sequence[Mapping[str, Any]]) -> Table:
+def faults_table(evaluation: Mapping[str, Any]) -> Table:
+    """What each fault of the tool costs each guise, on the same questions."""
+    rows = []
+    for guise, label in GUISES.items():
+        for fault, by_guise in evaluation["faults"].items():
+            if guise not in by_guise:
+                continue
+            summary, drop = by_guise[guise], by_guise[guise]["drop"]
+            low, high = drop["ci95"]
+            rows.append((f"{label}, {fault}", f"{summary['n']:,}", percent(evaluation[guise]["em"]),
+                         percent(summary["em"], summary["em_se"]), f"{100 * drop['em']:+.1f}",
+                         f"{100 * low:+.1f} to {100 * high:+.1f}", p_value(drop["p"])))
+    head = ("", "n", "EM % sound", "EM % faulty", "change", "95% interval", "")
+    return Table("Robustness to faults of the tool", head, tuple(rows))
+
+
+def contaminated(found: Mapping[str, Any]) -> list[str]:
+    """Say which evaluation sets hold questions that were met in training, a sentence a set."""
+    return [f"{part['exact'] + part['near']} evaluated questions of {name} are among the training questions "
+            f"({part['exact']} word for word, {part['near']} nearly); the filter not_evaluated drops them."
+            for name, part in found.items()]
+
+
+def funnel_table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
     """What came in, what each filter dropped, in their order, and what was kept: one column a method."""
+    funnel = list(cells.values())
     filters = list(dict.fromkeys(name for part in funnel for name in part["dropped"]))
     lines = {"played": [part["played"] for part in funnel]}
     for name in filters:
@@ -75,7 +99,7 @@ def funnel_table(funnel: Sequence[Mapping[str, Any]]) -> Table:
     for name in ("kept", "train", "validation"):
         lines[name] = [part[name] for part in funnel]
     rows = tuple((label, *(f"{count:,}" for count in counts)) for label, counts in lines.items())
-    return Table("Trajectories kept for training", ("", *(part["method"] for part in funnel)), rows)
+    return Table("Trajectories kept for training", ("", *cells), rows)
 
 
 def difference(values: Mapping[str, Any]) -> str:

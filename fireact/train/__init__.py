@@ -9,12 +9,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from fireact.examples import Loss
 from fireact.types import RUNTIME, Count, NotNegative, Positive, Share
 
 
 @dataclass(kw_only=True)
 class Train:
     """How a model is fine-tuned."""
+
+    module: ClassVar[str] = "fireact.train.prepare"
+    """What is run to train."""
+    student: ClassVar[str] = "local"
+    """The kind of model that can be trained so: one whose `trained_by` says the same."""
 
     method: Literal["lora", "full"] = "lora"
     """Train low-rank adapters (Hu et al. 2021) beside the frozen weights, or all weights."""
@@ -28,12 +34,18 @@ class Train:
     """LoRA: the linear modules with adapters, by the last part of their names; 'all-linear' is all but the head."""
     bias: Literal["none", "all", "lora_only"] = "none"
     """LoRA: which biases of the model are trained as well."""
+    loss: Loss = "assistant"
+    """What is trained on: `all_output` (as FireAct did: all that follows the question, observations included),
+    `assistant` (thoughts and actions), `actions`, or `final` (the last turn only); see fireact/examples.py."""
     learning_rate: Positive = 1e-3
     """The highest learning rate, reached at the end of the warm-up. Full fine-tuning wants about 2e-5."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate goes on after the warm-up; linear and cosine end near 0 at the last step."""
     warmup_ratio: Share = 0.03
     """The share of the steps over which the learning rate rises linearly."""
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    """So many steps of warm-up in place of a share. FireAct's release has 100, more than the 90 steps that its 500
+    trajectories make: the rate then never reaches `learning_rate`, which the training says."""
     epochs: Positive = 1
     """How often every example is seen; parts of an epoch are fine."""
     max_steps: Count | None = None
@@ -51,7 +63,10 @@ class Train:
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     max_length: Count | None = None
-    """The longest example in tokens, None: the model's window. A longer one is an error; nothing is ever cut."""
+    """The longest example in tokens, None: the model's window, beyond which no number goes. FireAct's release: 512."""
+    too_long: Literal["error", "truncate", "drop"] = "error"
+    """What becomes of a longer example. `truncate` cuts its end off, as FireAct's release did: the answer goes first.
+    How many were cut, lost the end of their last trained turn, or were dropped is said, and written to done.json."""
     checkpoint_every: Annotated[Count, RUNTIME] = 10
     """Steps between two checkpoints, from which a killed training goes on."""
     log_every: Annotated[Count, RUNTIME] = 1
@@ -66,3 +81,8 @@ class Train:
     """A file written by `accelerate config`, for other data-parallel layouts."""
 
     __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
+
+    @property
+    def makes(self) -> str:
+        """The name of the folder that a training leaves."""
+        return "model" if self.method == "full" else "adapter"

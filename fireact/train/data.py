@@ -4,8 +4,11 @@ Every batch is a function of the seed and the step alone, so a resumed training 
 """
 
 import random
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from fireact.errors import DataError
 from fireact.jsonl import distinct, read_located
@@ -18,8 +21,24 @@ _POOL = 16
 """Batches whose examples are sorted by length together: more saves padding, fewer mixes lengths better."""
 
 
-def read_examples(path: Path, *, vocabulary: int, window: int | None) -> list[Example]:
-    """Read a jsonl of examples and check each one.
+TooLong = Literal["error", "truncate", "drop"]
+
+
+@dataclass
+class Cuts:
+    """What became of the examples that were too long. Nothing is cut or dropped without being counted here."""
+
+    truncated: int = 0
+    """So many had their end cut off and are trained on."""
+    lost_end: int = 0
+    """So many of these lost the end of their last trained turn, as a rule the final answer."""
+    dropped: int = 0
+    """So many are not trained on; with `truncate` those of which nothing was left to be trained on."""
+
+
+def read_examples(path: Path, *, vocabulary: int, window: int | None,
+                  too_long: TooLong = "error") -> tuple[list[Example], Cuts]:
+    """Read a jsonl of examples, check each one, and deal with those that are too long.
 
     `vocabulary` is the number of token ids, `window` the longest example in tokens, None where there is no limit.
     Raises DataError for a file without examples, and for an example that cannot be trained on as it is.
@@ -28,10 +47,10 @@ def read_examples(path: Path, *, vocabulary: int, window: int | None) -> list[Ex
     if not examples:
         raise DataError(f"{path}: no examples; expected at least one, check the filters of the stage before")
     for example in examples:
-        problem = _problem(example, vocabulary, window)
+        problem = _problem(example, vocabulary, window if too_long == "error" else None)
         if problem:
             raise DataError(f"{path}: the example {example.id!r} {problem}")
-    return examples
+    return _fitting(examples, window or sys.maxsize, too_long)
 
 
 def _problem(example: Example, vocabulary: int, window: int | None) -> str | None:
@@ -40,15 +59,31 @@ def _problem(example: Example, vocabulary: int, window: int | None) -> str | Non
     if not set(example.mask) <= {0, 1}:
         return f"has {max(example.mask, key=abs)} in its mask; expected only 0 and 1"
     if trained(example) == 0:
-        return "has no trained tokens after its first; drop it, or mend the rendering that made its mask"
+        return "has no trained tokens after its first; drop it, choose another train.loss, or mend what made its mask"
     if window is not None and len(example.ids) > window:
         return (f"has {len(example.ids)} tokens, but at most {window} fit (train.max_length, or the model's window); "
-                "raise train.max_length if the model allows, or drop it with the filter 'fits'")
+                "raise train.max_length if the model allows, drop it with the filter 'fits', or say by "
+                "train.too_long=truncate or drop what becomes of such")
     wrong = next((token for token in example.ids if not 0 <= token < vocabulary), None)
     if wrong is not None:
         return (f"holds the token id {wrong}, outside the model's vocabulary of {vocabulary}; "
                 "render it with the tokenizer of the model that is trained")
     return None
+
+
+def _fitting(examples: Sequence[Example], window: int, too_long: TooLong) -> tuple[list[Example], Cuts]:
+    kept, cuts = [], Cuts()
+    for example in examples:
+        if len(example.ids) > window:
+            cut = replace(example, ids=example.ids[:window], mask=example.mask[:window])
+            if too_long == "drop" or trained(cut) == 0:
+                cuts.dropped += 1
+                continue
+            cuts.truncated += 1
+            cuts.lost_end += trained(cut) < trained(example)
+            example = cut
+        kept.append(example)
+    return kept, cuts
 
 
 def trained(example: Example) -> int:

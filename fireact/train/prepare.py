@@ -64,7 +64,7 @@ def _prepare(values: dict[str, Any], train: Train, folder: Path) -> None:
         if not (curated / name).exists():
             raise DataError(f"{curated / name} does not exist; run stage=curate first, or name a folder with "
                             f"{TRAIN} and {VALIDATION} by inputs.curated")
-        records = [example(tokenizer, record) for record in read_jsonl(curated / name, Trajectory)]
+        records = [example(tokenizer, record, train.loss) for record in read_jsonl(curated / name, Trajectory)]
         write_atomic(folder / f"tokens-{name}", "".join(encode(record) + "\n" for record in records))
     held_out = folder / f"tokens-{VALIDATION}"
     write_atomic(folder / WORKER_JOB, json.dumps({

@@ -69,15 +69,18 @@ def make_run(folder: Path, n: int = 30, words: str = "") -> Path:
               "finetuned": [episode(i, random.random() < 0.7, words) for i in range(n)]}
     taught = [episode(1000 + i, random.random() < 0.9, words) for i in range(n)]
     for guise, records in played.items():
-        write_episodes(folder / f"episodes-{guise}.jsonl", [*records, episode(9999, True)])
+        write_episodes(folder / f"episodes-factbook-{guise}.jsonl", [*records, episode(9999, True)])
     write_episodes(folder / "trajectories.jsonl", taught)
     summary: dict[str, Any] = {guise: summarize(records) for guise, records in played.items()}
     summary["difference"] = compare(played["prompted"], played["finetuned"])
-    funnel = Funnel("react" + words, n, {"correct": 3, "no_repeat": 1, "duplicate": 2}, n - 6, n - 8, 2)
+    noisy = [episode(i, random.random() < 0.4, words) for i in range(n)]
+    summary["faults"] = {"none": {"finetuned": {**summarize(noisy), "drop": compare(played["finetuned"], noisy)}}}
+    funnel = Funnel("factbook", "react" + words, n, {"correct": 3, "no_repeat": 1, "duplicate": 2}, n - 6, n - 8, 2)
     train = {"steps": 40, "epochs": 1, "train_loss": 0.0321, "validation_loss": 0.05, "tokens": 52_000,
              "trained_tokens": 20_000, "seconds": 300.0, "tokens_per_second": 173.0, "peak_memory_mb": None,
              "trainable_parameters": 4_884_480}
     metrics = {"generate": {"react": summarize(taught)}, "curate": {funnel.method: vars(funnel)}, "train": train,
+               "contamination": {"factbook" + words: {"exact": 2, "near": 1, "questions": ["q1", "q2", "q3"]}},
                "evaluate": {"factbook" + words: summary}}
     lines = [row for guise, records in played.items() for row in rows(guise, "factbook", records)]
     write_atomic(folder / "results.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines))
@@ -180,7 +183,8 @@ def test_any_text_comes_back_from_the_page_as_it_went_in(tmp_path_factory, words
 
 
 @pytest.mark.parametrize("missing", ["config.yaml", "manifest.json", "results.jsonl", "metrics.jsonl",
-                                     "trajectories.jsonl", "episodes-prompted.jsonl", "episodes-finetuned.jsonl"])
+                                     "trajectories.jsonl", "episodes-factbook-prompted.jsonl",
+                                     "episodes-factbook-finetuned.jsonl"])
 def test_a_missing_file_is_left_out(tmp_path, missing):
     run = make_run(tmp_path)
     (run / missing).unlink()
@@ -191,7 +195,8 @@ def test_a_run_that_only_curated(tmp_path):
     run = make_run(tmp_path)
     metrics = json.loads((run / "metrics.json").read_text())
     (run / "metrics.json").write_text(json.dumps({"generate": metrics["generate"], "curate": metrics["curate"]}))
-    for name in ("results.jsonl", "metrics.jsonl", "episodes-prompted.jsonl", "episodes-finetuned.jsonl"):
+    for name in ("results.jsonl", "metrics.jsonl", "episodes-factbook-prompted.jsonl",
+                 "episodes-factbook-finetuned.jsonl"):
         (run / name).unlink()
     page = page_of(run)
     assert "dropped by correct" in page
@@ -202,7 +207,7 @@ def test_a_run_that_only_curated(tmp_path):
 def test_a_link_whose_record_is_gone_keeps_the_answer(tmp_path):
     run = make_run(tmp_path)
     for guise in ("prompted", "finetuned"):
-        path = run / f"episodes-{guise}.jsonl"
+        path = run / f"episodes-factbook-{guise}.jsonl"
         path.unlink()
         path.symlink_to(run / "removed" / "trajectories.jsonl")
     first = sample(run)[0]
@@ -257,11 +262,13 @@ def test_the_sample_is_balanced_and_holds_only_what_was_evaluated(tmp_path):
 
 def test_the_terminal_tables(tmp_path, capsys):
     metrics = json.loads((make_run(tmp_path) / "metrics.json").read_text())
-    report.print_funnel(list(metrics["curate"].values()))
+    report.print_funnel(metrics["curate"], metrics["contamination"])
     report.print_results(metrics)
     out = capsys.readouterr().out
     assert re.search(r"^dropped by correct +3$", out, re.MULTILINE)
     assert re.search(r"^kept +24$", out, re.MULTILINE)
+    assert "3 evaluated questions of factbook are among the training questions (2 word for word, 1 nearly)" in out
+    assert re.search(r"^fine-tuned, none +30 +\d+\.\d +\d+\.\d ± \d+\.\d +[-+]\d+\.\d +[-+]\d", out, re.MULTILINE)
     assert re.search(r"^prompted +30 +\d+\.\d ± \d+\.\d +", out, re.MULTILINE)
     assert re.search(r"^fine-tuned +30 ", out, re.MULTILINE)
     assert "Fine-tuned is better than prompted" in out

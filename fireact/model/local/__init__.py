@@ -32,6 +32,8 @@ class Local:
 
     revision: ClassVar[int] = 1
     """Raised when the same options would no longer give the same replies."""
+    trained_by: ClassVar[str] = "local"
+    """The kind of training that fine-tunes it, see `fireact.train.Train.student`."""
 
     name: Annotated[str, REPLY]
     """How reports call this model."""

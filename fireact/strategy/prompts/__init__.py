@@ -8,11 +8,14 @@ A file begins with the instructions; each example after them is a paragraph:
     Observation: The capital of France is Paris.
     Thought: The capital is Paris.
     Action: finish[Paris]
+
+A line without a label goes on with what is above it: a question may have options, an observation several lines.
 """
 
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from fireact.errors import ConfigError, suggest
 from fireact.jsonl import decode_text
@@ -20,6 +23,8 @@ from fireact.strategy.grammar import OBSERVATION
 from fireact.types import Message
 
 QUESTION = "Question: "
+_WRITTEN = ("Thought:", "Action:", "Answer:")
+"""The labels of the lines that the model writes."""
 
 
 @cache
@@ -43,7 +48,14 @@ def preamble(method: str, name: str | None) -> list[Message]:
     if name is None:
         raise ConfigError("strategy.prompt is missing, and no dataset names one; set it, e.g. strategy.prompt=hotpotqa")
     instructions, *examples = read_prompt(method, name).split(f"\n\n{QUESTION}")
-    return [Message("system", instructions.strip()), *(turn for example in examples for turn in _turns(example))]
+    talk = [Message("system", instructions.strip())]
+    for example in examples:
+        turns = _turns(example)
+        if turns[-1].role != "assistant":
+            raise ConfigError(f"strategy.prompt={name}: the example {turns[0].content.splitlines()[0]!r} does not end "
+                              "with the model's turn; end it with a line such as Action: finish[Paris] or Answer: Paris")
+        talk += turns
+    return talk
 
 
 def _turns(example: str) -> list[Message]:
@@ -51,9 +63,16 @@ def _turns(example: str) -> list[Message]:
     question, *lines = example.strip().splitlines()
     turns = [Message("user", question)]
     for line in lines:
-        role = "user" if line.startswith(OBSERVATION) else "assistant"
+        role = _writer(line) or turns[-1].role
         if turns[-1].role == role:
             turns[-1] = Message(role, f"{turns[-1].content}\n{line}")
         else:
             turns.append(Message(role, line))
     return turns
+
+
+def _writer(line: str) -> Literal["user", "assistant"] | None:
+    """Whose turn a line begins or goes on with; None for a line without a label."""
+    if line.startswith(OBSERVATION):
+        return "user"
+    return "assistant" if line.startswith(_WRITTEN) else None

@@ -1,0 +1,95 @@
+"""The filters of a curation: named predicates that say which trajectories a student may learn from."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fireact.contamination import Index, Match
+from fireact.dataset.scoring import normalize
+from fireact.examples import example
+from fireact.plugins import Node, build
+from fireact.schema import FilterName
+from fireact.types import Question, StopReason, Trajectory
+
+
+@dataclass
+class Judge:
+    """What the filters need to know beyond a trajectory."""
+
+    model: Node
+    home: Path
+    window: int | None
+    evaluated: Iterable[tuple[str, Question]]
+    """All questions that the student will be judged by, with the names of their sets."""
+    matches: dict[str, Match | None] = field(default_factory=dict)
+    """What was found of evaluated questions, by the text of the question asked."""
+
+    def keeps(self, name: FilterName, record: Trajectory) -> bool:
+        """Apply the filter called `name`."""
+        return getattr(self, name)(record)
+
+    def correct(self, record: Trajectory) -> bool:
+        """The answer is an exact match."""
+        return record.score.em == 1
+
+    def finished(self, record: Trajectory) -> bool:
+        """The model gave an answer before any limit."""
+        return record.stop is StopReason.FINISHED
+
+    def no_repeat(self, record: Trajectory) -> bool:
+        """No tool is called twice with the same argument."""
+        calls = [(step.tool, normalize(step.argument or "")) for step in record.steps if step.kind == "act"]
+        return len(calls) == len(set(calls))
+
+    def no_format_error(self, record: Trajectory) -> bool:
+        """No reply was refused."""
+        return all(step.kind != "refuse" for step in record.steps)
+
+    def fits(self, record: Trajectory) -> bool:
+        """The whole conversation fits into the student's window, in its own tokens."""
+        return len(example(self._tokenizer, record).ids) <= self._window
+
+    def supported(self, record: Trajectory) -> bool:
+        """The answer stands in an observation or in the question, or is yes, no or the letter of an option.
+
+        Methods without a tool pass.
+        """
+        seen = [step.text for step in record.steps if step.kind == "act"]
+        answer = record.answer or ""
+        closed = normalize(answer) in ("yes", "no") or bool(record.question.choices)
+        return not seen or closed or any(_stands_in(answer, text) for text in (*seen, record.question.text))
+
+    def not_evaluated(self, record: Trajectory) -> bool:
+        """The question is in none of the evaluation's sets, word for word or nearly."""
+        text = record.question.text
+        if text not in self.matches:
+            self.matches[text] = self._index.find(text)
+        return self.matches[text] is None
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self.evaluated)
+
+    @cached_property
+    def _student(self) -> Any:
+        return build(self.model, "model", home=self.home / "weights")
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self._student.tokenizer()
+
+    @cached_property
+    def _window(self) -> int:
+        return self.window or self._student.context_window()
+
+
+def _stands_in(answer: str, text: str) -> bool:
+    """Whether an answer stands in a text as whole words: Niger not in Nigeria, but Chad in Chad's, and US in U.S."""
+    return any(f" {form(answer)} " in f" {form(text)} " for form in (normalize, _split_words))
+
+
+def _split_words(text: str) -> str:
+    return normalize(re.sub(r"\W+", " ", text))

@@ -1,0 +1,1 @@
+"""Files of other tools and of FireAct's release, read and written."""

@@ -1,0 +1,116 @@
+"""Plug-ins: a node names a class and its options, `build(node)` makes the object.
+
+The fields of the class are the node's schema. Nothing is registered: `_target_` is the whole of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from fireact.errors import ConfigError, suggest
+
+Node = dict[str, Any]
+"""One composed option of a config group: `_target_` and the arguments of its class."""
+
+
+def check(node: Node, where: str) -> None:
+    """Check a plug-in's node without building it. Raises ConfigError."""
+    _arguments(node, where, {})
+
+
+def build(node: Node, where: str = "", **context: Any) -> Any:
+    """Build a plug-in from its node.
+
+    `context` is what the run provides (folders, the dataset's corpus, ...): a plug-in is given what its fields name,
+    unless its node says otherwise. Raises ConfigError.
+    """
+    cls, arguments = _arguments(node, where, context)
+    return cls(**{name: build(value, f"{where}.{name}", **context) if is_node(value) else value
+                  for name, value in arguments.items()})
+
+
+def is_node(value: Any) -> bool:
+    """Whether a value is a plug-in's node, e.g. the tool that a wrapper wraps."""
+    return isinstance(value, dict) and "_target_" in value
+
+
+def _arguments(node: Node, where: str, context: dict[str, Any]) -> tuple[type, dict[str, Any]]:
+    cls = target(node, where)
+    known = {field.name: field for field in fields(cls) if field.init}
+    arguments = {name: value for name, value in context.items() if name in known}
+    for name, value in node.items():
+        if name == "_target_":
+            continue
+        if name not in known:
+            raise ConfigError(f"{where}.{name} is not an option of {cls.__name__}{suggest(name, known)}")
+        if value is None and name in arguments:
+            continue
+        if is_node(value):
+            check(value, f"{where}.{name}")
+            arguments[name] = value
+        else:
+            arguments[name] = validated(cls, name, value, f"{where}.{name}")
+    for name, field in known.items():
+        required = field.default is MISSING and field.default_factory is MISSING
+        if context and required and name not in arguments:
+            raise ConfigError(f"{where}.{name} is missing; set it, e.g. {where}.{name}=...")
+    return cls, arguments
+
+
+def target(node: Node, where: str) -> type:
+    """Import the class that a node names. Raises ConfigError."""
+    path = node.get("_target_")
+    if not isinstance(path, str) or "." not in path:
+        raise ConfigError(f"{where} has no _target_ that names a class, got {path!r}; "
+                          f"select an option of conf/{where}/ or set {where}._target_=package.module.Class")
+    module_name, _, class_name = path.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{where}._target_={path} cannot be imported: {error}") from None
+    if not (isinstance(cls, type) and is_dataclass(cls)):
+        raise ConfigError(f"{where}._target_={path} is not a dataclass, which a plug-in must be")
+    return cls
+
+
+@cache
+def _field_adapter(cls: type, name: str) -> TypeAdapter:
+    return TypeAdapter(hint(cls, name))
+
+
+def hint(cls: type, name: str) -> Any:
+    """Return the type of a plug-in's option, with its annotations."""
+    written = next(field.type for field in fields(cls) if field.name == name)
+    return get_type_hints(cls, include_extras=True)[name] if isinstance(written, str) else written
+
+
+def validated(cls: type, name: str, value: Any, where: str) -> Any:
+    """Check one option of a plug-in against its type, and convert it. Raises ConfigError."""
+    try:
+        return _field_adapter(cls, name).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{where}={value!r} does not fit: {expected(first)}") from None
+
+
+def plugin_name(node: Node) -> str:
+    """How a plug-in is called where its node gives it no name: by its class."""
+    return str(node.get("_target_", "")).rpartition(".")[2].lower()
+
+
+def expected(error: Any) -> str:
+    """Say what pydantic expected, from one of its errors."""
+    if error["type"] == "literal_error":
+        names = [name.strip("'") for name in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return f"it must be one of {', '.join(names)}{_near(error['input'], names)}"
+    return error["msg"][0].lower() + error["msg"][1:]
+
+
+def _near(value: Any, names: list[str]) -> str:
+    hint = suggest(str(value), names)
+    return hint if "did you mean" in hint else ""
