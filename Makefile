@@ -41,7 +41,8 @@ bench: $(READY)  ## measure, print ratios against a baseline run side by side, w
 
 lock:            ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-header --no-annotate -q \
-		--no-emit-package torch --no-emit-package triton | grep -vE '^(nvidia|cuda)-' > requirements.lock
+		--no-emit-package torch --no-emit-package triton | grep -vE '^(nvidia|cuda)-' > requirements.new
+	mv requirements.new requirements.lock
 
 clean:           ## remove run directories, caches and the environment; finished stages stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info wandb

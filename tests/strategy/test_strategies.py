@@ -29,7 +29,7 @@ def test_react_asks_acts_and_finishes() -> None:
 
 
 def test_a_prompted_model_is_shown_examples_and_primed() -> None:
-    ask = next(React().play("Q?", few_shot=True))
+    ask = next(React(prompt="factbook").play("Q?", few_shot=True))
     assert [message.role for message in ask.messages[:3]] == ["system", "user", "assistant"]
     assert sum("Action: finish[" in message.content for message in ask.messages[1:]) >= 3
     assert ask.messages[-1] == Message("user", "Q?")
@@ -39,7 +39,7 @@ def test_a_prompted_model_is_shown_examples_and_primed() -> None:
 
 def test_a_prompted_model_that_stops_after_its_thought_is_led_on_to_the_action() -> None:
     """As in the notebook of ReAct's authors; small models else rarely get as far as an action."""
-    play = React().play("Q?", few_shot=True)
+    play = React(prompt="factbook").play("Q?", few_shot=True)
     next(play)
     ask = play.send("Thought: I look it up.")
     assert ask.prime == "Thought: I look it up.\nAction:"
@@ -80,7 +80,7 @@ def test_reflexion_reflects_at_rounds_6_and_10() -> None:
 
 
 def test_cot_answers_in_one_reply_or_is_asked_again() -> None:
-    play = Cot().play("Q?", few_shot=True)
+    play = Cot(prompt="factbook").play("Q?", few_shot=True)
     assert next(play).form == "cot"
     assert isinstance(play.send("hm"), Refuse)
     assert isinstance(play.send("write Answer: ..."), Ask)
