@@ -67,8 +67,8 @@ class Player:
         except _Ended as ended:
             stop, error = ended.stop, str(ended)
         return Trajectory(question.id, question, self.method, tuple(run.steps), answer, stop,
-                          self.dataset.score(question, answer), error, time.monotonic() - started, self.task,
-                          self.provenance)
+                          self.dataset.score(question, answer), error, time.monotonic() - started, self.provenance,
+                          dataset=self.task)
 
 
 @dataclass

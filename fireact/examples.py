@@ -133,12 +133,15 @@ def _show(file: Path, folder: Path, loss: Loss, n: int) -> None:
 
     from fireact.model.local.weights import load_tokenizer
 
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; name that of a model with its tokenizer, e.g. in outputs/store/home/"
+                        "weights, where converted ones are kept")
     tokenizer = load_tokenizer(folder)
     examples = [example(tokenizer, record, loss) for record in read_jsonl(file, Trajectory)]
     if not examples:
         raise DataError(f"{file} holds no trajectories; expected at least one")
     console = Console(highlight=False, soft_wrap=True)
-    for one in examples[:n]:
+    for one in examples[: max(n, 0)]:
         console.print(f"{one.id}: {sum(one.mask)} of {len(one.ids)} tokens are trained on", style="bold", markup=False)
         console.print(_marked(tokenizer, one, colour=console.color_system is not None))
     tokens, trained = sum(len(one.ids) for one in examples), sum(sum(one.mask) for one in examples)

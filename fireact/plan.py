@@ -10,6 +10,9 @@ from datetime import datetime
 
 from fireact.types import Hop, Plan
 
+HEAD = 40
+"""So many characters of a sentence, to the end of a word, tell that it was shown, though a snippet may cut it off."""
+
 _SLOT = re.compile(r"\{(\d+)\}")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _DATE = re.compile(r"\b(\d{1,2} [A-Z][a-z]+) (\d{3,4})\b")
@@ -28,7 +31,14 @@ def read(hop: Hop, values: Sequence[str], observation: str) -> str | None:
 
 
 def conclude(plan: Plan, values: Sequence[str]) -> str:
-    """Return the answer that follows from one value a hop. Raises ValueError where values cannot be compared."""
+    """Return the answer that follows from one value a hop.
+
+    Raises ValueError where values cannot be compared, or where a `given` answer is not yet backed by every hop.
+    """
+    if plan.rule == "given":
+        if len(values) < len(plan.hops):
+            raise ValueError(f"{len(values)} of {len(plan.hops)} sources were found")
+        return plan.answer
     if plan.rule == "last":
         return values[-1]
     if plan.rule == "same":
@@ -39,6 +49,26 @@ def conclude(plan: Plan, values: Sequence[str]) -> str:
     compared = values[-len(plan.choices):]
     best = (max if plan.rule == "largest" else min)(range(len(compared)), key=lambda i: magnitude(compared[i]))
     return plan.choices[best]
+
+
+def source_hop(title: str, cited: Sequence[str], number: int) -> Hop:
+    """Look for the source `title`, as hop `number` (from 1), and read whichever sentence of `cited` is shown first.
+
+    What was read is told word for word: where a snippet cuts the sentence off, what comes after is not known.
+    """
+    thought, query = f"I need to read about {title}.", title
+    shown = "|".join(_shown(sentence) for sentence in sorted(cited, key=len, reverse=True) if sentence.strip())
+    return Hop(thought, query, f"({shown})", f"{{{number}}}")
+
+
+def _shown(sentence: str) -> str:
+    """A pattern for the sentence, whole or cut off after its head, with any white space between its words."""
+    words = sentence.split()
+    head = 1
+    while head < len(words) and len(" ".join(words[:head])) < HEAD:
+        head += 1
+    begun, rest = (r"\s+".join(map(re.escape, part)) for part in (words[:head], words[head:]))
+    return rf"{begun}(?:\s+{rest}|[^\n]*?\.\.\.)?" if rest else begun
 
 
 def magnitude(value: str) -> float:

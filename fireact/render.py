@@ -19,6 +19,9 @@ from fireact.types import Message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer
 
+_MARK = "-the-words-of-a-turn-"
+_DATE = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
+"""Put before a template that asks for today's date (SmolLM3): a prompt is the same every day."""
 _FIXED = {"date_string": "26 Jul 2024", "enable_thinking": False}
 """What some templates would else fill in by themselves: today's date (Llama 3), a thinking block (Qwen 3)."""
 
@@ -94,11 +97,26 @@ def _segments(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = F
         whole = _text(tokenizer, messages[: turn + 1])
         written = _rest(whole, prompt)
         end = _end_of_words(written, message.content)
-        segments += [_Segment(_rest(prompt, done)), _Segment(written[:end], turn), _Segment(written[end:], turn, True)]
+        segments += [_Segment(_added(tokenizer, messages[:turn], prompt, done)), _Segment(written[:end], turn),
+                     _Segment(written[end:], turn, True)]
         done = whole
     if ask or messages[-1].role != "assistant":
-        segments.append(_Segment(_rest(_text(tokenizer, messages, ask), done)))
+        segments.append(_Segment(_added(tokenizer, messages, _text(tokenizer, messages, ask), done)))
     return segments
+
+
+def _added(tokenizer: "Tokenizer", messages: Sequence[Message], text: str, done: str) -> str:
+    """What `text`, the rendered `messages`, adds to what was rendered up to their last assistant turn.
+
+    Qwen 3 drops the (empty) thinking of a turn once another one follows; here it stays, as where the turn was written.
+    """
+    said = max((turn for turn, message in enumerate(messages) if message.role == "assistant"), default=None)
+    if said is None or text.startswith(done):
+        return _rest(text, done)
+    marked = [*messages[:said], replace(messages[said], content=_MARK), *messages[said + 1:]]
+    ask = text != _text(tokenizer, messages)
+    closing = _text(tokenizer, marked[: said + 1]).rpartition(_MARK)[2]
+    return _rest(_text(tokenizer, marked, ask).rpartition(_MARK)[2], closing)
 
 
 def _check(messages: Sequence[Message]) -> None:
@@ -123,7 +141,8 @@ def _text(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False
 
     turns: list[dict[str, Any]] = [{"role": message.role, "content": message.content} for message in messages]
     try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask, **_FIXED))
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask,
+                                                 chat_template=_DATE + str(tokenizer.chat_template), **_FIXED))
     except TemplateError as error:
         if messages[0].role != "system" or len(messages) < 2:
             raise ConfigError(f"the chat template refuses the roles {[message.role for message in messages]}: {error}; "

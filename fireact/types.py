@@ -222,11 +222,11 @@ class Trajectory:
     error: str | None = None
     """What went wrong, for the stops that are failures."""
     seconds: float = 0.0
-    dataset: str = ""
-    """The name of the dataset the question is from."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Model, store key (which the prompt is part of), version and commit: how this record came about."""
     version: int = RECORD_VERSION
+    dataset: str = ""
+    """The name of the dataset the question is from."""
 
     @property
     def rounds(self) -> int:

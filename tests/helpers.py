@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -39,8 +40,8 @@ class Gold:
     """A dataset of one question, without a corpus."""
 
     question: Question
-    prompt: str = "factbook"
-    evaluation_split: str = "test"
+    prompt: ClassVar[str] = "factbook"
+    evaluation_split: ClassVar[str] = "test"
 
     def questions(self, split: str) -> list[Question]:
         """The question, in every split."""

@@ -9,7 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from fireact.errors import ConfigError
-from fireact.schema import Config, build, mix, target, typed
+from fireact.plugins import build, target
+from fireact.schema import Config, mix, tasks, typed
 from fireact.stages import Stages
 from fireact.store import identity
 from tests.helpers import composed
@@ -24,8 +25,8 @@ RECIPES = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 def test_every_option_composes_and_builds(group: str, option: str, tmp_path: Path) -> None:
     config = composed(f"{group}={option}")
     node = getattr(config, group)
-    nodes = mix(node).parts.values() if group == "strategy" else [node]
-    for part in nodes:
+    parts = {"strategy": mix, "dataset": tasks}
+    for part in parts[group](node).parts.values() if group in parts else [node]:
         assert build(part, group, home=tmp_path, corpus=None, tool=None)
         assert identity(part)["_target_"] == part["_target_"]
 
@@ -36,8 +37,8 @@ def test_every_option_is_shown_whole(group: str, option: str) -> None:
     node = getattr(composed(f"{group}={option}"), group)
     if "parts" in node or group in ("dataset", "strategy"):
         return
-    left_out = {"home", "tool", "adapter"} | ({"name"} if option in ("oracle", "scripted") else set())
-    if group == "train" and node["method"] == "full":
+    left_out = {"home", "tool", "adapter", "questions"} | ({"name"} if option in ("oracle", "scripted") else set())
+    if group == "train" and node.get("method") == "full":
         left_out |= {"rank", "alpha", "dropout", "targets", "bias"}
     known = {field.name for field in fields(target(node, group)) if field.init}
     assert known - set(node) <= left_out
@@ -66,7 +67,7 @@ def test_every_recipe_composes_and_has_its_jobs(recipe: str, tmp_path: Path) -> 
     stages = Stages(config)
     assert stages.plays
     assert len({job.key() for job in stages.plays.values()}) == len(stages.plays)
-    assert set(stages.evaluations) == {"prompted", "finetuned"}
+    assert [cell.label for cell in stages.evaluations] == ["factbook/prompted", "factbook/finetuned"]
     assert stages.train.key()
 
 

@@ -1,13 +1,18 @@
 """From trajectory to training text: golden conversations, and the prompt the model sees when it plays."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from fireact.episode import Player
-from fireact.examples import conversation, example
+from fireact.examples import Loss, conversation, example, main
+from fireact.formats import read
+from fireact.jsonl import encode
 from fireact.model.oracle import Oracle
 from fireact.model.scripted import Scripted
 from fireact.render import render_prompt
@@ -15,9 +20,10 @@ from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
-from fireact.types import Ask, Hop, Message, Observation, Plan, Question, Refuse, Strategy, Trajectory
-from tests.helpers import Gold
+from fireact.types import Act, Ask, Hop, Message, Observation, Plan, Question, Refuse, Strategy, Trajectory
+from tests.helpers import ROOT, Gold, real_data
 from tests.model.tiny import tiny_tokenizer
+from tests.test_render import LLAMA2, marked
 
 HOPS = (Hop("I need the country.", "capital Thimphu", r"capital of (\w+) is Thimphu", "Thimphu is in {1}."),
         Hop("I need the currency of {1}.", "currency {1}", r"currency of {1} is (\w+)", "{1} has {2}."))
@@ -28,21 +34,25 @@ QUESTION = Question("q1", "What is the currency of Thimphu?", ("ngultrum",), pla
 class World:
     """Two facts."""
 
-    name: str = "search"
+    actions: tuple[str, ...] = ("search",)
 
-    async def __call__(self, argument: str) -> Observation:
-        if argument == "capital Thimphu":
+    async def __call__(self, act: Act) -> Observation:
+        if act.argument == "capital Thimphu":
             return Observation("The capital of Bhutan is Thimphu.")
-        return Observation("The currency of Bhutan is ngultrum." if "Bhutan" in argument else "Nothing was found.")
+        return Observation("The currency of Bhutan is ngultrum." if "Bhutan" in act.argument else "Nothing was found.")
 
 
-def play(model: Any, strategy: Strategy, seed: int = 0) -> Trajectory:
-    player = Player(method="x", strategy=strategy, few_shot=True, model=model, tools={"search": World()},
+AnyStrategy = React | Reflexion | Cot | Direct
+
+
+def play(model: Any, strategy: AnyStrategy, seed: int = 0) -> Trajectory:
+    strategy.prompt = "factbook"
+    player = Player(method="x", task="gold", strategy=strategy, few_shot=True, model=model, tool=World(),
                     dataset=Gold(QUESTION), seed=seed)
     return asyncio.run(player.play(QUESTION))
 
 
-def said(strategy: Strategy, *replies: str) -> Trajectory:
+def said(strategy: AnyStrategy, *replies: str) -> Trajectory:
     return play(Scripted(replies=list(replies)), strategy)
 
 
@@ -105,7 +115,7 @@ def test_a_direct_answer_is_a_round_without_a_thought() -> None:
 
 
 @pytest.mark.parametrize(("strategy", "reply"), [(Cot(), "hm"), (Direct(), " ")])
-def test_an_answer_that_never_came_is_not_learnt(strategy: Strategy, reply: str) -> None:
+def test_an_answer_that_never_came_is_not_learnt(strategy: AnyStrategy, reply: str) -> None:
     assert conversation(said(strategy, reply))[1] == []
 
 
@@ -129,7 +139,7 @@ def prompts(strategy: Strategy, record: Trajectory) -> list[Ask]:
 
 @pytest.mark.parametrize("strategy", [React(), Reflexion()], ids=["react", "reflexion"])
 @pytest.mark.parametrize("seed", range(6))
-def test_training_shows_what_playing_shows(strategy: Strategy, seed: int) -> None:
+def test_training_shows_what_playing_shows(strategy: AnyStrategy, seed: int) -> None:
     """Where they differ, a student is asked what it never saw, and nothing tells."""
     record = play(Oracle(tool=World(), mistakes=0.5, lost=0.5), strategy, seed)
     messages, learnt = conversation(record)
@@ -156,3 +166,172 @@ def test_the_mask_holds_what_the_model_wrote() -> None:
     learnt = tokenizer.decode([token for token, counts in zip(built.ids, built.mask, strict=True) if counts])
     assert learnt == ("Thought: I look.\nAction: search[capital Thimphu]<|im_end|>"
                       "Thought: Seen.\nAction: finish[ngultrum]<|im_end|>")
+
+
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+SEARCH, FINISH = "Thought: I look.\nAction: search[capital Thimphu]", "Thought: Seen.\nAction: finish[ngultrum]"
+END = "<|im_end|>"
+LEARNT = {
+    ("react", "assistant"): SEARCH + END + FINISH + END,
+    ("react", "actions"): f"Action: search[capital Thimphu]{END}Action: finish[ngultrum]{END}",
+    ("react", "final"): FINISH + END,
+    ("refused", "assistant"): SEARCH + END + FINISH + END,
+    ("refused", "actions"): f"Action: search[capital Thimphu]{END}Action: finish[ngultrum]{END}",
+    ("refused", "final"): FINISH + END,
+    ("led on", "assistant"): SEARCH + END + FINISH + END,
+    ("led on", "actions"): f"Action: search[capital Thimphu]{END}Action: finish[ngultrum]{END}",
+    ("led on", "final"): FINISH + END,
+    ("reflexion", "assistant"): f"{SEARCH}{END}Thought: Now I reflect. Seen.\nAction: finish[ngultrum]{END}",
+    ("reflexion", "actions"): f"Action: search[capital Thimphu]{END}Action: finish[ngultrum]{END}",
+    ("reflexion", "final"): f"Thought: Now I reflect. Seen.\nAction: finish[ngultrum]{END}",
+    ("cot", "assistant"): f"Thought: Bhutan has it.\nAction: finish[ngultrum]{END}",
+    ("cot", "actions"): f"Action: finish[ngultrum]{END}",
+    ("cot", "final"): f"Thought: Bhutan has it.\nAction: finish[ngultrum]{END}",
+    ("direct", "assistant"): f"Action: finish[ngultrum]{END}",
+    ("direct", "actions"): f"Action: finish[ngultrum]{END}",
+    ("direct", "final"): f"Action: finish[ngultrum]{END}",
+}
+
+
+KINDS = ("react", "refused", "led on", "reflexion", "cot", "direct")
+
+
+@pytest.fixture(scope="module")
+def records() -> dict[str, Trajectory]:
+    """Episodes of every kind."""
+    react = said(React(), SEARCH, FINISH)
+    return {
+        "react": react,
+        "refused": said(React(), "Thought: ok.\nAction: look[x]", SEARCH, "Thought: No.\nAction: peek[y]", FINISH),
+        "led on": replace(react, steps=(replace(react.steps[0], text="Thought: I look."), *react.steps)),
+        "reflexion": said(Reflexion(reflections={2: "Now I reflect."}), SEARCH, FINISH),
+        "cot": said(Cot(), "Thought: Bhutan has it.\nAnswer: ngultrum"),
+        "direct": said(Direct(), "ngultrum"),
+    }
+
+
+def learnt(tokenizer: Any, record: Trajectory, loss: Loss) -> str:
+    built = example(tokenizer, record, loss)
+    return tokenizer.decode([token for token, counts in zip(built.ids, built.mask, strict=True) if counts])
+
+
+@pytest.mark.parametrize(("kind", "loss"), LEARNT)
+def test_what_is_learnt(records: dict[str, Trajectory], kind: str, loss: Loss) -> None:
+    assert learnt(tiny_tokenizer(), records[kind], loss) == LEARNT[kind, loss]
+    # Llama 2 writes a space around a turn; plain text has no template at all.
+    spaced = learnt(tiny_tokenizer(LLAMA2, ("<s>",)), records[kind], loss)
+    assert [part.strip() for part in spaced.split(END)] == LEARNT[kind, loss].split(END)
+    assert learnt(tiny_tokenizer(None), records[kind], loss) == LEARNT[kind, loss]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_output_is_what_follows_the_question(records: dict[str, Trajectory], kind: str) -> None:
+    for template in (None, LLAMA2):
+        tokenizer = tiny_tokenizer(template, ("<s>",))
+        built, prompt = example(tokenizer, records[kind], "all_output"), render_prompt(tokenizer, [user(QUESTION.text)])
+        end = len(built.mask) - built.mask[::-1].index(1)
+        assert built.mask[: end] == (0,) * len(prompt) + (1,) * (end - len(prompt))
+        assert built.ids[end - 1] == tokenizer.eos_token_id
+        assert tokenizer.decode(built.ids[end:]).strip() == ""
+
+
+def test_all_output_holds_observations_and_refusals(records: dict[str, Trajectory]) -> None:
+    built = example(tiny_tokenizer(LLAMA2, ("<s>",)), records["refused"], "all_output")
+    assert marked(tiny_tokenizer(LLAMA2, ("<s>",)), built.ids, built.mask) == (
+        "<s>[INST] What is the currency of Thimphu? [/INST]« Thought: ok.\nAction: look[x] <|im_end|>"
+        "<s>[INST] Observation: there is no tool 'look'; use one of search[...], finish[...] [/INST]"
+        " Thought: I look.\nAction: search[capital Thimphu] <|im_end|>"
+        "<s>[INST] Observation: The capital of Bhutan is Thimphu. [/INST] Thought: No.\nAction: peek[y] <|im_end|>"
+        "<s>[INST] Observation: there is no tool 'peek'; use one of search[...], finish[...] [/INST]"
+        " Thought: Seen.\nAction: finish[ngultrum] <|im_end|>»")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_ids_do_not_depend_on_the_loss(seed: int) -> None:
+    record, tokenizer = play(Oracle(tool=World(), mistakes=0.5, lost=0.5), React(), seed), tiny_tokenizer()
+    built = {loss: example(tokenizer, record, loss) for loss in LOSSES}
+    assert len({one.ids for one in built.values()}) == 1
+    masks = {loss: [at for at, counts in enumerate(one.mask) if counts] for loss, one in built.items()}
+    assert set(masks["actions"]) < set(masks["assistant"]) <= set(masks["all_output"])
+    assert set(masks["final"]) <= set(masks["assistant"])
+    assert masks["final"][-1] == masks["actions"][-1] == masks["assistant"][-1]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_answer_that_never_came_is_learnt_in_no_way(loss: Loss) -> None:
+    assert not any(example(tiny_tokenizer(), said(Cot(), "hm"), loss).mask)
+    refused = said(React(max_rounds=1), "Thought: ok.\nAction: look[x]")
+    assert not any(example(tiny_tokenizer(), refused, loss).mask)
+
+
+def test_an_id_names_dataset_method_and_question(records: dict[str, Trajectory]) -> None:
+    assert example(tiny_tokenizer(), records["react"]).id == "gold/x/q1"
+    assert example(tiny_tokenizer(), replace(records["react"], dataset="")).id == "x/q1"
+
+
+def test_the_released_trajectories_are_learnt_by_their_actions() -> None:
+    """Each of FireAct's 500, as GPT-4 wrote them."""
+    tokenizer = tiny_tokenizer()
+    records = read(real_data("fireact", "finetune", "gpt_format", "hotpotqa.jsonl")).trajectories
+    assert len({example(tokenizer, record).id for record in records}) == len(records) == 500
+    for record in records:
+        actions = learnt(tokenizer, record, "actions").split(END)
+        assert actions.pop() == ""
+        assert len(actions) == record.rounds
+        assert all(action.startswith("Action: ") and action.endswith("]") for action in actions)
+        assert actions[-1].startswith("Action: finish[")
+
+
+@pytest.fixture
+def viewed(tmp_path: Path, records: dict[str, Trajectory]) -> list[str]:
+    """The arguments for two trajectories and a tokenizer, as files."""
+    hostile = replace(records["react"], question=replace(QUESTION, text="\x1b[2J [red]What?"))
+    path = tmp_path / "trajectories.jsonl"
+    path.write_text("".join(f"{encode(record)}\n" for record in (hostile, records["cot"])), encoding="utf-8")
+    tiny_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    return [str(path), str(tmp_path / "tokenizer")]
+
+
+def test_the_viewer_shows_what_is_trained_on(viewed: list[str], records: dict[str, Trajectory],
+                                             capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*viewed, "--loss", "actions", "--n", "1"]) == 0
+    shown = capsys.readouterr().out
+    built = [example(tiny_tokenizer(), records[kind], "actions") for kind in ("react", "cot")]
+    assert "␛[2J [red]What?" in shown
+    assert "\nThought: I look.\n«Action: search[capital Thimphu]<|im_end|>»\n" in shown
+    assert f"gold/x/q1: {sum(built[0].mask)} of " in shown
+    assert "finish" in shown
+    assert "Bhutan has it" not in shown
+    assert shown.splitlines()[-1].startswith("2 examples, ")
+    assert "trained on (loss=actions); the longest, gold/x/q1, has " in shown
+
+
+def test_the_viewer_colours_a_terminal(viewed: list[str], monkeypatch: pytest.MonkeyPatch,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert main(viewed) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b[30;42mThought: I look.\x1b[0m" in shown
+    assert "«" not in shown
+
+
+def test_the_viewer_explains_what_it_cannot_show(tmp_path: Path, viewed: list[str],
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    for arguments, sentence in (([str(tmp_path / "empty.jsonl"), viewed[1]], "holds no trajectories"),
+                                ([viewed[0], str(tmp_path)], "check that the folder is complete"),
+                                ([viewed[0], str(tmp_path / "nowhere")], "nowhere is no folder; name that of a model"),
+                                ([str(tmp_path / "nowhere"), viewed[1]], "No such file")):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert sentence in error
+        assert len(error.strip().splitlines()) == 1
+
+
+def test_the_viewer_is_a_command(viewed: list[str]) -> None:
+    run = subprocess.run([sys.executable, "-m", "fireact.examples", *viewed], cwd=ROOT, capture_output=True, text=True,
+                         check=False)
+    assert run.returncode == 0, run.stderr
+    assert "2 examples" in run.stdout

@@ -10,10 +10,11 @@ FILES = [*sorted((ROOT / "fireact").rglob("*.py")), ROOT / "main.py"]
 
 LAYERS = [
     {"types", "errors"},
-    {"strategy.grammar", "dataset.scoring", "plan", "jsonl", "render", "retrieval", "schema"},
+    {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits",
+     "plan", "plugins", "jsonl", "render", "retrieval", "schema", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
-    {"store", "process", "episode", "pool", "examples", "tracking", "stats", "manifest"},
-    {"generate", "curate", "train", "evaluate", "report"},
+    {"store", "process", "episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination"},
+    {"generate", "filters", "curate", "train", "evaluate", "report", "paper"},
     {"stages", "launch", "explain", "main"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fireact.plan import conclude, fill, magnitude, read
+from fireact.plan import HEAD, conclude, fill, magnitude, read, source_hop
 from fireact.types import Hop, Plan
 
 
@@ -78,3 +78,36 @@ def test_dates_are_compared_by_day() -> None:
     days = [magnitude(f"on {date}") for date in dates]
     assert days == sorted(days)
     assert days[2] - days[1] == 1
+
+
+SENTENCES = ("He went to school in a small town near the river before he left for the city.", "He was 9.")
+
+
+def test_a_source_is_read_where_a_cited_sentence_is_shown() -> None:
+    hop = source_hop("Ann (singer)", SENTENCES, 2)
+    assert (hop.query, hop.found) == ("Ann (singer)", "{2}")
+    assert read(hop, [], f"Ann: {SENTENCES[0]} More.") == SENTENCES[0]
+    assert read(hop, [], "He was  9. Else.") == "He was  9."
+    assert read(hop, [], "He went to school in a small town near the river...") == \
+        "He went to school in a small town near the river..."
+    assert read(hop, [], "Ann (singer): She sang. He went to school.") is None
+
+
+@given(st.lists(st.from_regex(r"[A-Z][a-z{}\[\]()|.*+?\\ 0-9]{0,90}[.]", fullmatch=True), min_size=1, max_size=3))
+def test_any_sentence_is_found_whole_and_cut_off(cited: list[str]) -> None:
+    hop = source_hop("Title", cited, 1)
+    for sentence in cited:
+        value = read(hop, [], f"Title: {sentence}")
+        assert value is not None
+        assert value in sentence
+        words = sentence.split()
+        cut = " ".join(words[:-1])
+        if len(cut) >= HEAD + max(map(len, words)):
+            assert read(hop, [], f"Title: {cut}...") is not None
+
+
+def test_a_given_answer_is_told_only_with_all_sources() -> None:
+    plan = Plan((source_hop("A", ("a b.",), 1), source_hop("B", ("c d.",), 2)), "given", answer="yes")
+    assert conclude(plan, ["a b.", "c d."]) == "yes"
+    with pytest.raises(ValueError, match="1 of 2 sources were found"):
+        conclude(plan, ["a b."])

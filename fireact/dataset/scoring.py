@@ -1,15 +1,51 @@
-"""How an answer is judged: HotpotQA's exact match and F1 (its official evaluation script, 2018)."""
+"""How an answer is judged: exact match and F1, yes or no, and the letter of an option.
+
+Each in two ways: `faithful`, as FireAct's tasks/*.py do it, quirks included, so that numbers compare with the paper's;
+and `strict`, which reads an answer as a careful person would. Exact match and F1 are HotpotQA's official evaluation
+script (2018), with the rule that yes and no share nothing with longer answers.
+"""
 
 import re
 import string
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from fireact.types import Score
+
+Scoring = Literal["faithful", "strict"]
+
+WRONG, RIGHT = Score(em=0.0, f1=0.0), Score(em=1.0, f1=1.0)
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _CLOSED = {"yes", "no", "noanswer"}
+
+_PLAIN = str.maketrans({**dict.fromkeys("\u2018\u2019\u201a\u2032\u00b4`", "'"),
+                        **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb\u2033", '"'),
+                        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"), "\u2026": "..."})
+_LETTERS = str.maketrans({"\u0142": "l", "\u0141": "L", "\u00f8": "o", "\u00d8": "O", "\u00df": "ss", "\u00e6": "ae",
+                          "\u00c6": "AE", "\u0153": "oe", "\u0152": "OE", "\u0111": "d", "\u0110": "D"})
+
+_WRAPPING = " \t\n\"'*_`$"
+_LEAD = re.compile(r"(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:(?:the|my)\s+)?(?:(?:final|correct|best|right)\s+)?"
+                   r"(?:answer|option|choice)\b\s*(?:(?:is|would be|should be)\b\s*:?|:)?\s*"
+                   r"(?:(?:the\s+)?(?:option|choice|letter)\b\s*:?\s*)?", re.IGNORECASE)
+_STATED = re.compile(r"\b(?:answer|option|choice)\b\s*(?:(?:is|would be|should be)\b\s*:?|:)\s*", re.IGNORECASE)
+
+_CLOSING = r"(?=\s*(?:$|[,.;:!()\-\"'*]|(?:it|they|he|she|this|that|these|those|we|because|since|as|both|not)\b))"
+_POLAR = re.compile(rf"(?:(yes)\b(?!\s*(?:/|or\b|and\s+no\b))|(true|no|false)\b{_CLOSING})", re.IGNORECASE)
+_UNDECIDED = re.compile(
+    r"\b(?:not sure|unsure|uncertain|unknown|unclear|not clear|undetermined|i (?:do not|don't|cannot|can't) |"
+    r"(?:cannot|can't|could not|couldn't) be (?:determined|answered|said)|not enough|insufficient|"
+    r"no (?:information|evidence|data|idea|answer))\b", re.IGNORECASE)
+
+_LETTER = re.compile(r"[(\[]?([A-Za-z])[)\]]?[.:,]?")
+_LABELLED = re.compile(r"(?:[(\[]([A-Za-z])[)\]]|([A-Za-z])[).:])[.:]?\s+(.+)", re.DOTALL)
+_BARE = re.compile(r"([A-Z])(?:\s*-\s+|\s+)(.+)", re.DOTALL)
+_OTHER = re.compile(r"(?:or|and)\b|[&/]", re.IGNORECASE)
+_REASON = re.compile(r"(?:because|since)\b", re.IGNORECASE)
 
 
 def normalize(text: str) -> str:
@@ -37,10 +73,117 @@ def f1(answer: str, gold: str) -> float:
 def score(answer: str | None, answers: Iterable[str]) -> Score:
     """The best score of an answer against the canonical one and its aliases.
 
-    No answer, or one that is empty once normalised, scores 0, and so does any answer where no gold one is known.
+    No answer, or one that is empty once normalised, scores 0, unless it is a gold one to the letter ("The The", "!!!").
+    So does any answer where no gold one is known.
     """
-    if not answer or not normalize(answer):
-        return Score(em=0.0, f1=0.0)
     golds = list(answers)
+    if not answer or not answer.strip():
+        return WRONG
+    if any(answer.strip().lower() == gold.strip().lower() for gold in golds):
+        return RIGHT
+    if not normalize(answer):
+        return WRONG
     return Score(em=max((exact_match(answer, gold) for gold in golds), default=0.0),
                  f1=max((f1(answer, gold) for gold in golds), default=0.0))
+
+
+def short_answer(answer: str | None, answers: Sequence[str], how: Scoring) -> Score:
+    """Judge a short answer by exact match and F1 (HotpotQA, Bamboogle).
+
+    `faithful` knows the canonical answer only, as the original does. `strict` takes the best of all aliases, with and
+    without accents, typographic quotes and dashes: it gives no answer less than `faithful` gives.
+    """
+    if how == "faithful" or not answer:
+        return score(answer, answers[:1])
+    written, folded = score(answer, answers), score(fold(answer), map(fold, answers))
+    return Score(max(written.em, folded.em), max(written.f1, folded.f1))
+
+
+def fold(text: str) -> str:
+    """Write a text without accents, with plain quotes and dashes."""
+    plain = unicodedata.normalize("NFKD", text.translate(_PLAIN)).translate(_LETTERS)
+    return "".join(char for char in plain if not unicodedata.combining(char))
+
+
+def yes_no(answer: str | None, gold: str, how: Scoring) -> Score:
+    """Judge an answer whose gold one is 'yes' or 'no' (StrategyQA).
+
+    `faithful` looks at how it begins: "not sure" and "Nobody knows" are a no, "The answer is no" is wrong.
+    """
+    if not answer:
+        return WRONG
+    said = answer.lower().startswith(gold) if how == "faithful" else read_yes_no(answer) == gold
+    return RIGHT if said else WRONG
+
+
+def read_yes_no(answer: str) -> str | None:
+    """What an answer says: 'yes', 'no', or None where it leaves that open, as "not sure" and "None" do."""
+    text = answer.translate(_PLAIN).strip(_WRAPPING)
+    if _UNDECIDED.search(text):
+        return None
+    starts = [0, *(lead.end() for lead in _leads(text))]
+    read = [found for start in starts if (found := _POLAR.match(text[start:].lstrip(_WRAPPING + "([")))]
+    return {"yes": "yes", "true": "yes", "no": "no", "false": "no"}[read[-1][0].lower()] if read else None
+
+
+def choice(answer: str | None, gold: str, choices: Sequence[str], how: Scoring) -> Score:
+    """Judge an answer whose gold one is the letter of an option (MMLU).
+
+    `faithful` looks at its first character: "All of the above" and "Answer: C" are an A, "(C)" is wrong.
+    """
+    if not answer:
+        return WRONG
+    said = answer.lower().startswith(gold.lower()) if how == "faithful" else gold in read_choice(answer, choices)
+    return RIGHT if said else WRONG
+
+
+def read_choice(answer: str, choices: Sequence[str]) -> set[str]:
+    """The letters that an answer may mean: one, more where options have the same text, or none.
+
+    Understood are "C", "(C)", "C. text", "Answer: C", "the answer is (C)", and the text of an option itself.
+    """
+    options = {string.ascii_uppercase[i]: _same(option) for i, option in enumerate(choices)}
+    text = answer.translate(_PLAIN).strip()
+    for start in reversed([0, *(lead.end() for lead in _leads(text))]):
+        said = text[start:].strip()
+        for reading in (said, said.split("\n")[0]):
+            if meant := _options(reading, options):
+                return meant
+    return set()
+
+
+def _leads(text: str) -> list[re.Match[str]]:
+    """The places behind "Answer:" and "the answer is", in order."""
+    opening = _LEAD.match(text)
+    return [*([opening] if opening else []), *_STATED.finditer(text)]
+
+
+def _options(said: str, options: dict[str, str]) -> set[str]:
+    """The options that a text names by letter, by letter and text, or by text."""
+    bare = said.strip(_WRAPPING)
+    single = _LETTER.fullmatch(bare)
+    if single and single[1].upper() in options:
+        return {single[1].upper()}
+    if by_text := _by_text(said, options):
+        return by_text
+    if labelled := _LABELLED.fullmatch(bare):
+        letter, rest = (labelled[1] or labelled[2]).upper(), labelled[3]
+        meant = _by_text(rest, options) or (set() if _OTHER.match(rest) else {letter})
+        return {letter} & meant & set(options)
+    if begun := _BARE.fullmatch(bare):
+        letter, rest = begun[1], begun[2]
+        return {letter} & set(options) if _REASON.match(rest) else {letter} & _by_text(rest, options)
+    return set()
+
+
+def _by_text(said: str, options: dict[str, str]) -> set[str]:
+    """The options whose text this is; quotes, dollars and asterisks around it count only where they tell it apart."""
+    exact = {letter for letter, option in options.items() if option == _same(said)}
+    bare = _same(said).strip(_WRAPPING)
+    return exact or {letter for letter, option in options.items() if option.strip(_WRAPPING) == bare}
+
+
+def _same(option: str) -> str:
+    """An option's text as far as it matters: signs stay, for -1 is not 1."""
+    text = unicodedata.normalize("NFKC", option.translate(_PLAIN)).casefold()
+    return " ".join(text.split()).removesuffix(".").rstrip()

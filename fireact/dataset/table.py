@@ -1,72 +1,63 @@
-"""Your own questions, from jsonl or csv files with a column for the question and one for the answer.
+"""Your own questions, or any dataset of the hub, with a column for the question and one for the answer.
 
     python main.py dataset=table dataset.test=my/questions.csv dataset.passages=my/passages.jsonl
+    python main.py dataset=table dataset.test=hub:OWNER/NAME/validation dataset.answer=target
 """
 
-import csv
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fireact.dataset import scoring
-from fireact.errors import ConfigError, DataError, suggest
-from fireact.jsonl import decode_text, distinct, open_file, read_located
-from fireact.types import Question, Score
+from fireact.dataset.rows import rows
+from fireact.dataset.splits import Source, ordered, source_of
+from fireact.errors import DataError, suggest
+from fireact.types import CONTENT, RUNTIME, Question, Score
 
 
 @dataclass(kw_only=True)
 class Table:
     """A dataset of files. Each row is one question."""
 
-    train: Path | None = None
-    """The file of each split, .jsonl or .csv with a header; None where there is none."""
-    validation: Path | None = None
-    test: Path | None = None
-    passages: Path | None = None
+    train: Source = None
+    """The source of each split: a .jsonl, .json, .csv (with a header) or .parquet file, a folder of csv files, or
+    hub:OWNER/NAME[/CONFIG]/SPLIT; None where there is none."""
+    validation: Source = None
+    test: Source = None
+    passages: Annotated[str | None, CONTENT] = None
     """The corpus to search in: a jsonl file of {id, title, text}."""
     question: str = "question"
     """The column that holds the question."""
     answer: str = "answer"
-    """The column that holds the answer: text, a number, true or false (read as yes or no), or in jsonl a list of these,
-    the canonical one first."""
+    """The column that holds the answer: text, a number, true or false (read as yes or no), or but for csv a list of
+    these, the canonical one first."""
     id: str = "id"
     """The column that tells rows apart. Where there is none, a hash of the question does."""
     kind: str = "kind"
     """The column by whose values results are broken down; it may be missing."""
+    prompt: str = "hotpotqa"
+    """The few-shot texts that are shown: a name in strategy/prompts/*/, or a path."""
+    evaluation_split: Annotated[Literal["train", "validation", "test"], RUNTIME] = "test"
+    """The split that results are reported on."""
 
     def questions(self, split: str) -> list[Question]:
-        """All questions of a split, in the order of its file.
+        """All questions of a split, in the order of its source.
 
-        Raises ConfigError for a split that has no file, DataError for a file that cannot be read as one.
+        Raises ConfigError for a split that has none, DataError for one that cannot be read.
         """
-        path = self._path(split)
-        questions = list(distinct((where, self._question(row, where)) for where, row in _rows(path)))
-        if not questions:
-            raise DataError(f"{path} is empty; expected one question a row, "
-                            f"with the columns {self.question!r} and {self.answer!r}")
-        return questions
+        source = source_of({"train": self.train, "validation": self.validation, "test": self.test}, split)
+        return ordered(source, ((where, self._question(row, where)) for where, row in rows(source)), None)
 
     def corpus(self) -> Path | None:
         """The passages to search in."""
-        return self.passages
+        return None if self.passages is None else Path(self.passages)
 
     def score(self, question: Question, answer: str | None) -> Score:
         """Exact match and F1 against the best of the answers."""
         return scoring.score(answer, question.answers)
-
-    def _path(self, split: str) -> Path:
-        files = {"train": self.train, "validation": self.validation, "test": self.test}
-        if split not in files:
-            raise ConfigError(f"the dataset has no split {split!r}{suggest(split, files)}")
-        path = files[split]
-        if path is None:
-            raise ConfigError(f"the dataset has no file for the split {split!r}; "
-                              f"name one, e.g. dataset.{split}=my/questions.jsonl")
-        return path
 
     def _question(self, row: Mapping[str, Any], where: str) -> Question:
         text = _text(_cell(row, self.question, "question", where), "question", where)
@@ -114,29 +105,3 @@ def _text(value: Any, role: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"{where}: the {role} is {str(value)[:80]!r}; expected text, a number, true or false")
     return value.strip()
-
-
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each row with the place where it stands."""
-    if path.suffix.lower() == ".jsonl":
-        return read_located(path, dict)
-    if path.suffix.lower() == ".csv":
-        return _csv_rows(path)
-    raise DataError(f"{path}: the ending {path.suffix!r} is unknown; expected a .jsonl or .csv file")
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with open_file(path) as file:
-        text = decode_text(file.read(), str(path))
-    reader = csv.DictReader(StringIO(text, newline=""), strict=True)
-    line = 0
-    try:
-        for row in reader:
-            line = reader.line_num
-            where = f"{path}:{line}"
-            if None in row or None in row.values():
-                raise DataError(f"{where}: the row has not the {len(reader.fieldnames or ())} cells of the header; "
-                                "put a cell that holds a comma into double quotes")
-            yield where, row
-    except csv.Error as error:
-        raise DataError(f"{path}:{line + 1}: {error}; expected comma-separated values with a header") from None

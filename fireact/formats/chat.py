@@ -1,10 +1,50 @@
-"""Trajectories as conversations: what each turn is called in OpenAI's chat files, ShareGPT and `messages` sets."""
+"""Conversations: OpenAI's chat files, sets of `messages` (`datasets`, TRL, axolotl), and ShareGPT.
 
-from typing import Any
+All hold the same messages, those FireAct itself trains on: the question, then thoughts and actions by the assistant
+with the observations as user messages between them, the assistant last.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
 
 from fireact.errors import DataError
 from fireact.examples import conversation
+from fireact.formats.record import Turn
+from fireact.jsonl import encode
 from fireact.types import Trajectory
+
+_SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
+_ROLES = {"system": "system", "human": "user", "user": "user", "observation": "user", "tool": "user",
+          "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant", "model": "assistant"}
+
+
+class ChatMessage(BaseModel):
+    """One message; `weight` is 0 for a reply that is not learnt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    weight: Literal[0, 1] | None = None
+
+
+class ChatRecord(BaseModel):
+    """One record of a file of messages."""
+
+    messages: list[ChatMessage]
+
+
+class ShareGptMessage(BaseModel):
+    """One message of ShareGPT."""
+
+    role: Literal["system", "human", "user", "observation", "tool", "gpt", "chatgpt", "assistant", "model"] = Field(
+        alias="from")
+    value: str
+
+
+class ShareGptRecord(BaseModel):
+    """One record of a ShareGPT file."""
+
+    conversations: list[ShareGptMessage]
 
 
 def openai_record(trajectory: Trajectory) -> dict[str, Any]:
@@ -14,11 +54,34 @@ def openai_record(trajectory: Trajectory) -> dict[str, Any]:
     weight 0, all others are learnt. Raises DataError for a trajectory that has no reply to learn from.
     """
     messages, learnt = conversation(trajectory)
-    if messages[-1].role != "assistant":
-        raise DataError(f"the trajectory {trajectory.id!r} of the method {trajectory.method!r} holds no reply of the "
-                        f"model (it ended with {trajectory.stop.value!r}); drop it, e.g. by the filter 'finished'")
+    if not learnt:
+        raise DataError(f"the trajectory {trajectory.id!r} of the method {trajectory.method!r} holds no reply to learn "
+                        f"from (it ended with {trajectory.stop.value!r}); drop it, e.g. by the filter 'finished'")
     record: list[dict[str, Any]] = []
     for number, message in enumerate(messages):
         unlearnt = message.role == "assistant" and number not in learnt
         record.append({"role": message.role, "content": message.content, **({"weight": 0} if unlearnt else {})})
     return {"messages": record}
+
+
+def conversational_record(trajectory: Trajectory) -> dict[str, Any]:
+    """Return a trajectory as `{"messages": [{role, content}, ...]}`, with itself as a text that trainers ignore."""
+    messages = [{"role": message.role, "content": message.content} for message in conversation(trajectory)[0]]
+    return {"messages": messages, "trajectory": encode(trajectory)}
+
+
+def sharegpt_record(trajectory: Trajectory) -> dict[str, Any]:
+    """Return a trajectory as `{"conversations": [{from, value}, ...]}`, with itself as a text that trainers ignore."""
+    messages = [{"from": _SHAREGPT[message.role], "value": message.content} for message in conversation(trajectory)[0]]
+    return {"conversations": messages, "trajectory": encode(trajectory)}
+
+
+def chat_turns(record: ChatRecord) -> list[Turn]:
+    """The turns of a record of messages."""
+    return [Turn(message.role, message.content, message.weight != 0) for message in record.messages]
+
+
+def sharegpt_turns(record: ShareGptRecord) -> list[Turn]:
+    """The turns of a ShareGPT record."""
+    return chat_turns(ChatRecord.model_validate({"messages": [
+        {"role": _ROLES[message.role], "content": message.value} for message in record.conversations]}))

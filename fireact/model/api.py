@@ -5,14 +5,17 @@
 """
 
 import os
+import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from fireact import prices
 from fireact.errors import ConfigError, ContextError, ProviderError
 from fireact.types import RUNTIME, Ask, Completion, Count, NotNegative, Positive
 
@@ -33,12 +36,19 @@ class _Choice(BaseModel):
 
 class _Details(BaseModel):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _Usage(BaseModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     prompt_tokens_details: _Details | None = None
+
+
+class _Tuned(BaseModel):
+    """What is read of the file in which train=hosted leaves its model's id."""
+
+    model: str
 
 
 class _Reply(BaseModel):
@@ -52,8 +62,13 @@ class _Reply(BaseModel):
 class Api:
     """A chat endpoint."""
 
+    trained_by: ClassVar[str] = "hosted"
+    """How it can be fine-tuned."""
+
     model: str
     """The model's id at the endpoint, e.g. gpt-4.1."""
+    adapter: Path | None = None
+    """The folder of a model that train=hosted fine-tuned: the id in its model.json is asked in place of `model`."""
     base_url: str | None = None
     """None is OpenAI's own."""
     key_env: Annotated[str | None, RUNTIME] = None
@@ -63,9 +78,13 @@ class Api:
     max_tokens: Count = 512
     """The longest reply."""
     price_in: Annotated[NotNegative | None, RUNTIME] = None
-    """US dollars per million prompt tokens; None: unknown, and so is the cost."""
+    """US dollars per million prompt tokens; None: the price that fireact/prices.py finds for the model at the endpoint.
+    Where it finds none, the cost is unknown."""
     price_out: Annotated[NotNegative | None, RUNTIME] = None
-    """US dollars per million completion tokens."""
+    """US dollars per million completion tokens; None as for `price_in`."""
+    price_cached: Annotated[NotNegative | None, RUNTIME] = None
+    """US dollars per million prompt tokens that were read from the endpoint's cache; None: `price_in`, or what is found
+    where that is None too."""
     timeout: Annotated[Positive, RUNTIME] = 120.0
     """Seconds a call may take."""
     retries: Annotated[int, Field(ge=0), RUNTIME] = 5
@@ -87,7 +106,7 @@ class Api:
             place = f"{self._place} refuses the key in ${self._variable or 'key_env'}"
             raise ConfigError(f"{place}: {self._said(error)}") from None
         except openai.NotFoundError as error:
-            raise ConfigError(f"{self._place} has no model {self.model!r}: {self._said(error)}; "
+            raise ConfigError(f"{self._place} has no model {self._asked!r}: {self._said(error)}; "
                               "set the model's options model and base_url") from None
         except openai.BadRequestError as error:
             kind = ContextError if "context" in str(error).lower() else ProviderError
@@ -117,8 +136,28 @@ class Api:
                               "set it anew")
         if not _is_address(self._place):
             raise ConfigError(f"base_url={self.base_url} is no address; write e.g. http://127.0.0.1:8000/v1")
+        if self._price() is None:
+            print(f"  {prices.unknown(self._asked, self.base_url)}", file=sys.stderr, flush=True)
         return AsyncOpenAI(api_key=self._key or "none", base_url=self._place, timeout=self.timeout,
                            max_retries=self.retries)
+
+    @cached_property
+    def _asked(self) -> str:
+        """The id of the model that replies."""
+        if self.adapter is None:
+            return self.model
+        path = self.adapter / "model.json"
+        try:
+            return _Tuned.model_validate_json(path.read_bytes()).model
+        except (OSError, ValidationError):
+            raise ConfigError(f"{path} is no file with the id of a fine-tuned model; set inputs.adapter to the folder "
+                              "that train=hosted wrote") from None
+
+    def _price(self) -> prices.Price | None:
+        """What a call costs now: some prices change with the hour."""
+        set_by_hand = self.price_in is not None and self.price_out is not None
+        listed = None if set_by_hand else prices.lookup(self._asked, self.base_url)
+        return prices.set_by_hand(listed, self.price_in, self.price_out, self.price_cached)
 
     @property
     def _key(self) -> str:
@@ -140,7 +179,7 @@ class Api:
             # worth it.
             messages[-1]["content"] += f"\n\nBegin your reply with: {ask.prime}"
         request: dict[str, Any] = {
-            "model": self.model,
+            "model": self._asked,
             "messages": messages,
             "temperature": self.temperature,
             "max_completion_tokens" if self.base_url is None else "max_tokens": ask.max_tokens or self.max_tokens,
@@ -160,12 +199,13 @@ class Api:
             raise ProviderError(f"{self._place} answered without a text ({where}: {error.errors()[0]['msg']}), "
                                 f"got {met!r}; check that base_url is a chat API") from None
         usage, choice = reply.usage or _Usage(), reply.choices[0]
-        cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+        details = usage.prompt_tokens_details or _Details()
+        cached, written = details.cached_tokens or 0, details.cache_write_tokens or 0
         cost = None
-        if reply.usage and self.price_in is not None and self.price_out is not None:
-            cost = (usage.prompt_tokens * self.price_in + usage.completion_tokens * self.price_out) / 1e6
+        if reply.usage:
+            cost = prices.cost(self._price(), usage.prompt_tokens, usage.completion_tokens, cached, written)
         return Completion(choice.message.content, "length" if choice.finish_reason == "length" else "stop",
-                          usage.prompt_tokens, usage.completion_tokens, cached or 0, seconds, cost)
+                          usage.prompt_tokens, usage.completion_tokens, cached, seconds, cost)
 
     def _said(self, error: Any) -> str:
         body = error.body if isinstance(error.body, dict) else {}

@@ -1,12 +1,15 @@
 """The scripted expert: the default teacher, for experiments without a key, a network or a GPU.
 
 It follows a question's gold plan through the real search tool and reads each value from what the tool returned; a plan
-holds no value, so the expert can only find an answer, never know it. It errs at a seeded rate in the ways models do
+holds no value, so the expert can only find an answer, never know it. (Real benchmarks do not say how an answer follows:
+their plans hold it, and the expert tells it once it was shown a supporting sentence of every gold paragraph.) It errs at a seeded rate in the ways models do
 (a vague query, a broken format, a repeated action, a hasty finish, losing its way), so that curation has something to
 filter and Reflexion something to reflect on.
 """
 
 import random
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
@@ -20,13 +23,14 @@ _LOST = ("I will look for something about this.", "I will try a broader search."
          "I am still looking.", "I will try once more.")
 _VAGUE = ("countries of the world", "list of facts", "important information", "world geography", "general overview",
           "history", "places", "names", "answers", "the question", "encyclopedia")
+_WORD = re.compile(r"[^\W\d_]{5,}")
 
 
 @dataclass(kw_only=True)
 class Oracle:
     """Plays gold plans."""
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     """Raised when the same options would no longer give the same replies."""
 
     tool: Annotated[Tool, RUNTIME]
@@ -57,7 +61,8 @@ class Oracle:
     def _step(self, state: "_State", dice: random.Random, lost: bool, prime: str) -> str:
         reflects = "reflection" in prime
         if lost and not (reflects or state.reflected):
-            return format_step(ParsedStep(_LOST[state.round % len(_LOST)], "search", _VAGUE[state.round % len(_VAGUE)]))
+            vague = state.vague[state.round % len(state.vague)]
+            return format_step(ParsedStep(_LOST[state.round % len(_LOST)], "search", vague))
         if "wrap up" in prime or state.failures > 1:
             return format_step(ParsedStep("I could not find the answer.", "finish", UNKNOWN))
         if dice.random() < self.mistakes and not reflects:
@@ -70,11 +75,11 @@ class Oracle:
     def _mistake(self, state: "_State", dice: random.Random) -> str:
         step = _right_step(state)
         slips = [f"Thought: {step.thought}\nAction: {step.name} {step.argument}",
-                 format_step(ParsedStep(step.thought, "search", dice.choice(_VAGUE)))]
+                 format_step(ParsedStep(step.thought, "search", dice.choice(state.vague)))]
         if state.last_action:
             slips.append(format_step(ParsedStep("I will search again.", "search", state.last_action)))
         if state.values:
-            slips.append(format_step(ParsedStep("I know enough.", "finish", state.values[-1])))
+            slips.append(format_step(ParsedStep("I know enough.", "finish", _hasty(state.plan, state.values))))
         return dice.choice(slips)
 
     async def _answer(self, plan: Plan, dice: random.Random, form: str) -> str:
@@ -85,7 +90,7 @@ class Oracle:
             if value is None or dice.random() < self.mistakes:
                 break
             values.append(value)
-        last, answer = "I am not sure.", values[-1] if values else UNKNOWN
+        last, answer = "I am not sure.", _hasty(plan, values) if values else UNKNOWN
         if len(values) == len(plan.hops):
             last, answer = conclusion(plan, values)
         if form == "direct":
@@ -115,8 +120,19 @@ class _State:
 
     @property
     def query(self) -> str:
-        """The plan's next query; where it failed, the question itself is tried."""
-        return fill(self.hop.query, self.values) if self.hop and not self.failures else self.question
+        """The plan's next query; where it failed, the question itself is tried, or added to the name of a source."""
+        if self.hop is None:
+            return self.question
+        query = fill(self.hop.query, self.values)
+        if not self.failures:
+            return query
+        return f"{query}: {self.question}" if self.plan.rule == "given" else self.question
+
+    @property
+    def vague(self) -> Sequence[str]:
+        """Queries that lead nowhere: a general one, or a word of the question, torn from what it is about."""
+        words = [word for word in _WORD.findall(self.question) if word.islower()]
+        return words if self.plan.rule == "given" and words else _VAGUE
 
 
 def _replay(ask: Ask, plan: Plan) -> _State:
@@ -154,9 +170,19 @@ def _right_step(state: _State) -> ParsedStep:
     return ParsedStep(f"{learnt} {thought}{_ahead(state)}.".strip(), "search", state.query)
 
 
+def _hasty(plan: Plan, values: list[str]) -> str:
+    """What answers a question too early: the last value, or where values are sentences what the last is about."""
+    return plan.hops[len(values) - 1].query if plan.rule == "given" else values[-1]
+
+
 def _ahead(state: _State) -> str:
-    """What is to be found after this: a student that has said so forgets less of the question."""
+    """What is to be found after this: a student that has said so forgets less of the question.
+
+    Of the sources of a `given` answer only those that the question itself names are spoken of.
+    """
     later = state.plan.hops[len(state.values) + 1:]
+    if state.plan.rule == "given":
+        return "".join(f", then about {hop.query}" for hop in later if hop.query in state.question)
     known = [*state.values, *["that country"] * len(state.plan.hops)]
     return "".join(f", then the {fill(hop.query, known)}" for hop in later)
 
@@ -167,11 +193,12 @@ def conclusion(plan: Plan, values: list[str]) -> tuple[str, str]:
         reason, answer = _reason(plan, values), conclude(plan, values)
     except ValueError:
         return "These cannot be compared.", UNKNOWN
-    return f"{reason}, so the answer is {answer}." if reason else f"So the answer is {answer}.", answer
+    told = f"the answer is {answer.removesuffix('.')}."
+    return f"{reason}, so {told}" if reason else f"So {told}", answer
 
 
 def _reason(plan: Plan, values: list[str]) -> str:
-    if plan.rule == "last":
+    if plan.rule in ("last", "given"):
         return ""
     if plan.rule in ("largest", "smallest"):
         compared = _short(values[-len(plan.choices):])

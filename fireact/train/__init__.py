@@ -12,6 +12,8 @@ from pydantic import ConfigDict, Field
 from fireact.examples import Loss
 from fireact.types import RUNTIME, Count, NotNegative, Positive, Share
 
+TooLong = Literal["error", "truncate", "drop"]
+
 
 @dataclass(kw_only=True)
 class Train:
@@ -64,9 +66,9 @@ class Train:
     """Recompute activations in the backward pass: less memory, about a third more time."""
     max_length: Count | None = None
     """The longest example in tokens, None: the model's window, beyond which no number goes. FireAct's release: 512."""
-    too_long: Literal["error", "truncate", "drop"] = "error"
-    """What becomes of a longer example. `truncate` cuts its end off, as FireAct's release did: the answer goes first.
-    How many were cut, lost the end of their last trained turn, or were dropped is said, and written to done.json."""
+    too_long: TooLong = "error"
+    """What becomes of a longer example. `truncate` cuts its end off, as FireAct's release did: its answer goes first.
+    How many were cut, lost the end of their final answer, or were dropped is said and written to done.json."""
     checkpoint_every: Annotated[Count, RUNTIME] = 10
     """Steps between two checkpoints, from which a killed training goes on."""
     log_every: Annotated[Count, RUNTIME] = 1

@@ -6,12 +6,12 @@ Every batch is a function of the seed and the step alone, so a resumed training 
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from fireact.errors import DataError
 from fireact.jsonl import distinct, read_located
+from fireact.train import TooLong
 from fireact.types import Example
 
 IGNORE = -100
@@ -21,19 +21,27 @@ _POOL = 16
 """Batches whose examples are sorted by length together: more saves padding, fewer mixes lengths better."""
 
 
-TooLong = Literal["error", "truncate", "drop"]
-
-
 @dataclass
 class Cuts:
     """What became of the examples that were too long. Nothing is cut or dropped without being counted here."""
 
     truncated: int = 0
-    """So many had their end cut off and are trained on."""
-    lost_end: int = 0
-    """So many of these lost the end of their last trained turn, as a rule the final answer."""
+    """So many had their end cut off and are used as they then are."""
+    lost_answer: int = 0
+    """So many of these lost at least the end of the last turn to be learnt, which holds the final answer."""
     dropped: int = 0
-    """So many are not trained on; with `truncate` those of which nothing was left to be trained on."""
+    """So many are not used; with `truncate` those in whose beginning there is nothing to learn."""
+
+    def counts(self, prefix: str = "") -> dict[str, int]:
+        """The numbers by name, for done.json."""
+        return {f"{prefix}{name}": count for name, count in asdict(self).items()}
+
+    def sentence(self, kind: str, window: int | None) -> str | None:
+        """Say it of `kind` examples, None where there is nothing to say."""
+        if not self.truncated + self.dropped:
+            return None
+        return (f"{kind} examples longer than {window} tokens: {self.truncated} cut at the end, {self.lost_answer} of "
+                f"them without the end of their final answer; {self.dropped} dropped")
 
 
 def read_examples(path: Path, *, vocabulary: int, window: int | None,
@@ -80,7 +88,7 @@ def _fitting(examples: Sequence[Example], window: int, too_long: TooLong) -> tup
                 cuts.dropped += 1
                 continue
             cuts.truncated += 1
-            cuts.lost_end += trained(cut) < trained(example)
+            cuts.lost_answer += trained(cut) < trained(example)
             example = cut
         kept.append(example)
     return kept, cuts

@@ -32,12 +32,17 @@ _SHOW_SECONDS = 3.0
 
 def learning_rate(step: int, total: int, train: Train) -> float:
     """Return the learning rate of `step`, counted from 0, of `total`."""
-    warmup = math.ceil(train.warmup_ratio * total)
+    warmup = warmup_steps(total, train)
     if step < warmup:
         return train.learning_rate * (step + 1) / warmup
     left = (total - step) / (total - warmup)
     shape = {"constant": 1.0, "linear": left, "cosine": (1 - math.cos(math.pi * left)) / 2}
     return train.learning_rate * shape[train.schedule]
+
+
+def warmup_steps(total: int, train: Train) -> int:
+    """Return the steps of warm-up; the release's fixed 100 may be more than the `total` of the whole schedule."""
+    return math.ceil(train.warmup_ratio * total) if train.warmup_steps is None else train.warmup_steps
 
 
 @dataclass
@@ -80,6 +85,10 @@ class Training:
             if self.accelerator.is_main_process:
                 checkpoint.rewind(self.out / "metrics.jsonl", self.progress.step)
         self.began = time.monotonic() - self.progress.seconds
+
+    def peak_learning_rate(self) -> float:
+        """The highest learning rate of any step."""
+        return max(learning_rate(step, self.total, self.train) for step in range(self.total))
 
     def go(self) -> None:
         """Train to the last step. Raises ConfigError where the loss is no number any more."""
@@ -160,7 +169,7 @@ class Training:
         loss, accuracy = (self._sum(sums) / sum(map(data.trained, alike))).tolist()
         self.progress.validation_loss = loss
         self._append({"step": self.progress.step, "validation_loss": loss, "validation_token_accuracy": accuracy})
-        self._say(f"step {self.progress.step}/{self.total}  validation loss {loss:.3f}  token accuracy {accuracy:.1%}")
+        self.say(f"step {self.progress.step}/{self.total}  validation loss {loss:.3f}  token accuracy {accuracy:.1%}")
 
     def save(self) -> None:
         """Write a checkpoint. Raises DataError."""
@@ -185,7 +194,8 @@ class Training:
         """What came out, for done.json: the training loss is the mean of the last tenth of the steps."""
         progress = self.progress
         last = progress.losses[-max(1, self.total // 10):]
-        return {"steps": progress.step, "epochs": round(progress.step / self.per_epoch, 3), "train_loss": fmean(last),
+        return {"steps": progress.step, "epochs": round(progress.step / self.per_epoch, 3),
+                "peak_learning_rate": self.peak_learning_rate(), "train_loss": fmean(last),
                 "validation_loss": progress.validation_loss, "tokens": progress.tokens,
                 "trained_tokens": progress.trained_tokens, "seconds": round(progress.seconds, 1),
                 "tokens_per_second": round(progress.tokens / progress.seconds, 1),
@@ -209,7 +219,7 @@ class Training:
                           "tokens_per_second": tokens_per_second, "seconds": progress.seconds, "eta_seconds": left})
         if last or time.monotonic() - self.shown >= _SHOW_SECONDS:
             self.shown = time.monotonic()
-            self._say(f"step {progress.step}/{self.total}  loss {progress.losses[-1]:.3f}  lr {rate:.1e}  "
+            self.say(f"step {progress.step}/{self.total}  loss {progress.losses[-1]:.3f}  lr {rate:.1e}  "
                       f"{tokens_per_second:.0f} tokens/s  {int(left) // 60}:{int(left) % 60:02d} left")
 
     def _append(self, record: Mapping[str, Any]) -> None:
@@ -217,7 +227,8 @@ class Training:
             with checkpoint.writing(self.out):
                 checkpoint.append(self.out / "metrics.jsonl", record)
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line, once for all processes."""
         if self.accelerator.is_main_process:
             print(line, flush=True)
 

@@ -31,7 +31,7 @@ from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
 from fireact.train import Train, checkpoint, data, export, lora
 from fireact.train.checkpoint import Progress
-from fireact.train.loop import Training
+from fireact.train.loop import Training, warmup_steps
 from fireact.types import RUNTIME, Example
 
 _LAYOUTS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
@@ -89,18 +89,33 @@ def run(job: Job) -> None:
     _quiet()
     limits = [job.train.max_length, getattr(config, "max_position_embeddings", None)]
     window = min((limit for limit in limits if limit), default=None)
-    examples, validation = (
-        data.read_examples(path, vocabulary=config.vocab_size, window=window) if path else []
-        for path in (job.examples, job.validation))
+    (examples, cuts), (validation, held_out_cuts) = (
+        data.read_examples(path, vocabulary=config.vocab_size, window=window, too_long=job.train.too_long)
+        if path else ([], data.Cuts()) for path in (job.examples, job.validation))
+    if not examples:
+        raise DataError(f"{job.examples}: all {cuts.dropped} examples have more than {window} tokens and "
+                        f"train.too_long={job.train.too_long} leaves none; raise train.max_length if the model allows")
     if _is_done(job):
         return
     training = start(job, examples, validation)
+    for line in (cuts.sentence("training", window), held_out_cuts.sentence("validation", window), _low_rate(training)):
+        if line:
+            training.say(line)
     training.go()
     if training.accelerator.is_main_process:
         with checkpoint.writing(job.out):
-            finish(job, training)
+            finish(job, training, {**cuts.counts(), **held_out_cuts.counts("validation_")})
     training.accelerator.wait_for_everyone()
     training.accelerator.end_training()
+
+
+def _low_rate(training: Training) -> str | None:
+    """Say where the schedule is shorter than its warm-up."""
+    warmup, highest = warmup_steps(training.total, training.train), training.peak_learning_rate()
+    if warmup <= training.total:
+        return None
+    return (f"the learning rate never reaches {training.train.learning_rate:g}: the warm-up takes {warmup} steps and "
+            f"the training ends after {training.total}, at {highest:.2g} (train.warmup_steps, train.epochs)")
 
 
 def _quiet() -> None:
@@ -155,18 +170,17 @@ def _model(job: Job, dtype: torch.dtype) -> nn.Module:
     return model.train()
 
 
-def finish(job: Job, training: Training) -> None:
-    """Write what was learnt, then done.json, and drop the checkpoint. Raises OSError, SafetensorError."""
-    summary = training.summary()
-    results = {"examples": len(training.examples), "validation_examples": len(training.validation), **summary}
-    full = job.train.method == "full"
-    with checkpoint.replacing(job.out / ("model" if full else "adapter")) as part:
-        if full:
+def finish(job: Job, training: Training, cuts: dict[str, int]) -> None:
+    """Write what was learnt, then done.json with `cuts`, and drop the checkpoint. Raises OSError, SafetensorError."""
+    results = {"examples": len(training.examples), "validation_examples": len(training.validation), **cuts,
+               **training.summary()}
+    with checkpoint.replacing(job.out / job.train.makes) as part:
+        if job.train.method == "full":
             export.save_model(training.bare, job.base, part, dtype_of(job.train))
         else:
             export.save_adapter(training.bare, part)
         export.describe(part, job.train, job.base_name, job.base_identity, results)
-    write_atomic(job.out / "done.json", json.dumps({**summary, "job": training.progress.job}, indent=1))
+    write_atomic(job.out / "done.json", json.dumps({**results, "job": training.progress.job}, indent=1))
     shutil.rmtree(job.out / "checkpoint", ignore_errors=True)
 
 

@@ -23,7 +23,7 @@ from fireact.retrieval import Passage
 from fireact.schema import check
 from fireact.store import identity
 from fireact.tool.corpus import Corpus
-from fireact.types import Plan, Question
+from fireact.types import Act, Plan, Question
 
 SPLITS = ("train", "validation", "test")
 NODE = {"_target_": "fireact.dataset.factbook.Factbook"}
@@ -75,7 +75,7 @@ def played(book: Factbook, questions: dict[str, list[Question]], tmp_path_factor
         for hop in plan.hops:
             query = fill(hop.query, values)
             if query not in seen:
-                seen[query] = (await tool(query)).text
+                seen[query] = (await tool(Act("search", query))).text
             value = read(hop, values, seen[query])
             assert value is not None, (query, seen[query])
             values.append(value)

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from fireact.dataset.table import Table
 from fireact.errors import ConfigError, DataError
+from fireact.schema import check
 from fireact.types import Question, Score
 
 
-def jsonl(folder: Path, *rows: object) -> Path:
+def jsonl(folder: Path, *rows: object) -> str:
     path = folder / "questions.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return str(path)
 
 
 def test_a_row_is_a_question(tmp_path):
@@ -34,7 +35,7 @@ def test_answers_may_be_text_numbers_and_truth_values(tmp_path, answer, expected
 def test_csv_reads_like_jsonl(tmp_path):
     path = tmp_path / "questions.csv"
     path.write_bytes('\ufeffq,a,id\r\n"Who, and\nwhen?",Zoë,1\r\n\r\nWhere?,Rome,\r\n'.encode())
-    first, second = Table(train=path, question="q", answer="a").questions("train")
+    first, second = Table(train=str(path), question="q", answer="a").questions("train")
     assert first == Question("1", "Who, and\nwhen?", ("Zoë",))
     assert second.text == "Where?"
     same = jsonl(tmp_path, {"question": "Where?", "answer": "Rome"})
@@ -52,7 +53,7 @@ def test_any_text_survives_both_formats(tmp_path_factory, texts):
         writer = csv.DictWriter(file, ["question", "answer"])
         writer.writeheader()
         writer.writerows(rows)
-    questions = Table(train=jsonl(folder, *rows), test=folder / "questions.csv")
+    questions = Table(train=jsonl(folder, *rows), test=str(folder / "questions.csv"))
     assert questions.questions("train") == questions.questions("test")
     assert [question.text for question in questions.questions("train")] == [text.strip() for text in texts]
 
@@ -63,7 +64,7 @@ def test_a_question_without_id_has_a_lasting_one(tmp_path):
 
 
 def test_scoring_takes_the_best_alias(tmp_path):
-    table = Table(test=jsonl(tmp_path, {"question": "q", "answer": ["New York", "NYC"]}), passages=tmp_path / "p.jsonl")
+    table = Table(test=jsonl(tmp_path, {"question": "q", "answer": ["New York", "NYC"]}), passages=str(tmp_path / "p.jsonl"))
     (question,) = table.questions("test")
     assert table.score(question, "the NYC.") == Score(1.0, 1.0)
     assert table.score(question, None) == Score(0.0, 0.0)
@@ -105,15 +106,23 @@ def test_a_broken_csv_is_named(tmp_path, text, what):
     path = tmp_path / "questions.csv"
     path.write_bytes(text)
     with pytest.raises(DataError, match=what):
-        Table(test=path).questions("test")
+        Table(test=str(path)).questions("test")
 
 
 def test_files_and_splits_that_are_not_there_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r"no file for the split 'validation'; name one, e.g. dataset\.validation="):
         Table().questions("validation")
+    assert Table().corpus() is None
     with pytest.raises(ConfigError, match=r"no split 'tests' \(did you mean test\?\)"):
         Table().questions("tests")
     with pytest.raises(DataError, match=r"nowhere\.csv: No such file"):
-        Table(test=tmp_path / "nowhere.csv").questions("test")
-    with pytest.raises(DataError, match=r"'\.txt' is unknown; expected a \.jsonl or \.csv file"):
-        Table(test=tmp_path / "questions.txt").questions("test")
+        Table(test=str(tmp_path / "nowhere.csv")).questions("test")
+    with pytest.raises(DataError, match=r"'\.txt' is unknown; expected a \.jsonl, \.json, \.csv or \.parquet file"):
+        Table(test=str(tmp_path / "questions.txt")).questions("test")
+
+
+def test_prompts_and_evaluation_split_are_options() -> None:
+    assert (Table().prompt, Table().evaluation_split) == ("hotpotqa", "test")
+    check({"_target_": "fireact.dataset.table.Table", "evaluation_split": "validation"}, "dataset")
+    with pytest.raises(ConfigError, match=r"dataset\.evaluation_split='dev' does not fit"):
+        check({"_target_": "fireact.dataset.table.Table", "evaluation_split": "dev"}, "dataset")

@@ -10,6 +10,7 @@ import pytest
 from fireact.episode import Player
 from fireact.errors import ConfigError
 from fireact.model.oracle import Oracle, conclusion
+from fireact.plan import source_hop
 from fireact.schema import check
 from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
@@ -49,8 +50,8 @@ def tool(tmp_path_factory) -> Corpus:
 
 def play(tool: Corpus, strategy=None, question: Question = QUESTION, seed: int = 0, **options) -> Trajectory:
     oracle = Oracle(tool=tool, **{"mistakes": 0.0, "lost": 0.0, **options})
-    player = Player(method="x", strategy=strategy or React(), few_shot=True, model=oracle,
-                    tools={"search": tool}, dataset=Gold(QUESTION), seed=seed)
+    player = Player(method="x", task="gold", strategy=strategy or React(prompt="factbook"), few_shot=True, model=oracle,
+                    tool=tool, dataset=Gold(QUESTION), seed=seed)
     return asyncio.run(player.play(question))
 
 
@@ -92,7 +93,7 @@ def test_it_recovers_from_its_mistakes(tool) -> None:
 
 def test_a_lost_one_finds_back_only_by_reflecting(tool) -> None:
     assert play(tool, lost=1.0).stop is StopReason.ROUNDS
-    record = play(tool, Reflexion(), lost=1.0)
+    record = play(tool, Reflexion(prompt="factbook"), lost=1.0)
     asked = [step.text for step in record.steps if step.kind == "ask"]
     assert record.score.em == 1
     assert asked[5].startswith(f"Thought: {REFLECTIONS[6]} I searched too broadly.")
@@ -100,7 +101,7 @@ def test_a_lost_one_finds_back_only_by_reflecting(tool) -> None:
     assert asked[5].count("Thought:") == 1
 
 
-@pytest.mark.parametrize("strategy", [React(), Cot(), Direct()])
+@pytest.mark.parametrize("strategy", [React(prompt="factbook"), Cot(prompt="factbook"), Direct(prompt="factbook")])
 def test_it_cannot_answer_what_the_corpus_does_not_hold(tmp_path, strategy) -> None:
     record = play(write_corpus(tmp_path, "bt"), strategy)
     assert "ngultrum" not in "".join(step.text for step in record.steps).lower()
@@ -113,7 +114,7 @@ def test_a_plan_tells_no_value(tool) -> None:
 
 
 def test_it_thinks_and_answers_without_a_tool(tool) -> None:
-    record = play(tool, Cot())
+    record = play(tool, Cot(prompt="factbook"))
     assert [step.text for step in record.steps] == [
         "Thought: Thimphu is the capital of Bhutan. The currency of Bhutan is ngultrum. So the answer is ngultrum.\n"
         "Answer: ngultrum"]
@@ -121,9 +122,9 @@ def test_it_thinks_and_answers_without_a_tool(tool) -> None:
 
 
 def test_it_answers_directly(tool) -> None:
-    record = play(tool, Direct())
+    record = play(tool, Direct(prompt="factbook"))
     assert (record.answer, record.rounds, record.tool_calls) == ("ngultrum", 1, 0)
-    assert play(tool, Direct(), mistakes=1.0).answer == "unknown"
+    assert play(tool, Direct(prompt="factbook"), mistakes=1.0).answer == "unknown"
 
 
 @pytest.mark.parametrize("plan", [None, Plan(())])
@@ -158,6 +159,7 @@ def test_a_bracket_in_a_question_breaks_nothing_but_its_own_step(tool) -> None:
 
 @pytest.mark.parametrize(("rule", "choices", "values", "words", "answer"), [
     ("last", (), ["Bhutan"], "So the answer is Bhutan.", "Bhutan"),
+    ("last", (), ["the U.S."], "So the answer is the U.S.", "the U.S."),
     ("same", (), ["euro", "euro"], "euro is the same as euro, so the answer is yes.", "yes"),
     ("same", (), ["euro", "lev"], "euro is not the same as lev, so the answer is no.", "no"),
     ("larger", (), ["9 km", "8,000 km"], "9 km is not more than 8,000 km, so the answer is no.", "no"),
@@ -172,6 +174,51 @@ def test_a_bracket_in_a_question_breaks_nothing_but_its_own_step(tool) -> None:
 ])
 def test_it_says_how_the_answer_follows(rule, choices, values, words, answer) -> None:
     assert conclusion(Plan((FIND,), rule, choices), values) == (words, answer)
+
+
+SOURCES = replace(QUESTION, text="What is the currency of the kingdom whose capital is Thimphu?", plan=Plan(
+    (source_hop("Bhutan", ("The capital of Bhutan is Thimphu.",), 1),
+     source_hop("Fiji", ("The currency of Fiji is Fijian dollar.",), 2)), "given", answer="ngultrum"))
+
+
+def test_a_given_answer_is_told_after_every_source(tool) -> None:
+    assert [step.text for step in play(tool, question=SOURCES).steps if step.kind == "ask"] == [
+        "Thought: I need to read about Bhutan.\nAction: search[Bhutan]",
+        "Thought: The capital of Bhutan is Thimphu. I need to read about Fiji.\nAction: search[Fiji]",
+        "Thought: The currency of Fiji is Fijian dollar. So the answer is ngultrum.\nAction: finish[ngultrum]"]
+    thought = play(tool, Cot(prompt="factbook"), SOURCES).steps[0].text
+    assert thought == ("Thought: The capital of Bhutan is Thimphu. The currency of Fiji is Fijian dollar. "
+                       "So the answer is ngultrum.\nAnswer: ngultrum")
+
+
+@pytest.mark.parametrize("strategy", [React(prompt="factbook"), Cot(prompt="factbook"), Direct(prompt="factbook")])
+@pytest.mark.parametrize("left_out", ["bt", "fj"])
+def test_a_given_answer_is_not_told_without_its_sources(tmp_path, strategy, left_out: str) -> None:
+    record = play(write_corpus(tmp_path, left_out), strategy, SOURCES)
+    assert "ngultrum" not in "".join(step.text for step in record.steps if step.kind == "ask")
+    assert record.score.em == 0
+
+
+def test_a_source_that_is_not_shown_is_searched_with_the_question(tmp_path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(json.dumps({"id": "1", "title": "Bhutan", "text": "Bhutan is high. It uses the ngultrum."}) + "\n")
+    hop = source_hop("Bhutan", ("It uses the ngultrum.",), 1)
+    question = replace(QUESTION, text="Is the ngultrum used?", plan=Plan((hop,), "given", answer="yes"), answers=("yes",))
+    record = play(Corpus(corpus=path, home=tmp_path, snippet_chars=30), question=question)
+    assert [step.argument for step in record.steps if step.kind == "act"] == [
+        "Bhutan", "Bhutan: Is the ngultrum used?"]
+    assert record.score.em == 1
+
+
+def test_mistakes_about_sources_are_those_of_the_question(tool) -> None:
+    records = [play(tool, question=SOURCES, mistakes=0.6, lost=0.2, seed=seed) for seed in range(30)]
+    answers = {record.answer for record in records}
+    searched = {step.argument for record in records for step in record.steps if step.kind == "act"}
+    assert answers <= {"ngultrum", "unknown", "Bhutan", "Fiji", None}
+    assert "Bhutan" in answers
+    plain = {"Bhutan", "Fiji", f"Bhutan: {SOURCES.text}", f"Fiji: {SOURCES.text}"}
+    assert searched - plain <= {"currency", "kingdom", "whose", "capital"}
+    assert searched - plain
 
 
 @pytest.mark.parametrize(("name", "value", "sentence"), [

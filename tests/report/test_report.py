@@ -222,7 +222,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "text", "words"), [
-    ("results.jsonl", '{"id": 1}\n', "results.jsonl:1: guise"),
+    ("results.jsonl", '{"id": 1}\n', "results.jsonl:1: dataset"),
     ("metrics.json", "{", "metrics.json is not JSON"),
     ("manifest.json", "[]", "manifest.json holds '[]' in place of an object"),
     ("config.yaml", "a: [", "config.yaml is not YAML"),

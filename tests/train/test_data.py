@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from fireact.errors import DataError
 from fireact.jsonl import encode
-from fireact.train import data
+from fireact.train import TooLong, data
 from fireact.types import Example
 
 lengths_of = st.lists(st.integers(2, 300), min_size=1, max_size=200)
 
 
-def read(tmp_path: Path, *examples: Example) -> list[Example]:
+def read(tmp_path: Path, *examples: Example, too_long: TooLong = "error") -> tuple[list[Example], data.Cuts]:
     path = tmp_path / "examples.jsonl"
     path.write_text("".join(f"{encode(example)}\n" for example in examples), encoding="utf-8")
-    return data.read_examples(path, vocabulary=10, window=4)
+    return data.read_examples(path, vocabulary=10, window=4, too_long=too_long)
 
 
 @pytest.mark.parametrize(("example", "sentence"), [
@@ -38,6 +38,35 @@ def test_no_examples_and_equal_ids_are_refused(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(DataError, match="'q' was already used"):
         read(tmp_path, Example("q", (1, 2), (0, 1)), Example("q", (1, 3), (0, 1)))
+
+
+FITS, ENDS = Example("fits", (1, 2, 3, 4), (0, 0, 1, 1)), Example("ends", (1, 2, 3, 4, 5), (0, 0, 1, 1, 0))
+LOSES, EMPTY = Example("loses", (1, 2, 3, 4, 5, 6), (0, 1, 0, 1, 1, 1)), Example("empty", (1,) * 6, (1, 0, 0, 0, 1, 1))
+
+
+def test_what_is_too_long_is_cut_and_counted(tmp_path: Path) -> None:
+    kept, cuts = read(tmp_path, FITS, ENDS, LOSES, EMPTY, too_long="truncate")
+    assert kept == [FITS, Example("ends", (1, 2, 3, 4), (0, 0, 1, 1)), Example("loses", (1, 2, 3, 4), (0, 1, 0, 1))]
+    assert cuts == data.Cuts(truncated=2, lost_answer=1, dropped=1)
+    assert cuts.counts("validation_") == {"validation_truncated": 2, "validation_lost_answer": 1,
+                                          "validation_dropped": 1}
+    assert cuts.sentence("training", 4) == ("training examples longer than 4 tokens: 2 cut at the end, 1 of them "
+                                            "without the end of their final answer; 1 dropped")
+
+
+def test_what_is_too_long_is_dropped_and_counted(tmp_path: Path) -> None:
+    assert read(tmp_path, FITS, ENDS, LOSES, EMPTY, too_long="drop") == ([FITS], data.Cuts(dropped=3))
+    assert read(tmp_path, FITS, too_long="drop") == ([FITS], data.Cuts())
+    assert data.Cuts().sentence("training", 4) is None
+
+
+@pytest.mark.parametrize("too_long", ["truncate", "drop"])
+def test_what_is_broken_is_refused_though_it_would_be_cut(tmp_path: Path, too_long: TooLong) -> None:
+    for example, sentence in ((Example("q", (1,) * 4 + (10,), (0, 1, 1, 1, 1)), "holds the token id 10"),
+                              (Example("q", (1,) * 5, (1, 0, 0, 0, 0)), "has no trained tokens after its first"),
+                              (Example("q", (1,) * 5, (0, 1)), "has 5 ids but a mask of 2")):
+        with pytest.raises(DataError, match=sentence):
+            read(tmp_path, FITS, example, too_long=too_long)
 
 
 @given(lengths_of, st.integers(1, 12), st.integers(0, 3))

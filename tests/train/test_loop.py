@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
-from fireact.errors import ConfigError
+from fireact.errors import ConfigError, DataError
 from fireact.train import Train, worker
 from fireact.train.loop import learning_rate
+from fireact.types import Example
 from tests.train.conftest import MakeJob, make_examples, read_metrics
 
 
@@ -135,3 +136,66 @@ def test_learning_rates() -> None:
     assert curve("constant") == [0.5] + [1.0] * 9
     assert curve("cosine")[:3] == [0.5, 1.0, 1.0]
     assert curve("cosine")[-1] < 0.05
+
+
+def test_a_fixed_warm_up_takes_the_place_of_the_share() -> None:
+    options = Train(schedule="linear", warmup_ratio=0.5, warmup_steps=2, learning_rate=1.0)
+    assert [learning_rate(step, 4, options) for step in range(4)] == [0.5, 1.0, 1.0, 0.5]
+    assert learning_rate(0, 4, Train(warmup_ratio=0.5, warmup_steps=0, learning_rate=1.0)) == 1.0
+
+
+def test_a_schedule_shorter_than_its_warm_up_never_comes_to_its_rate() -> None:
+    """FireAct's release: 90 steps, of which 100 are warm-up."""
+    options = Train(warmup_steps=100, learning_rate=3e-4)
+    rates = [learning_rate(step, 90, options) for step in range(90)]
+    assert rates == sorted(rates)
+    assert rates[-1] == pytest.approx(2.7e-4)
+
+
+@pytest.mark.parametrize(("steps", "said"), [
+    (6, "the learning rate never reaches 0.01: the warm-up takes 6 steps and the training ends after 5, at 0.0083 "
+        "(train.warmup_steps, train.epochs)\n"),
+    (5, ""),
+])
+def test_a_warm_up_that_is_too_long_is_said(make_job: MakeJob, capsys: pytest.CaptureFixture[str], steps: int,
+                                            said: str) -> None:
+    out = train(make_job(warmup_steps=steps))
+    assert capsys.readouterr().out.startswith(f"{said}step 1/5  loss ")
+    done = json.loads((out / "done.json").read_text(encoding="utf-8"))
+    assert done["peak_learning_rate"] == pytest.approx(0.01 if steps == 5 else 0.01 * 5 / 6)
+    assert max(line["lr"] for line in read_metrics(out) if "lr" in line) == pytest.approx(done["peak_learning_rate"])
+
+
+@pytest.mark.parametrize("too_long", ["truncate", "drop"])
+def test_what_was_cut_is_said_and_written_down(make_job: MakeJob, capsys: pytest.CaptureFixture[str],
+                                               too_long: str) -> None:
+    examples, window = make_examples(40), 12
+    long = sum(len(example.ids) > window for example in examples)
+    empty = sum(len(example.ids) // 2 >= window for example in examples)
+    out = train(make_job(examples=examples, max_length=window, too_long=too_long))
+    done = json.loads((out / "done.json").read_text(encoding="utf-8"))
+    dropped = long if too_long == "drop" else empty
+    assert 0 < empty < long
+    assert done["examples"] == 40 - dropped
+    assert (done["truncated"], done["lost_answer"], done["dropped"]) == (long - dropped, long - dropped, dropped)
+    assert done["validation_examples"] + done["validation_dropped"] == 7
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first == (f"training examples longer than 12 tokens: {long - dropped} cut at the end, {long - dropped} of "
+                     f"them without the end of their final answer; {dropped} dropped")
+    assert second.startswith("validation examples longer than 12 tokens: ")
+    assert f"| dropped | {dropped} |" in (out / "adapter" / "README.md").read_text(encoding="utf-8")
+
+
+def test_validation_may_lose_all_its_examples_but_training_may_not(make_job: MakeJob) -> None:
+    short = [Example(f"s{number}", (1, 2, 3), (0, 1, 1)) for number in range(4)]
+    out = train(make_job("short", examples=short, max_length=4, too_long="drop"))
+    assert json.loads((out / "done.json").read_text(encoding="utf-8"))["validation_loss"] is None
+    with pytest.raises(DataError, match=r"all 40 examples have more than 3 tokens and train\.too_long=drop leaves"):
+        train(make_job("long", max_length=3, too_long="drop"))
+
+
+@pytest.mark.parametrize(("method", "folder"), [("lora", "adapter"), ("full", "model")])
+def test_the_folder_that_a_training_leaves_is_known_ahead(make_job: MakeJob, method: str, folder: str) -> None:
+    job = make_job(method=method, max_steps=1)
+    assert worker.read_job(job).train.makes == folder
+    assert (train(job) / folder).is_dir()

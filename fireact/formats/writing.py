@@ -1,0 +1,76 @@
+"""Write trajectories in the formats of other tools.
+
+| name | file | for | carries |
+|---|---|---|---|
+| trajectories | .jsonl | FireAct | everything |
+| conversational | .jsonl, `messages` | `datasets`, TRL's SFTTrainer, axolotl's `chat_template` | everything |
+| sharegpt | .jsonl, `conversations` | axolotl, LLaMA-Factory, FastChat | everything |
+| alpaca | .json, `instruction`, `output` | FireAct's own scripts, alpaca-lora, LLaMA-Factory | everything |
+| openai | .jsonl, `messages` with `weight` | OpenAI's fine-tuning endpoint and its kin | the messages |
+| searches | .jsonl, `query`, `observation` | the tool `replay` | what the tool answered |
+
+The conversations are those FireAct trains on itself: each thought on one line, refused replies and what they were told
+included. `everything`: beside the conversation stands the trajectory as a text, under the key `trajectory`, which
+trainers ignore and `read` takes. OpenAI refuses other keys: read back, only what is in the messages is known.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from fireact.examples import conversation
+from fireact.formats.alpaca import alpaca_record
+from fireact.formats.chat import conversational_record, openai_record, sharegpt_record
+from fireact.jsonl import encode, write_atomic
+from fireact.types import Trajectory
+
+Name = Literal["trajectories", "conversational", "sharegpt", "alpaca", "openai", "searches"]
+
+_RECORDS: dict[str, Callable[[Trajectory], dict[str, Any]]] = {
+    "conversational": conversational_record, "sharegpt": sharegpt_record, "alpaca": alpaca_record,
+    "openai": openai_record}
+
+
+def write(name: Name, trajectories: Iterable[Trajectory], path: Path) -> int:
+    """Write trajectories to a file, whole or not at all, and return how many are in it.
+
+    A trajectory without any reply has no conversation and is left out, but for `trajectories`; so is for `openai` one
+    without a reply to learn from. Of `searches` the number is that of the distinct pairs. Raises OSError.
+    """
+    records = list(trajectories)
+    if name == "trajectories":
+        lines = [encode(record) for record in records]
+    elif name == "searches":
+        lines = [_json(pair) for pair in searches(records)]
+    else:
+        lines = [_json(_RECORDS[name](record)) for record in records if _has_replies(record, name)]
+    listed = ",\n".join(lines)
+    text = f"[\n{listed}\n]\n" if name == "alpaca" else "".join(f"{line}\n" for line in lines)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, text)
+    return len(lines)
+
+
+def searches(trajectories: Sequence[Trajectory]) -> Iterator[dict[str, str]]:
+    """What the tool `search` answered, each distinct `{query, observation}` once.
+
+    Left out is what was no answer of the search itself: refusals, faults that were put in, and replayed neighbours.
+    """
+    seen: set[tuple[str, str]] = set()
+    for trajectory in trajectories:
+        for step in trajectory.steps:
+            pair = (step.argument or "", step.text)
+            if step.kind == "act" and step.tool == "search" and step.origin in ("", "exact") and pair not in seen:
+                seen.add(pair)
+                yield {"query": pair[0], "observation": pair[1]}
+
+
+def _has_replies(trajectory: Trajectory, name: str) -> bool:
+    if not any(step.kind == "ask" for step in trajectory.steps):
+        return False
+    return name != "openai" or bool(conversation(trajectory)[1])
+
+
+def _json(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
