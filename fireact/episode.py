@@ -11,25 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fireact.errors import ContextError, ProviderError, ToolError, ToolUnavailable
+from fireact.protocols import Dataset, Model, Strategy, Tool
 from fireact.schema import Limits
 from fireact.strategy.grammar import join_prime
-from fireact.types import (
-    Act,
-    Ask,
-    Dataset,
-    Episode,
-    Model,
-    Observation,
-    Play,
-    Question,
-    Refuse,
-    Request,
-    Step,
-    StopReason,
-    Strategy,
-    Tool,
-    Trajectory,
-)
+from fireact.types import Act, Ask, Episode, Observation, Play, Question, Refuse, Request, Step, StopReason, Trajectory
 
 
 class _Ended(Exception):

@@ -7,7 +7,7 @@ job that was killed goes on where it stopped, and one that asks for more questio
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,18 @@ from fireact.manifest import commit
 from fireact.plugins import Node, build
 from fireact.pool import each
 from fireact.process import run_async, stage_main
+from fireact.protocols import Dataset, Strategy
 from fireact.schema import Limits, Section
 from fireact.store import fingerprint, identity, key
 from fireact.tracking import Progress
-from fireact.types import Dataset, Question, StopReason, Strategy, Trajectory
+from fireact.types import Question, StopReason, Trajectory
 
 VERSION = 1
 """Raised when the same job would no longer give the same records."""
 
 TRAJECTORIES = "trajectories.jsonl"
+GIVE_UP = 5
+"""So many episodes in a row whose model or tool was out of reach end the work: a quota is used up, a line down."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -137,7 +140,7 @@ async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folde
             progress.advance(record)
 
         try:
-            await each(questions, player.play, job.concurrency, done)
+            await each(_while_reached(questions, progress), player.play, job.concurrency, done)
         finally:
             progress.close()
             model.close()
@@ -146,8 +149,17 @@ async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folde
         for record in too_long:
             records.write(record)
     if progress.unreached:
-        raise ProviderError(f"{progress.unreached} of {len(questions)} questions could not be played, the others are "
-                            f"kept; start the same command again to play them: {progress.last_error}")
+        left = len(questions) - progress.new + progress.unreached
+        raise ProviderError(f"{left} of {len(questions)} questions could not be played, the others are kept; start the "
+                            f"same command again to play them: {progress.last_error}")
+
+
+def _while_reached(questions: Iterable[Question], progress: Progress) -> Iterator[Question]:
+    """Start no more episodes once many in a row could not be played: each may have paid for replies by then."""
+    for question in questions:
+        if progress.unreached_in_a_row >= GIVE_UP:
+            return
+        yield question
 
 
 def require(folder: Path, questions: list[Question], stage: str) -> list[Trajectory]:

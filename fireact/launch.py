@@ -72,11 +72,11 @@ class Run:
     def export(self) -> None:
         """Write what is trained on in the forms of other trainers."""
         folder = self.stages.folder("curate", self.stages.curate)
-        for form in self.config.export.formats:
-            for name in (TRAIN, VALIDATION):
-                records = list(read_jsonl(folder / name, Trajectory))
-                path = formats.write(form, records, self.run_dir / "export" / form / name.removesuffix(".jsonl"))
-                print(f"export: {len(records)} trajectories in {path}", flush=True)
+        for name in (TRAIN, VALIDATION):
+            records = list(read_jsonl(folder / name, Trajectory))
+            for form in self.config.export.formats:
+                path = (self.run_dir / "export" / form / name).with_suffix(formats.SUFFIXES[form])
+                print(f"export: {formats.write(form, records, path)} records in {path}", flush=True)
 
     def train(self) -> None:
         """Fine-tune the student."""

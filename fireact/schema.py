@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fireact.errors import ConfigError, suggest
-from fireact.plugins import Node, build, check, expected, hint, is_node, plugin_name, target, validated  # noqa: F401
+from fireact.plugins import Node, check, expected, plugin_name
 from fireact.types import Count, NotNegative, Positive
 
 STAGES = ("generate", "curate", "train", "evaluate", "report")

@@ -21,7 +21,7 @@ from typing import Any, get_args
 from filelock import FileLock, Timeout
 
 from fireact.errors import ConfigError
-from fireact.schema import Node, hint, is_node, target, validated
+from fireact.plugins import Node, hint, is_node, target, validated
 from fireact.types import CONTENT, REPLY, RUNTIME
 
 DONE = "done.json"

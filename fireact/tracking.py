@@ -26,6 +26,7 @@ class Progress:
         """`before` of the `total` episodes were played earlier."""
         self.label, self.total, self.played, self.folder = label, total, before, folder
         self.new = self.correct = self.rounds = self.tokens = self.unreached = 0
+        self.unreached_in_a_row = 0
         self.last_error: str | None = None
         self.started = self._shown = time.monotonic()
 
@@ -36,6 +37,7 @@ class Progress:
         self.correct += record.score.em > 0
         self.rounds += record.rounds
         self.tokens += int(record.total("completion_tokens"))
+        self.unreached_in_a_row = 0 if record.stop.played else self.unreached_in_a_row + 1
         if not record.stop.played:
             self.unreached, self.last_error = self.unreached + 1, record.error
         if time.monotonic() - self._shown > EVERY or self.played == self.total:

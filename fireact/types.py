@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -258,62 +257,3 @@ Request = Ask | Act | Refuse
 """What a strategy may yield, singly or as a list that is done concurrently."""
 Play = Generator[Request | list[Request], Any, str | None]
 """One running strategy: yields requests, is sent reply texts, returns the answer or None."""
-
-
-class Strategy(Protocol):
-    """How a model is led through one question."""
-
-    def play(self, question: str, *, few_shot: bool) -> Play:
-        """Start on `question`; with `few_shot` the model is shown instructions and examples, else only the question."""
-        ...
-
-
-class Model(Protocol):
-    """Anything that completes a conversation."""
-
-    name: str
-    """How reports call it."""
-
-    async def complete(self, ask: Ask) -> Completion:
-        """Reply once. Raises ProviderError or ContextError."""
-        ...
-
-    def close(self) -> None:
-        """Free what it holds."""
-        ...
-
-
-class Tool(Protocol):
-    """Anything an agent can call with one string."""
-
-    actions: tuple[str, ...]
-    """What the model calls it: one name, or several, e.g. search and lookup."""
-
-    async def __call__(self, act: Act) -> Observation:
-        """Call it once.
-
-        Raises ToolError, whose text the model sees; ToolUnavailable, which ends the episode; and ConfigError for what
-        no other argument could mend, a missing key for one.
-        """
-        ...
-
-
-class Dataset(Protocol):
-    """Questions in splits, the corpus their answers stand in, and how an answer is scored."""
-
-    prompt: str
-    """The few-shot texts that belong to it: a name in strategy/prompts/*/, or a path."""
-    evaluation_split: str
-    """The split that its results are reported on."""
-
-    def questions(self, split: str) -> list[Question]:
-        """All questions of a split, in an order that never changes. Raises DataError, ConfigError."""
-        ...
-
-    def corpus(self) -> Path | None:
-        """The passages as a jsonl file of {id, title, text}, or None where the dataset has none."""
-        ...
-
-    def score(self, question: Question, answer: str | None) -> Score:
-        """Judge an answer."""
-        ...

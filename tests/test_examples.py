@@ -15,12 +15,13 @@ from fireact.formats import read
 from fireact.jsonl import encode
 from fireact.model.oracle import Oracle
 from fireact.model.scripted import Scripted
+from fireact.protocols import Strategy
 from fireact.render import render_prompt
 from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
-from fireact.types import Act, Ask, Hop, Message, Observation, Plan, Question, Refuse, Strategy, Trajectory
+from fireact.types import Act, Ask, Hop, Message, Observation, Plan, Question, Refuse, Trajectory
 from tests.helpers import ROOT, Gold, real_data
 from tests.model.tiny import tiny_tokenizer
 from tests.test_render import LLAMA2, marked

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 FILES = [*sorted((ROOT / "fireact").rglob("*.py")), ROOT / "main.py"]
 
 LAYERS = [
-    {"types", "errors"},
+    {"types", "protocols", "errors"},
     {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits",
      "plan", "plugins", "jsonl", "render", "retrieval", "schema", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},

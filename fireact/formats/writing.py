@@ -27,6 +27,9 @@ from fireact.types import Trajectory
 
 Name = Literal["trajectories", "conversational", "sharegpt", "alpaca", "openai", "searches"]
 
+SUFFIXES: dict[str, str] = {"alpaca": ".json"} | dict.fromkeys(
+    ("trajectories", "conversational", "sharegpt", "openai", "searches"), ".jsonl")
+"""How a file of each format is called."""
 _RECORDS: dict[str, Callable[[Trajectory], dict[str, Any]]] = {
     "conversational": conversational_record, "sharegpt": sharegpt_record, "alpaca": alpaca_record,
     "openai": openai_record}

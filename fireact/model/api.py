@@ -96,7 +96,7 @@ class Api:
         return self.model
 
     async def complete(self, ask: Ask) -> Completion:
-        """See `types.Model`. Raises ConfigError for what no repetition can mend: key, model's id, address."""
+        """See `protocols.Model`. Raises ConfigError for what no repetition can mend: key, model's id, address."""
         import openai
 
         started = time.monotonic()

@@ -2,9 +2,9 @@
 
 It follows a question's gold plan through the real search tool and reads each value from what the tool returned; a plan
 holds no value, so the expert can only find an answer, never know it. (Real benchmarks do not say how an answer follows:
-their plans hold it, and the expert tells it once it was shown a supporting sentence of every gold paragraph.) It errs at a seeded rate in the ways models do
-(a vague query, a broken format, a repeated action, a hasty finish, losing its way), so that curation has something to
-filter and Reflexion something to reflect on.
+their plans hold it, and the expert tells it once it was shown a supporting sentence of every gold paragraph.) It errs
+at a seeded rate in the ways models do (a vague query, a broken format, a repeated action, a hasty finish, losing its
+way), so that curation has something to filter and Reflexion something to reflect on.
 """
 
 import random
@@ -15,8 +15,9 @@ from typing import Annotated, ClassVar
 
 from fireact.errors import ConfigError, FormatError
 from fireact.plan import conclude, fill, magnitude, read
+from fireact.protocols import Tool
 from fireact.strategy.grammar import OBSERVATION, ParsedStep, format_step, parse_step
-from fireact.types import RUNTIME, Act, Ask, Completion, Hop, Plan, Share, Tool
+from fireact.types import RUNTIME, Act, Ask, Completion, Hop, Plan, Share
 
 UNKNOWN = "unknown"
 _LOST = ("I will look for something about this.", "I will try a broader search.", "Maybe another search will help.",
@@ -42,7 +43,7 @@ class Oracle:
     name: str = "oracle"
 
     async def complete(self, ask: Ask) -> Completion:
-        """See `types.Model`. Raises ConfigError where the question has no gold plan."""
+        """See `protocols.Model`. Raises ConfigError where the question has no gold plan."""
         if ask.episode is None or ask.episode.plan is None or not ask.episode.plan.hops:
             raise ConfigError("the oracle follows gold plans, and this dataset's questions have none; "
                               "choose another teacher, e.g. model@teacher=api")

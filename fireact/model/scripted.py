@@ -20,7 +20,7 @@ class Scripted:
     name: str = "scripted"
 
     async def complete(self, ask: Ask) -> Completion:
-        """See `types.Model`."""
+        """See `protocols.Model`."""
         question, *rest = ask.messages[ask.shots:]
         replies = self.by_question.get(question.content, self.replies)
         said = sum(message.role == "assistant" for message in rest)

@@ -134,7 +134,7 @@ def _cells(node: Mapping[str, Any], row: str, column: str) -> Iterable[Cell]:
         yield Cell(label, setting, "turns", mean(turns), len(turns), {"sd": spread}, counts, **said)
     for metric in METRICS:
         if metric in entry:
-            value = entry[metric] / 100 if metric in PERCENT else float(entry[metric])
+            value = round(entry[metric] / 100, 6) if metric in PERCENT else float(entry[metric])
             n = entry.get("finished", questions) if metric == "turns" else questions
             beside = printed | {"em": entry["em"]} if metric == "gain" else printed
             yield Cell(label, setting, metric, value, n, beside, **said)

@@ -121,8 +121,10 @@ def training_facts(train: Mapping[str, Any]) -> list[tuple[str, str]]:
              ("validation loss", "validation_loss", "{:.3f}"), ("tokens", "tokens", "{:,}"),
              ("of these trained on", "trained_tokens", "{:,}"), ("seconds", "seconds", "{:,.0f}"),
              ("tokens a second", "tokens_per_second", "{:,.0f}"), ("peak memory, MB", "peak_memory_mb", "{:,.0f}"),
-             ("trainable parameters", "trainable_parameters", "{:,}"), ("peak learning rate", "peak_learning_rate", "{:g}")]
-    cut = [("examples cut", "truncated"), ("of these without their answer", "lost_answer"), ("dropped as too long", "dropped")]
+             ("trainable parameters", "trainable_parameters", "{:,}"),
+             ("peak learning rate", "peak_learning_rate", "{:g}")]
+    cut = [("examples cut", "truncated"), ("of these without their answer", "lost_answer"),
+           ("dropped as too long", "dropped")]
     return [*((label, form.format(train[name])) for label, name, form in known if train.get(name) is not None),
             *((label, f"{train[name]:,}") for label, name in cut if train.get(name))]
 

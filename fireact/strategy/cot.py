@@ -21,7 +21,7 @@ class Cot:
     """Replies before an answer that cannot be read ends the episode."""
 
     def play(self, question: str, *, few_shot: bool) -> Play:
-        """See `types.Strategy`."""
+        """See `protocols.Strategy`."""
         shots = preamble("cot", self.prompt) if few_shot else []
         talk = [*shots, Message("user", question)]
         for _ in range(self.attempts):

@@ -21,7 +21,7 @@ class Direct:
     """Replies before an empty answer ends the episode."""
 
     def play(self, question: str, *, few_shot: bool) -> Play:
-        """See `types.Strategy`."""
+        """See `protocols.Strategy`."""
         shots = preamble("direct", self.prompt) if few_shot else []
         talk = [*shots, Message("user", question)]
         for _ in range(self.attempts):

@@ -36,7 +36,7 @@ class React:
     """Replies of the model; FireAct's generation.py has 11."""
 
     def play(self, question: str, *, few_shot: bool) -> Play:
-        """See `types.Strategy`."""
+        """See `protocols.Strategy`."""
         talk = preamble("react", self.prompt) if few_shot else []
         return rounds(question, talk, {}, self.max_rounds, "Thought:" if few_shot else "")
 

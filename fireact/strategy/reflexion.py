@@ -31,6 +31,6 @@ class Reflexion:
     """The sentence with which the thought of a round begins, by round, counted from 1."""
 
     def play(self, question: str, *, few_shot: bool) -> Play:
-        """See `types.Strategy`."""
+        """See `protocols.Strategy`."""
         talk = preamble("react", self.prompt) if few_shot else []
         return rounds(question, talk, self.reflections, self.max_rounds, "Thought:" if few_shot else "")

@@ -15,8 +15,9 @@ from random import Random
 from typing import Annotated, Literal
 
 from fireact.errors import ConfigError
+from fireact.protocols import Tool
 from fireact.recordings import Recording, read, same
-from fireact.types import CONTENT, RUNTIME, Act, Observation, Share, Tool
+from fireact.types import CONTENT, RUNTIME, Act, Observation, Share
 
 Fault = Literal["none", "random", "empty", "truncated", "distractor", "stale", "timeout", "rate_limited"]
 

@@ -54,7 +54,7 @@ class Serpapi:
     """Calls under way at once."""
 
     async def __call__(self, act: Act) -> Observation:
-        """Search once. Raises what types.Tool names: an empty or an overlong search is a ToolError."""
+        """Search once. Raises what protocols.Tool names: an empty or an overlong search is a ToolError."""
         query = " ".join(act.argument.split())
         if not query:
             raise ToolError("the search was empty; write what to look up, e.g. search[Paris]")

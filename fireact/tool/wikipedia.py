@@ -59,7 +59,7 @@ class Wikipedia:
     """Calls under way at once; Wikimedia asks for few."""
 
     async def __call__(self, act: Act) -> Observation:
-        """Search or look up once. Raises what types.Tool names."""
+        """Search or look up once. Raises what protocols.Tool names."""
         words = " ".join(act.argument.split())
         if not words:
             raise ToolError(f"the {act.tool} was empty; write e.g. search[Paris] or lookup[population]")

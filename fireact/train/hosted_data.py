@@ -56,7 +56,8 @@ def write_chat_file(source: Path, target: Path, max_length: int | None, max_byte
             fault = f"it has about {length:,} tokens, more than train.max_length={max_length}"
         if fault:
             raise DataError(f"{where}: {fault}; drop or mend this trajectory, nothing was sent")
-        lines.append(dumps({"messages": turns}, ensure_ascii=False) + "\n")
+        # Escaped to ASCII: some readers take U+2028 and the like for the end of a line.
+        lines.append(dumps({"messages": turns}) + "\n")
         tokens += length
     text = "".join(lines)
     write_atomic(target, text)
@@ -64,7 +65,7 @@ def write_chat_file(source: Path, target: Path, max_length: int | None, max_byte
     if size > max_bytes:
         raise DataError(f"{target} has {size:,} bytes and the endpoint takes {max_bytes:,}; lower curate.n, "
                         "nothing was sent")
-    digest = sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+    digest = sha256(text.encode()).hexdigest()[:16]
     return ChatFile(target, f"fireact-{source.stem}-{digest}.jsonl", len(lines), tokens)
 
 

@@ -96,14 +96,17 @@ class Tuning:
                 raise ConfigError("train.cancel=true, and no job is under way for this training; leave it out to "
                                   "start one")
             self._note(found)
-        id = self.ledger.job
-        assert id is not None
         if self._look().status not in (*_BROKEN, "succeeded"):
-            patiently(lambda: self.endpoint.cancel(id), self.tries, self.poll)
+            patiently(lambda: self.endpoint.cancel(self._id), self.tries, self.poll)
         job = self._wait()
         if job.status in _BROKEN:
             self._drop(job)
         return job
+
+    @property
+    def _id(self) -> str:
+        assert self.ledger.job is not None
+        return self.ledger.job
 
     def _start(self) -> None:
         ids = [self._sent(file) for file in self.files]
@@ -165,19 +168,15 @@ class Tuning:
             time.sleep(self.poll)
 
     def _look(self) -> Job:
-        id = self.ledger.job
-        assert id is not None
-        job = self._watched(lambda: self.endpoint.job(id))
+        job = self._watched(lambda: self.endpoint.job(self._id))
         if job is None:
-            raise ProviderError(f"{self.endpoint.place} has no job {id}, which this training waits for; set the key "
-                                f"it was made with, or delete {self.folder / LEDGER} to pay for a new one")
+            raise ProviderError(f"{self.endpoint.place} has no job {self._id}, which this training waits for; set the "
+                                f"key it was made with, or delete {self.folder / LEDGER} to pay for a new one")
         return job
 
     def _show(self, seen: set[str]) -> None:
         """Print and log what is new; of many measurements only the last is printed."""
-        id = self.ledger.job
-        assert id is not None
-        new = self._watched(lambda: self.endpoint.events(id, seen))
+        new = self._watched(lambda: self.endpoint.events(self._id, seen))
         last = max((number for number, event in enumerate(new) if event.step is not None), default=None)
         for number, event in enumerate(new):
             if event.step is None or number == last:

@@ -16,8 +16,8 @@ from fireact.curate import TRAIN, VALIDATION
 from fireact.errors import DataError
 from fireact.examples import example
 from fireact.jsonl import encode, read_jsonl, write_atomic
+from fireact.plugins import Node, build
 from fireact.process import ChildFailed, stage_main
-from fireact.schema import Node, build
 from fireact.train import Train
 from fireact.types import Trajectory
 

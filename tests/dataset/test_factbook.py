@@ -19,8 +19,8 @@ from fireact.dataset.scoring import normalize
 from fireact.errors import ConfigError
 from fireact.jsonl import read_jsonl
 from fireact.plan import conclude, fill, read
+from fireact.plugins import check
 from fireact.retrieval import Passage
-from fireact.schema import check
 from fireact.store import identity
 from fireact.tool.corpus import Corpus
 from fireact.types import Act, Plan, Question

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fireact.dataset.table import Table
 from fireact.errors import ConfigError, DataError
-from fireact.schema import check
+from fireact.plugins import check
 from fireact.types import Question, Score
 
 
@@ -64,7 +64,8 @@ def test_a_question_without_id_has_a_lasting_one(tmp_path):
 
 
 def test_scoring_takes_the_best_alias(tmp_path):
-    table = Table(test=jsonl(tmp_path, {"question": "q", "answer": ["New York", "NYC"]}), passages=str(tmp_path / "p.jsonl"))
+    table = Table(test=jsonl(tmp_path, {"question": "q", "answer": ["New York", "NYC"]}),
+                  passages=str(tmp_path / "p.jsonl"))
     (question,) = table.questions("test")
     assert table.score(question, "the NYC.") == Score(1.0, 1.0)
     assert table.score(question, None) == Score(0.0, 0.0)

@@ -13,8 +13,8 @@ import pytest
 
 from fireact.errors import ConfigError, ContextError, ProviderError
 from fireact.model.api import Api
+from fireact.plugins import check
 from fireact.prices import lookup
-from fireact.schema import check
 from fireact.types import Ask, Completion, Episode, Message
 
 KEY = "sk-very-secret-0123456789"

@@ -19,8 +19,8 @@ from fireact.model.local import Local, weights
 from fireact.model.local.cache import TokenTrie
 from fireact.model.local.engine import Engine, Row
 from fireact.model.local.sampling import Sampler, choose
+from fireact.plugins import check
 from fireact.render import render_prompt
-from fireact.schema import check
 from fireact.types import Ask, Episode, Message
 from tests.model.tiny import TEXT, tiny_adapter, tiny_model
 
@@ -233,7 +233,7 @@ def test_a_model_that_cannot_be_loaded_refuses_every_request(local, tmp_path):
 
 
 def test_it_is_built_from_a_config_and_imports_no_torch():
-    code = ("import sys\nfrom fireact.schema import build\n"
+    code = ("import sys\nfrom fireact.plugins import build\n"
             "model = build({'_target_': 'fireact.model.local.Local', 'name': 'x', 'source': 'y', 'dtype': 'float32'}, "
             "'model', home='weights')\nassert model.dtype == 'float32' and 'torch' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True)

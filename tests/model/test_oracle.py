@@ -11,7 +11,7 @@ from fireact.episode import Player
 from fireact.errors import ConfigError
 from fireact.model.oracle import Oracle, conclusion
 from fireact.plan import source_hop
-from fireact.schema import check
+from fireact.plugins import check
 from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
@@ -203,7 +203,8 @@ def test_a_source_that_is_not_shown_is_searched_with_the_question(tmp_path) -> N
     path = tmp_path / "corpus.jsonl"
     path.write_text(json.dumps({"id": "1", "title": "Bhutan", "text": "Bhutan is high. It uses the ngultrum."}) + "\n")
     hop = source_hop("Bhutan", ("It uses the ngultrum.",), 1)
-    question = replace(QUESTION, text="Is the ngultrum used?", plan=Plan((hop,), "given", answer="yes"), answers=("yes",))
+    question = replace(QUESTION, text="Is the ngultrum used?", answers=("yes",),
+                       plan=Plan((hop,), "given", answer="yes"))
     record = play(Corpus(corpus=path, home=tmp_path, snippet_chars=30), question=question)
     assert [step.argument for step in record.steps if step.kind == "act"] == [
         "Bhutan", "Bhutan: Is the ngultrum used?"]

@@ -6,7 +6,7 @@ import pytest
 
 from fireact.errors import ConfigError
 from fireact.model.scripted import Scripted
-from fireact.schema import check
+from fireact.plugins import check
 from fireact.types import Ask, Message
 
 NODE = {"_target_": "fireact.model.scripted.Scripted"}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from fireact.errors import ConfigError, DataError, ToolError
+from fireact.plugins import check
 from fireact.retrieval import INDEX_VERSION
-from fireact.schema import check
 from fireact.store import identity
 from fireact.tool.corpus import Corpus
-from fireact.types import Observation
+from fireact.types import Act, Observation
 
 PASSAGES = [
     {"id": "bt", "title": "Bhutan", "text": "Bhutan is a kingdom. Its capital is Thimphu.\nIts king lives there."},
@@ -28,7 +28,7 @@ def path(tmp_path) -> Path:
 
 
 def use(tool: Corpus, argument: str) -> Observation:
-    return asyncio.run(tool(argument))
+    return asyncio.run(tool(Act("search", argument)))
 
 
 def test_a_search_shows_the_sentences_that_fit_and_names_their_passages(path, tmp_path):

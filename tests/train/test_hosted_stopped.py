@@ -23,7 +23,6 @@ def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traini
         yield started
 
 
-
 def repeatedly(training: Training, home: Path) -> Iterator[tuple[int, Training]]:
     """A training a request of one that is left alone, each with the server as it was at first."""
     training.server.states = ("queued", "running", "running", "succeeded")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from fireact.errors import ConfigError, DataError
-from fireact.schema import check
+from fireact.plugins import check
 from fireact.train import Train, lora
 
 

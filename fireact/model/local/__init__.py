@@ -69,7 +69,7 @@ class Local:
     """What ended the thread before its time."""
 
     async def complete(self, ask: Ask) -> Completion:
-        """See `types.Model`. Sampling depends on the episode's seed and the prompt, not on what shares the batch.
+        """See `protocols.Model`. Sampling depends on the episode's seed and the prompt, not on what shares the batch.
 
         Raises ContextError where prompt and longest reply exceed the window, ConfigError where nothing can be loaded.
         """

@@ -1,0 +1,67 @@
+"""What a plug-in has to have: the four things that a run is put together from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from fireact.types import Act, Ask, Completion, Observation, Play, Question, Score
+
+
+class Strategy(Protocol):
+    """How a model is led through one question."""
+
+    def play(self, question: str, *, few_shot: bool) -> Play:
+        """Start on `question`; with `few_shot` the model is shown instructions and examples, else only the question."""
+        ...
+
+
+class Model(Protocol):
+    """Anything that completes a conversation."""
+
+    name: str
+    """How reports call it."""
+
+    async def complete(self, ask: Ask) -> Completion:
+        """Reply once. Raises ProviderError or ContextError."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+
+class Tool(Protocol):
+    """Anything an agent can call with one string."""
+
+    actions: tuple[str, ...]
+    """What the model calls it: one name, or several, e.g. search and lookup."""
+
+    async def __call__(self, act: Act) -> Observation:
+        """Call it once.
+
+        Raises ToolError, whose text the model sees; ToolUnavailable, which ends the episode; and ConfigError for what
+        no other argument could mend, a missing key for one.
+        """
+        ...
+
+
+class Dataset(Protocol):
+    """Questions in splits, the corpus their answers stand in, and how an answer is scored."""
+
+    prompt: str
+    """The few-shot texts that belong to it: a name in strategy/prompts/*/, or a path."""
+    evaluation_split: str
+    """The split that its results are reported on."""
+
+    def questions(self, split: str) -> list[Question]:
+        """All questions of a split, in an order that never changes. Raises DataError, ConfigError."""
+        ...
+
+    def corpus(self) -> Path | None:
+        """The passages as a jsonl file of {id, title, text}, or None where the dataset has none."""
+        ...
+
+    def score(self, question: Question, answer: str | None) -> Score:
+        """Judge an answer."""
+        ...
