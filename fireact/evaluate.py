@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from fireact.prices import describe, recompute
 from fireact.stats import mean, paired_difference, standard_error
 from fireact.types import Trajectory
 
@@ -57,6 +58,17 @@ def compare(first: Sequence[Trajectory], second: Sequence[Trajectory]) -> dict[s
     """
     difference = paired_difference([record.score.em for record in first], [record.score.em for record in second])
     return {**asdict(difference), "ci95": list(difference.ci95)}
+
+
+def priced(records: Sequence[Trajectory], names: Sequence[str]) -> dict[str, Any]:
+    """Return what an episode would cost at the list prices of the models `names`; nothing where no usage is recorded.
+
+    Raises ConfigError for a name that has no price.
+    """
+    if not any(record.total("prompt_tokens") for record in records):
+        return {}
+    costs = {name: recompute(records, name) for name in names}
+    return {name: {**asdict(cost), "words": describe(cost.price)} for name, cost in costs.items()}
 
 
 def gather(cells: Sequence[Cell], played: Mapping[str, Sequence[Trajectory]],

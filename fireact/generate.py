@@ -16,10 +16,10 @@ from fireact.episode import Player
 from fireact.errors import ConfigError, DataError, ProviderError
 from fireact.jsonl import Appender, read_finished
 from fireact.manifest import commit
-from fireact.plugins import Node, build
+from fireact.plugins import Node, build, options
 from fireact.pool import each
 from fireact.process import run_async, stage_main
-from fireact.protocols import Dataset, Strategy
+from fireact.protocols import Dataset, Strategy, Tool
 from fireact.schema import Limits, Section
 from fireact.store import fingerprint, identity, key
 from fireact.tracking import Progress
@@ -63,13 +63,17 @@ class PlayJob(Section):
         adapter = self.adapter_key or (self.adapter and fingerprint(self.adapter))
         return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model), adapter=adapter,
                    strategy=identity(self.strategy), opening=repr(opening), tool=identity(self.tool),
-                   dataset=_of_split(identity(self.dataset), self.split), split=self.split, seed=self.seed,
-                   limits=self.limits.model_dump())
+                   dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=self.limits.model_dump())
 
+    def _dataset_identity(self) -> dict[str, Any]:
+        """Leave out what a dataset says of its other splits: a new test file plays no training question again.
 
-def _of_split(dataset: dict[str, Any], split: str) -> dict[str, Any]:
-    """Leave out what a dataset says of its other splits: a new test file plays no training question again."""
-    return {name: value for name, value in dataset.items() if name == split or name not in SPLITS}
+        But a corpus that is searched and not named is made of the questions of all splits.
+        """
+        whole = identity(self.dataset)
+        if "corpus" in options(self.tool) and whole.get("passages", "none needed") is None:
+            return whole
+        return {name: value for name, value in whole.items() if name == self.split or name not in SPLITS}
 
 
 def open_dataset(node: Node, home: Path) -> Dataset:
@@ -121,8 +125,7 @@ def run(values: dict[str, Any], folder: Path) -> None:
 
 
 async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folder: Path, before: int) -> None:
-    tool = build(job.tool, "tool", corpus=dataset.corpus(), home=job.home / "tool", seed=job.seed,
-                 questions=tuple(question.text for question in dataset.questions(job.split)))
+    tool = _open_tool(job, dataset)
     model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter)
     player = Player(method=job.method, task=job.task, strategy=open_strategy(job.strategy, dataset),
                     few_shot=job.few_shot, model=model, tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
@@ -152,6 +155,14 @@ async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folde
         left = len(questions) - progress.new + progress.unreached
         raise ProviderError(f"{left} of {len(questions)} questions could not be played, the others are kept; start the "
                             f"same command again to play them: {progress.last_error}")
+
+
+def _open_tool(job: PlayJob, dataset: Dataset) -> Tool:
+    """Build the run's tool; a corpus may be dear to make, and is made only for a tool that searches it."""
+    wanted = options(job.tool)
+    questions = dataset.questions(job.split) if "questions" in wanted else []
+    return build(job.tool, "tool", corpus=dataset.corpus() if "corpus" in wanted else None, home=job.home / "tool",
+                 seed=job.seed, questions=tuple(question.text for question in questions))
 
 
 def _while_reached(questions: Iterable[Question], progress: Progress) -> Iterator[Question]:

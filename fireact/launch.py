@@ -115,7 +115,8 @@ class Run:
 
     def _summary(self, job: PlayJob, records: list[Trajectory]) -> dict[str, Any]:
         seconds = seconds_per_episode(self.stages.folder("generate", job))
-        return {**evaluate.summarize(records), "seconds": seconds}
+        costs = evaluate.priced(records, self.config.report.prices)
+        return {**evaluate.summarize(records), "seconds": seconds, **({"priced": costs} if costs else {})}
 
     def _child(self, label: str, module: str, job: Section, folder: Path, *, done: bool) -> None:
         """Have a stage's process do its job, unless it is done. Raises ChildFailed."""

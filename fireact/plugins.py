@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, TypeGuard, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,9 +34,15 @@ def build(node: Node, where: str = "", **context: Any) -> Any:
                   for name, value in arguments.items()})
 
 
-def is_node(value: Any) -> bool:
+def is_node(value: Any) -> TypeGuard[Node]:
     """Whether a value is a plug-in's node, e.g. the tool that a wrapper wraps."""
     return isinstance(value, dict) and "_target_" in value
+
+
+def options(node: Node) -> set[str]:
+    """The names of all options of a plug-in, and of those nested in it."""
+    names = {field.name for field in fields(target(node, ""))}
+    return names.union(*(options(value) for value in node.values() if is_node(value)))
 
 
 def _arguments(node: Node, where: str, context: dict[str, Any]) -> tuple[type, dict[str, Any]]:

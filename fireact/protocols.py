@@ -19,8 +19,10 @@ class Strategy(Protocol):
 class Model(Protocol):
     """Anything that completes a conversation."""
 
-    name: str
-    """How reports call it."""
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+        ...
 
     async def complete(self, ask: Ask) -> Completion:
         """Reply once. Raises ProviderError or ContextError."""
@@ -34,8 +36,10 @@ class Model(Protocol):
 class Tool(Protocol):
     """Anything an agent can call with one string."""
 
-    actions: tuple[str, ...]
-    """What the model calls it: one name, or several, e.g. search and lookup."""
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What the model calls it: one name, or several, e.g. search and lookup."""
+        ...
 
     async def __call__(self, act: Act) -> Observation:
         """Call it once.
@@ -49,10 +53,15 @@ class Tool(Protocol):
 class Dataset(Protocol):
     """Questions in splits, the corpus their answers stand in, and how an answer is scored."""
 
-    prompt: str
-    """The few-shot texts that belong to it: a name in strategy/prompts/*/, or a path."""
-    evaluation_split: str
-    """The split that its results are reported on."""
+    @property
+    def prompt(self) -> str:
+        """The few-shot texts that belong to it: a name in strategy/prompts/*/, or a path."""
+        ...
+
+    @property
+    def evaluation_split(self) -> str:
+        """The split that its results are reported on."""
+        ...
 
     def questions(self, split: str) -> list[Question]:
         """All questions of a split, in an order that never changes. Raises DataError, ConfigError."""

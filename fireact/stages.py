@@ -13,6 +13,7 @@ from fireact.curate import CurateJob, Judged, Source
 from fireact.errors import ConfigError, suggest
 from fireact.generate import PlayJob, chosen, open_dataset
 from fireact.plugins import Node, build, check, plugin_name, target
+from fireact.prices import named
 from fireact.schema import Config, Number, Section, mix, number, tasks
 from fireact.store import Store, fingerprint, identity, key
 
@@ -130,6 +131,8 @@ class Stages:
                 "train": lambda: [self.train], "evaluate": lambda: [cell.job for cell in self.evaluations]}
         if "evaluate" in wanted and not self.evaluations:
             raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate; set one")
+        for name in self.config.report.prices:
+            named(name)
         for stage in wanted:
             for job in jobs[stage]() if stage in jobs else []:
                 job.key()

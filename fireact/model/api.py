@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from fireact import prices
 from fireact.errors import ConfigError, ContextError, ProviderError
-from fireact.types import RUNTIME, Ask, Completion, Count, NotNegative, Positive
+from fireact.types import REPLY, RUNTIME, Ask, Completion, Count, NotNegative, Positive
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -74,8 +74,11 @@ class Api:
     key_env: Annotated[str | None, RUNTIME] = None
     """The environment variable that holds the key, which itself is never written anywhere. None: OPENAI_API_KEY for
     OpenAI's own endpoint, and no key for any other, so that none is sent where it does not belong."""
-    temperature: NotNegative = 0.0
-    max_tokens: Count = 512
+    temperature: Annotated[NotNegative | None, REPLY] = 0.0
+    """None: not sent, for models that refuse it."""
+    reasoning_effort: Annotated[str | None, REPLY] = None
+    """How long a model that thinks first may think, e.g. none, low; None: not sent."""
+    max_tokens: Annotated[Count, REPLY] = 512
     """The longest reply."""
     price_in: Annotated[NotNegative | None, RUNTIME] = None
     """US dollars per million prompt tokens; None: the price that fireact/prices.py finds for the model at the endpoint.
@@ -181,12 +184,15 @@ class Api:
         request: dict[str, Any] = {
             "model": self._asked,
             "messages": messages,
-            "temperature": self.temperature,
             "max_completion_tokens" if self.base_url is None else "max_tokens": ask.max_tokens or self.max_tokens,
         }
+        if self.temperature is not None:
+            request["temperature"] = self.temperature
+        if self.reasoning_effort is not None:
+            request["reasoning_effort"] = self.reasoning_effort
         if ask.stop:
             request["stop"] = list(ask.stop)
-        if ask.episode and self.temperature > 0:
+        if ask.episode and self.temperature != 0:
             request["seed"] = ask.episode.seed
         return request
 

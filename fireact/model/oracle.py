@@ -173,7 +173,7 @@ def _right_step(state: _State) -> ParsedStep:
 
 def _hasty(plan: Plan, values: list[str]) -> str:
     """What answers a question too early: the last value, or where values are sentences what the last is about."""
-    return plan.hops[len(values) - 1].query if plan.rule == "given" else values[-1]
+    return plan.hops[len(values) - 1].query.partition(" (")[0] if plan.rule == "given" else values[-1]
 
 
 def _ahead(state: _State) -> str:

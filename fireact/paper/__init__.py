@@ -15,13 +15,10 @@ from fireact.paper.cells import Cell, PaperTable, names, table
 from fireact.paper.choice import choices
 from fireact.paper.match import differences, fitting
 from fireact.paper.runs import Measure, read, run_dirs
-from fireact.paper.verdict import Estimate, Verdict, bounded_error, interval, judge, share
+from fireact.paper.verdict import Estimate, Verdict, Z, bounded_error, interval, judge, share
 from fireact.stats import mean, standard_error
 
 __all__ = ["Compared", "Comparison", "compare", "names"]
-
-_WIDTH = 2 * 1.959964
-"""Standard errors in a 95% interval."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def _gain(gain: Any) -> Estimate | None:
     if gain is None:
         return None
     low, high = gain["ci95"]
-    return Estimate(gain["em"], (high - low) / _WIDTH, gain["n"])
+    return Estimate(gain["em"], (high - low) / (2 * Z), gain["n"])
 
 
 def _megabytes(folder: Path) -> float | None:

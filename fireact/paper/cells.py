@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from pydantic import TypeAdapter
 
 from fireact.errors import ConfigError, suggest
 from fireact.stats import mean, standard_error
 
 RESULTS = Path(__file__).parent / "results.yaml"
-METRICS = ("em", "f1", "gain", "turns", "dollars", "seconds", "megabytes")
 PERCENT = ("em", "f1", "gain")
 """The metrics that are written in percent, and are fractions here."""
+PLAIN = ("dollars", "seconds", "megabytes")
+"""Those of which the paper prints no spread."""
 PRINTED = ("se", "sd", "relative", "drop")
 """What stands beside a value in the paper, as printed."""
 
@@ -123,21 +125,29 @@ def _cells(node: Mapping[str, Any], row: str, column: str) -> Iterable[Cell]:
     entry = node["rows"][row]["values"][column]
     layers = [node, node["columns"][column], node["rows"][row], entry]
     setting = _setting({key: value for layer in layers for key, value in layer.get("setting", {}).items()})
-    said = {key: next((layer[key] for layer in reversed(layers) if key in layer), "")
-            for key in ("source", "note", "unlike")}
-    printed = {key: entry[key] for key in PRINTED if key in entry}
+    source, note, unlike = (next((layer[key] for layer in reversed(layers) if key in layer), "")
+                            for key in ("source", "note", "unlike"))
     label = row if len(node["columns"]) == 1 else f"{row} · {column}"
-    questions = entry.get("n") or results()["questions"][setting.dataset]
-    if counts := tuple(entry.get("counts", ())):
-        turns = [float(turn) for turn, count in enumerate(counts) for _ in range(count)]
+    for metric, (value, n, beside) in _values(entry, results()["questions"][setting.dataset]).items():
+        why = unlike.get(metric, "") if isinstance(unlike, dict) else unlike
+        yield Cell(label, setting, metric, value, n, beside, tuple(entry.get("counts", ())), source, note, why)
+
+
+def _values(entry: Mapping[str, Any], questions: int) -> dict[str, tuple[float, int, dict[str, float]]]:
+    """The value, n and what is printed beside it, by metric."""
+    n = entry.get("n", questions)
+    printed = {key: entry[key] for key in PRINTED if key in entry}
+    found = {metric: (round(entry[metric] / 100, 6), n, printed) for metric in PERCENT if metric in entry}
+    found |= {metric: (float(entry[metric]), n, printed) for metric in PLAIN if metric in entry}
+    if "gain" in entry:
+        found["gain"] = (*found["gain"][:2], {**printed, "em": entry["em"]})
+    if "turns" in entry:
+        found["turns"] = (float(entry["turns"]), entry.get("finished", n), printed)
+    if "counts" in entry:
+        turns = [float(turn) for turn, count in enumerate(entry["counts"]) for _ in range(count)]
         spread = (standard_error(turns) or 0.0) * len(turns) ** 0.5
-        yield Cell(label, setting, "turns", mean(turns), len(turns), {"sd": spread}, counts, **said)
-    for metric in METRICS:
-        if metric in entry:
-            value = round(entry[metric] / 100, 6) if metric in PERCENT else float(entry[metric])
-            n = entry.get("finished", questions) if metric == "turns" else questions
-            beside = printed | {"em": entry["em"]} if metric == "gain" else printed
-            yield Cell(label, setting, metric, value, n, beside, **said)
+        found["turns"] = (mean(turns), len(turns), {"sd": spread})
+    return found
 
 
 def _setting(values: Mapping[str, Any]) -> Setting:
@@ -148,5 +158,4 @@ def _setting(values: Mapping[str, Any]) -> Setting:
                   if key not in ("learnt", "tasks", "trajectories", "training", "epochs", "loss")}
     recipe = results()["training"].get(values.get("training"), {})
     defaults = {key: recipe[key] for key in ("epochs", "loss") if key in recipe}
-    sets = {key: frozenset(values.get(key, ())) for key in ("learnt", "tasks")}
-    return Setting(**defaults | values | sets)
+    return TypeAdapter(Setting).validate_python(defaults | values)

@@ -26,7 +26,9 @@ def parts(comparison: Comparison) -> list[Table | str]:
         rows = tuple((_label(row.cell), *_numbers(row), _verdict(row, notes)) for row in comparison.rows)
         shown.append(Table(comparison.table.title, _HEAD, rows))
         shown += [f"[{number}] {text}" for text, number in notes.items()]
-    shown += [histogram for row in comparison.rows if row.cell.counts for histogram in [_histogram(row)]]
+    if any(row.cell.setting.method == "react" and row.verdict != "not comparable" for row in comparison.rows):
+        shown.append("The paper's searches were answered by the Google of 2023, which nobody can ask any more.")
+    shown += [_histogram(row) for row in comparison.rows if row.cell.counts]
     return [*shown, *_missing(comparison)]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["within error", "above", "below", "not comparable"]
-_Z = 1.959964
+Z = 1.959964
 """The 97.5% point of the normal distribution."""
 
 
@@ -43,7 +43,7 @@ def interval(paper: Estimate, ours: Estimate) -> tuple[float, float] | None:
         return None
     if paper.share and ours.share and paper.n and ours.n:
         return _agresti_caffo(paper.value, paper.n, ours.value, ours.n)
-    middle, reach = ours.value - paper.value, _Z * math.hypot(paper.se, ours.se)
+    middle, reach = ours.value - paper.value, Z * math.hypot(paper.se, ours.se)
     return middle - reach, middle + reach
 
 
@@ -57,5 +57,5 @@ def judge(difference: tuple[float, float]) -> Verdict:
 
 def _agresti_caffo(first: float, n: int, second: float, m: int) -> tuple[float, float]:
     p, q = (first * n + 1) / (n + 2), (second * m + 1) / (m + 2)
-    reach = _Z * math.sqrt(p * (1 - p) / (n + 2) + q * (1 - q) / (m + 2))
+    reach = Z * math.sqrt(p * (1 - p) / (n + 2) + q * (1 - q) / (m + 2))
     return q - p - reach, q - p + reach

@@ -22,6 +22,7 @@ from fireact.report.text import (
     faults_table,
     funnel_table,
     kinds_table,
+    prices_table,
     results_table,
     stops_table,
     training_facts,
@@ -53,6 +54,9 @@ def print_results(metrics: Mapping[str, Any]) -> None:
             parts.append(difference(evaluation["difference"]))
         if "faults" in evaluation:
             parts.append(faults_table(evaluation))
+        priced = prices_table(evaluation)
+        if priced:
+            parts.append(priced)
     _print(parts)
 
 

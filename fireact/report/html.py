@@ -30,6 +30,7 @@ from fireact.report.text import (
     funnel_table,
     kind_rows,
     percent,
+    prices_table,
     results_table,
     stops_table,
     training_facts,
@@ -144,6 +145,7 @@ def _evaluations(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "kinds": [(row.kind, row.n, [(percent(em), em or 0.0) for em in row.em]) for row in kind_rows(summaries)],
             "stops": stops_table(summaries),
             "faults": faults_table(evaluation) if "faults" in evaluation else None,
+            "prices": prices_table(evaluation),
         })
     return found
 

@@ -81,6 +81,18 @@ def faults_table(evaluation: Mapping[str, Any]) -> Table:
     return Table("Robustness to faults of the tool", head, tuple(rows))
 
 
+def prices_table(evaluation: Mapping[str, Any]) -> Table | None:
+    """What an episode of each guise costs at the list prices of other models, None where none were asked for."""
+    rows = []
+    for guise, label in GUISES.items():
+        for name, cost in evaluation.get(guise, {}).get("priced", {}).items():
+            error = "" if cost["se"] is None else f" ± {cost['se']:.6f}"
+            rows.append((f"{label}, {name}", f"{cost['mean']:.6f}{error}", f"{cost['input']:.6f}",
+                         f"{cost['output']:.6f}", f"{cost['calls']:.1f}", cost["words"]))
+    head = ("", "US$ an episode", "of it in", "of it out", "calls", "price")
+    return Table("The recorded usage at list prices", head, tuple(rows)) if rows else None
+
+
 def contaminated(found: Mapping[str, Any]) -> list[str]:
     """Say which evaluation sets hold questions that were met in training, a sentence a set."""
     return [f"{part['exact'] + part['near']} evaluated questions of {name} are among the training questions "
@@ -122,7 +134,8 @@ def training_facts(train: Mapping[str, Any]) -> list[tuple[str, str]]:
              ("of these trained on", "trained_tokens", "{:,}"), ("seconds", "seconds", "{:,.0f}"),
              ("tokens a second", "tokens_per_second", "{:,.0f}"), ("peak memory, MB", "peak_memory_mb", "{:,.0f}"),
              ("trainable parameters", "trainable_parameters", "{:,}"),
-             ("peak learning rate", "peak_learning_rate", "{:g}")]
+             ("peak learning rate", "peak_learning_rate", "{:g}"), ("cost, US$", "cost", "{:.2f}"),
+             ("model", "model", "{}")]
     cut = [("examples cut", "truncated"), ("of these without their answer", "lost_answer"),
            ("dropped as too long", "dropped")]
     return [*((label, form.format(train[name])) for label, name, form in known if train.get(name) is not None),

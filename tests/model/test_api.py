@@ -131,6 +131,12 @@ def test_a_greedy_call_has_no_seed_and_an_ask_may_shorten_the_reply(endpoint: En
                                  "messages": [{"role": "user", "content": "x"}]}
 
 
+def test_what_a_model_refuses_is_not_sent(endpoint: Endpoint) -> None:
+    complete(Api(model="m", base_url=endpoint.url, temperature=None, reasoning_effort="none"))
+    assert "temperature" not in endpoint.calls[0]
+    assert endpoint.calls[0]["reasoning_effort"] == "none"
+
+
 def test_what_comes_back(endpoint: Endpoint) -> None:
     usage = {"prompt_tokens": 1000, "completion_tokens": 20, "total_tokens": 1020,
              "prompt_tokens_details": {"cached_tokens": 800}}

@@ -9,8 +9,16 @@ from typing import Any
 import yaml
 
 from fireact import evaluate
+from fireact.paper import Compared, Comparison
 from fireact.schema import Config
 from fireact.types import Completion, Question, Score, Step, StopReason, Trajectory
+
+GPT = {"_target_": "fireact.model.api.Api", "model": "gpt-3.5-turbo-0613"}
+LLAMA = {"_target_": "fireact.model.local.Local", "name": "Llama-2-7B", "source": "meta-llama/Llama-2-7b-chat-hf"}
+GOOGLE = {"_target_": "fireact.tool.serpapi.Serpapi"}
+HOSTED = {"_target_": "fireact.train.hosted.Hosted", "epochs": 3}
+LORA = {"_target_": "fireact.train.Train", "method": "lora", "rank": 8, "learning_rate": 3e-4, "epochs": 30,
+        "loss": "all_output", "max_length": 512}
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,9 @@ class Cell:
     def label(self) -> str:
         """Its name."""
         return "/".join(part for part in (self.dataset, self.guise, self.fault) if part)
+
+
+REACT, FIREACT = Cell("hotpotqa", "prompted"), Cell("hotpotqa", "finetuned")
 
 
 def episode(number: int, right: bool, *, rounds: int = 2, text: str = "", f1: float | None = None,
@@ -62,3 +73,21 @@ def taught(*methods: str, train: int, task: str = "hotpotqa") -> dict[str, dict[
     """What a curation says of methods that were trained on in equal parts."""
     return {method: {"task": task, "method": method, "train": train // len(methods), "validation": 5}
             for method in methods}
+
+
+def mixed(config: Config, *learnt: str) -> Config:
+    """The same, with a strategy whose student learns by some of the methods and is asked by ReAct."""
+    nodes = {name: {"_target_": f"fireact.strategy.{name}.{name.capitalize()}"}
+             for name in ("react", "cot", "direct", "reflexion")}
+    counts = {name: int(name in learnt) for name in nodes}
+    return config.model_copy(update={"strategy": {"parts": nodes, "counts": counts, "play": "react"}})
+
+
+def asked(config: Config, method: str) -> Config:
+    """The same, asked by a method."""
+    return config.model_copy(update={"strategy": {"_target_": f"fireact.strategy.{method}.{method.capitalize()}"}})
+
+
+def row(comparison: Comparison, label: str, metric: str = "em") -> Compared:
+    """One line of a comparison."""
+    return next(found for found in comparison.rows if (found.cell.label, found.cell.metric) == (label, metric))

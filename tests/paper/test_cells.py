@@ -1,6 +1,7 @@
 """The paper's numbers are what the paper says, and fit together as far as the paper's do."""
 
 import re
+from collections.abc import Callable
 from itertools import product
 
 import pytest
@@ -139,13 +140,12 @@ def first(text: str) -> float:
     ("1.6", "figure3", lambda row, column: f"{row} trajectories · {SHORT.get(column, column)}"),
     ("1.4", "figure4", lambda row, column: f"{row.replace('+', ' + ').strip()} · {SHORT.get(column, column)}"),
 ])
-def test_tables_agree_with_the_notes_on_the_paper(section: str, name: str, labels: object) -> None:
+def test_tables_agree_with_the_notes_on_the_paper(section: str, name: str, labels: Callable[[str, str], str]) -> None:
     head, *rows = notes(section)
     checked = 0
     for row in rows:
         for column, written in zip(head[1:], row[1:], strict=False):
             if written != "-":
-                assert callable(labels)
                 assert em(name, labels(row[0], column)) == first(written), (row[0], column)
                 checked += 1
     assert checked >= 6

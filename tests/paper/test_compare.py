@@ -1,75 +1,35 @@
 """Runs beside the paper's tables: which cell, which verdict, and why not."""
 
-import csv
-import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fireact.errors import ConfigError, DataError
-from fireact.launch import run as launch
-from fireact.paper import Compared, Comparison, compare, match
-from fireact.paper.__main__ import main
-from fireact.paper.text import parts, to_csv, to_markdown
+from fireact.paper import compare, match
+from fireact.paper.cells import results
+from fireact.paper.text import parts, to_markdown
 from fireact.schema import Config
 from fireact.types import StopReason
-from tests.helpers import composed
-from tests.paper.made import Cell, episode, episodes, run, taught
-
-REACT, FIREACT = Cell("hotpotqa", "prompted"), Cell("hotpotqa", "finetuned")
-GPT = {"_target_": "fireact.model.api.Api", "model": "gpt-3.5-turbo-0613"}
-LLAMA = {"_target_": "fireact.model.local.Local", "name": "Llama-2-7B", "source": "meta-llama/Llama-2-7b-chat-hf"}
-GOOGLE = {"_target_": "fireact.tool.serpapi.Serpapi"}
-HOSTED = {"_target_": "fireact.train.hosted.Hosted", "epochs": 3}
-LORA = {"_target_": "fireact.train.Train", "method": "lora", "rank": 8, "learning_rate": 3e-4, "epochs": 30,
-        "loss": "all_output", "max_length": 512}
-
-
-@pytest.fixture(scope="module")
-def plain() -> Config:
-    """The default run."""
-    return composed()
-
-
-@pytest.fixture
-def made(plain: Config) -> Config:
-    """A run as the paper's GPT-3.5 had it."""
-    hotpotqa = {"_target_": "fireact.dataset.hotpotqa.HotpotQA", "scoring": "faithful"}
-    teacher = {"_target_": "fireact.model.api.Api", "model": "gpt-4"}
-    return plain.model_copy(update={"model": GPT, "tool": GOOGLE, "train": HOSTED, "dataset": hotpotqa,
-                                    "teacher": teacher})
-
-
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The questions of these tests are the paper's."""
-    marks = [match.mark(f"What is {i}?") for i in range(500)]
-    path = tmp_path / "questions.json"
-    path.write_text(json.dumps({"hotpotqa": marks, "bamboogle": marks[:125]}), encoding="utf-8")
-    monkeypatch.setattr(match, "QUESTIONS", path)
-    match._known_questions.cache_clear()
-    yield
-    match._known_questions.cache_clear()
-
-
-def mixed(config: Config, *learnt: str) -> Config:
-    """The same, with a strategy whose student learns by some of the methods and is asked by ReAct."""
-    nodes = {name: {"_target_": f"fireact.strategy.{name}.{name.capitalize()}"}
-             for name in ("react", "cot", "direct", "reflexion")}
-    counts = {name: int(name in learnt) for name in nodes}
-    return config.model_copy(update={"strategy": {"parts": nodes, "counts": counts, "play": "react"}})
-
-
-def asked(config: Config, method: str) -> Config:
-    """The same, asked by a method."""
-    return config.model_copy(update={"strategy": {"_target_": f"fireact.strategy.{method}.{method.capitalize()}"}})
-
-
-def row(comparison: Comparison, label: str, metric: str = "em") -> Compared:
-    """One line of a comparison."""
-    return next(found for found in comparison.rows if (found.cell.label, found.cell.metric) == (label, metric))
+from tests.helpers import real_data
+from tests.paper.made import (
+    FIREACT,
+    GOOGLE,
+    GPT,
+    HOSTED,
+    LLAMA,
+    LORA,
+    REACT,
+    Cell,
+    asked,
+    episode,
+    episodes,
+    mixed,
+    row,
+    run,
+    taught,
+)
 
 
 @pytest.mark.usefixtures("known")
@@ -177,7 +137,7 @@ def test_random_and_oracle_choice_come_from_runs_of_each_method(made: Config, tm
     assert row(found, "oracle choice").ours.value == pytest.approx(320 / 500)
     assert row(found, "oracle choice").verdict == "above"
     assert row(found, "random choice").why == ()
-    turns = row(compare([tmp_path], "table10"), "oracle choice, turns", "turns")
+    turns = row(compare([tmp_path], "table10"), "oracle choice", "turns")
     assert turns.verdict == "not comparable"
     assert turns.ours.value == pytest.approx((50 * 1 + 170 * 3) / 500)
 
@@ -238,78 +198,26 @@ def test_the_run_that_is_most_like_the_papers_counts(made: Config, tmp_path: Pat
     assert row(compare([tmp_path], "table1"), "GPT-3.5 · ReAct").ours.value == 0.22
 
 
-def test_what_has_no_place_is_told(plain: Config, tmp_path: Path) -> None:
-    folder = run(tmp_path / "0", plain, {Cell("factbook", "prompted"): episodes(1, 4)})
-    shown = [part for part in parts(compare([folder], "table1")) if isinstance(part, str)]
-    assert "Run experiment=paper/table1." in shown[0]
-    assert shown[1] == "What was measured on factbook has no place in this table, which is about hotpotqa."
+def test_a_fine_tuned_student_asked_with_examples_has_rows_of_its_own(made: Config, tmp_path: Path) -> None:
+    """Table 14: the model's node names the adapter."""
+    strategyqa = {"_target_": "fireact.dataset.strategyqa.StrategyQA", "scoring": "strict"}
+    config = asked(made, "cot").model_copy(update={"dataset": strategyqa, "model": {**LLAMA, "adapter": "somewhere"}})
+    found = compare([run(tmp_path / "0", config, {Cell("strategyqa", "prompted"): episodes(60, 229)})], "table14")
+    assert [one.cell.label for one in found.rows] == ["Llama-2-7B fine-tuned, CoT · StrategyQA"]
+    assert found.rows[0].why[0] == ("answers to strategyqa are judged by strict rules (scoring=faithful are the "
+                                    "paper's)")
 
 
-@pytest.mark.usefixtures("known")
-def test_the_csv_holds_every_cell(made: Config, tmp_path: Path) -> None:
-    folder = run(tmp_path / "0", made, {REACT: episodes(160, 500)})
-    lines = list(csv.DictReader(io.StringIO(to_csv(compare([folder], "table1")))))
-    assert len(lines) == 6
-    first = lines[0]
-    assert (first["cell"], first["paper"], first["ours"], first["verdict"]) == (
-        "GPT-3.5 · ReAct", "0.314", "0.32", "within error")
-    assert {line["verdict"] for line in lines[1:]} == {"not run"}
-
-
-@pytest.mark.usefixtures("known")
-def test_the_command(made: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(tmp_path / "sweep" / "0", made, {REACT: episodes(160, 500)})
-    assert main(["table1", str(tmp_path / "sweep")]) == 0
-    said = capsys.readouterr().out
-    assert "Table 1 (and 6): prompting on HotpotQA" in said
-    assert "within error" in said
-    assert (tmp_path / "sweep" / "table1.csv").exists()
-    assert (tmp_path / "sweep" / "table1.md").read_text(encoding="utf-8").startswith("# Table 1")
-    assert main(["table1", str(tmp_path / "nothing")]) == 2
-    failed = capsys.readouterr()
-    assert failed.err.startswith("error: ")
-    assert failed.err.count("\n") == 1
-
-
-def test_bad_input_gets_a_sentence(made: Config, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no run directory and holds none"):
-        compare([tmp_path], "table1")
-    folder = run(tmp_path / "0", made, {REACT: episodes(1, 2)})
-    with pytest.raises(ConfigError, match="'tabel1' is no table"):
-        compare([folder], "tabel1")
-    config = folder / "config.yaml"
-    whole = config.read_text(encoding="utf-8")
-    for text, sentence in (("a: [", "is no YAML"), ("7", "holds no configuration")):
-        config.write_text(text, encoding="utf-8")
-        with pytest.raises(DataError, match=sentence):
-            compare([folder], "table1")
-    config.write_text("sed: 3\n" + whole, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"config.yaml: sed is not an option .*of another version"):
-        compare([folder], "table1")
-    config.write_text(whole, encoding="utf-8")
-    (folder / "metrics.json").write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match=r"metrics.json: Expecting property name"):
-        compare([folder], "table1")
-
-
-def test_a_cell_that_failed_is_passed_over(made: Config, tmp_path: Path) -> None:
-    run(tmp_path / "0", made, {REACT: episodes(1, 2)})
-    run(tmp_path / "1", made, {})
-    (tmp_path / "1" / "results.jsonl").unlink()
-    assert len(compare([tmp_path], "table1").rows) == 1
-
-
-def test_a_real_run_is_read(tmp_path: Path) -> None:
-    """Of the program itself: a scripted model on two questions in the original form."""
-    rows = [{"_id": f"h{i}", "question": f"Is {i} a number?", "answer": "yes", "type": "comparison", "level": "easy",
-             "supporting_facts": [["Numbers", 0]], "context": [["Numbers", [f"{i} is a number."]]]} for i in range(2)]
-    source = tmp_path / "dev.json"
-    source.write_text(json.dumps(rows), encoding="utf-8")
-    config = composed("dataset=hotpotqa", "dataset.train=null", f"dataset.validation={source}", "model=scripted",
-                      "stage=evaluate", "evaluate.n=2", "evaluate.finetuned=false", f"store={tmp_path / 'store'}",
-                      "wandb.mode=disabled", "model.replies=['Action: finish[yes]']")
-    dump = json.dumps(config.model_dump(mode="json"))
-    launch(config, tmp_path / "run", dump)
-    one = row(compare([tmp_path / "run"], "table1"), "GPT-4 · ReAct")
-    assert (one.ours.value, one.ours.n, one.verdict) == (1.0, 2, "not comparable")
-    assert "the model is scripted, the paper's gpt-4" in one.why
+def test_the_marks_are_those_of_the_papers_questions() -> None:
+    """500 of HotpotQA's dev set by the paper's shuffle, and all of two other sets."""
+    rows = json.loads(real_data("fireact", "hotpotqa_dev.json").read_text(encoding="utf-8"))
+    order = list(range(len(rows)))
+    random.Random(233).shuffle(order)
+    texts = {"hotpotqa": [rows[i]["question"] for i in order[:500]]}
+    for name, file in (("strategyqa", "dev.jsonl"), ("bamboogle", "test.jsonl")):
+        lines = real_data(name, file).read_text(encoding="utf-8").splitlines()
+        texts[name] = [json.loads(line)["question"] for line in lines]
+    assert {name: len(found) for name, found in texts.items()} == {
+        name: results()["questions"][name] for name in texts}
+    written = json.loads(match.QUESTIONS.read_text(encoding="utf-8"))
+    assert {name: sorted(map(match.mark, found)) for name, found in texts.items()} == written
