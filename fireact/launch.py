@@ -20,8 +20,11 @@ from fireact.errors import ConfigError
 from fireact.generate import TRAJECTORIES, PlayJob, chosen, finished, open_dataset, require
 from fireact.jsonl import read_jsonl, write_atomic
 from fireact.manifest import environment
+from fireact.paper import compare
+from fireact.paper.text import COLOURS, parts, write
 from fireact.plugins import build
 from fireact.process import INTERRUPTED, ChildFailed, Terminated
+from fireact.report.terminal import show
 from fireact.schema import STAGES, Config, Section
 from fireact.stages import Stages
 from fireact.store import DONE, key
@@ -201,10 +204,20 @@ def _run_stages(this: Run, wanted: list[str]) -> None:
     getattr(this, last)()
     if last == "evaluate":
         report.print_results(this.metrics)
+    if this.config.paper and this.config.paper.table and last in ("evaluate", "report"):
+        _compare_with_paper(this.run_dir, this.config.paper.table)
     adapter = this.run_dir / "adapter"
     rows = report.read_results(this.run_dir)
     this.tracker.finish(this.metrics, rows, adapter.resolve() if adapter.exists() else None)
     print(f"report: {this.run_dir / report.HTML}" if last == "report" else f"run: {this.run_dir}", flush=True)
+
+
+def _compare_with_paper(run_dir: Path, table: str) -> None:
+    """Print the run's part of a table of the paper; of a sweep, write the whole table as far as its cells are done."""
+    show(parts(compare([run_dir], table)), COLOURS)
+    sweep = run_dir.parent
+    whole = sweep if (sweep / "multirun.yaml").exists() else run_dir
+    print(*(f"paper: {path}" for path in write(compare([whole], table), whole)), sep="\n", flush=True)
 
 
 def upstream(stage: str, config: Config) -> list[str]:

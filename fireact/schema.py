@@ -19,8 +19,8 @@ from fireact.plugins import Node, check, expected, plugin_name
 from fireact.types import Count, NotNegative, Positive
 
 STAGES = ("generate", "curate", "train", "evaluate", "report")
-Number = Count | None | dict[str, Count | None]
-"""How many questions: the first n, all (None), or so many of each dataset by its name."""
+Number = Count | None | dict[str, Annotated[int, Field(ge=0)] | None]
+"""How many questions: the first n, all (None), or so many of each dataset by its name; 0 leaves a dataset out."""
 
 
 class Section(BaseModel):
@@ -57,7 +57,7 @@ class Curate(Section):
     """Applied in this order; see fireact/curate.py for what each means."""
     n: Count | None = None
     """How many to train on; None takes `counts`, the strategy's counts, or all that are left."""
-    counts: dict[str, dict[str, Annotated[int, Field(ge=0)]]] = {}
+    counts: dict[str, dict[str, Annotated[int, Field(ge=0)]]] | None = None
     """How many of each dataset by each method, e.g. {hotpotqa: {react: 500, cot: 187}}, in place of all shares."""
     validation: Annotated[int, Field(ge=0)] = 16
     """How many of the kept ones are held out for the validation loss."""
@@ -119,6 +119,29 @@ class Report(Section):
     """Models at whose prices the recorded usage is counted as well, e.g. [gpt-4.1-mini]."""
 
 
+class Paper(Section):
+    """What the recipes of the paper take from paper=faithful or paper=corrected; nothing else reads it."""
+
+    rules: Literal["faithful", "corrected"]
+    table: str | None = None
+    """The table or figure that the run is a part of, compared with the paper at its end."""
+    trajectories: Count
+    """Of one method on HotpotQA."""
+    questions: Count
+    """That the teacher plays to get them."""
+    filters: list[FilterName]
+    loss: Literal["all_output", "assistant", "actions", "final"]
+    batch_size: Count
+    warmup_steps: Annotated[int, Field(ge=0)] | None
+    max_length: Count | None
+    too_long: Literal["error", "truncate", "drop"]
+    full_learning_rate: Positive
+    """Of train=paper_full."""
+    scoring: Literal["faithful", "strict"]
+    play: Literal["react", "reflexion"]
+    """How the Llama students are asked in an evaluation."""
+
+
 class Config(Section):
     """One run."""
 
@@ -149,6 +172,7 @@ class Config(Section):
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
     report: Report = Report()
+    paper: Paper | None = None
     wandb: Wandb = Wandb()
     inputs: Inputs = Inputs()
 

@@ -108,6 +108,8 @@ class Stages:
                                             ("finetuned", config.evaluate.finetuned)]
         for task in self._datasets:
             n = self._number(config.evaluate.n, task, "evaluate.n")
+            if n == 0:
+                continue
             for fault in ("", *config.evaluate.faults):
                 found += [Evaluation(task, guise, fault, self._evaluation(task, guise, fault, n))
                           for guise, wanted in guises if wanted]
@@ -130,7 +132,8 @@ class Stages:
         jobs = {"generate": lambda: list(self.plays.values()), "curate": lambda: [self.curate],
                 "train": lambda: [self.train], "evaluate": lambda: [cell.job for cell in self.evaluations]}
         if "evaluate" in wanted and not self.evaluations:
-            raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate; set one")
+            raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate, and so "
+                              "does evaluate.n=0 for each dataset; set one")
         for name in self.config.report.prices:
             named(name)
         for stage in wanted:
@@ -148,14 +151,15 @@ class Stages:
     def _weights(self) -> dict[tuple[str, str], float]:
         """How much of each dataset by each method is trained on."""
         datasets, methods = tasks(self.config.dataset), mix(self.config.strategy)
-        counts = self.config.curate.counts
+        counts = self.config.curate.counts or {}
         for task, by_method in counts.items():
             _known(task, datasets.parts, "curate.counts")
             for method in by_method:
                 _known(method, methods.parts, f"curate.counts.{task}")
         weights = {(task, method): counts.get(task, {}).get(method, 0) if counts else
                    datasets.shares[task] * methods.weights[method]
-                   for task in datasets.parts for method in methods.parts}
+                   for task in datasets.parts for method in methods.parts
+                   if self._number(self.config.generate.n, task, "generate.n") != 0}
         return {cell: weight for cell, weight in weights.items() if weight}
 
     @cached_property

@@ -71,7 +71,7 @@ def test_a_comparison_is_paired() -> None:
 
 def test_one_row_a_question() -> None:
     row = rows("finetuned", "factbook", FOUR)[1]
-    assert row == {"dataset": "factbook", "guise": "finetuned", "model": "m", "method": "react", "id": "b",
+    assert row == {"dataset": "factbook", "guise": "finetuned", "fault": "", "model": "m", "method": "react", "id": "b",
                    "kind": "comparison", "question": "b?", "gold": "Paris", "answer": "Paris", "em": 1.0, "f1": 1.0,
                    "rounds": 4, "tool_calls": 3, "stop": "finished", "prompt_tokens": 400, "completion_tokens": 40,
                    "seconds": 1.0}

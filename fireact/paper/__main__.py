@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fireact.paper import compare, names
-from fireact.paper.show import show
-from fireact.paper.text import write
+from fireact.paper.text import COLOURS, parts, write
 from fireact.process import guard
+from fireact.report.terminal import show
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
 
     def work() -> None:
         comparison = compare(given.runs, given.table)
-        show(comparison)
+        show(parts(comparison), COLOURS)
         print(*(f"written: {path}" for path in write(comparison, given.runs[0])), sep="\n", flush=True)
 
     return guard(work)

@@ -11,6 +11,8 @@ from fireact.paper.cells import PERCENT, Cell
 from fireact.paper.verdict import Estimate
 from fireact.report.text import Table
 
+COLOURS = {"within error": "green", "above": "cyan", "below": "yellow", "not comparable": "dim"}
+"""Of the verdicts on a terminal."""
 _HEAD = ("", "paper", "± se", "n", "ours", "± se", "n", "difference (95%)", "verdict")
 _COLUMNS = ("table", "cell", "metric", "paper", "paper_se", "paper_n", "ours", "ours_se", "ours_n", "low", "high",
             "verdict", "why", "note", "source", "run")

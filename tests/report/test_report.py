@@ -21,6 +21,7 @@ from fireact.errors import ConfigError, DataError
 from fireact.evaluate import compare, rows, summarize
 from fireact.jsonl import Appender, write_atomic
 from fireact.report.episodes import EVALUATED, SHOWN, sample
+from fireact.report.terminal import WIDTH
 from fireact.report.text import difference
 from fireact.tracking import Tracker
 from fireact.types import Completion, Question, Score, Step, StopReason, Trajectory
@@ -274,7 +275,7 @@ def test_the_terminal_tables(tmp_path, capsys):
     assert "Fine-tuned is better than prompted" in out
     assert "US$" not in out
     assert "\x1b" not in out
-    assert max(map(len, out.splitlines())) <= report.WIDTH
+    assert max(map(len, out.splitlines())) <= WIDTH
 
 
 def test_the_terminal_shows_costs_where_known_and_names_as_they_are(capsys):
