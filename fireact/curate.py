@@ -2,14 +2,14 @@
 
     python -m fireact.curate FOLDER/job.json
 
-writes FOLDER/train.jsonl, validation.jsonl, funnel.json and contamination.jsonl. Every filter is a named predicate
+writes FOLDER/train.jsonl, validation.jsonl, funnel.json, contamination.jsonl and defects.jsonl. Every filter is a named predicate
 (fireact/filters.py), and the funnel counts what each of them dropped.
 """
 
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +29,8 @@ from fireact.types import Question, Trajectory
 
 VERSION = 2
 TRAIN, VALIDATION, FUNNEL = "train.jsonl", "validation.jsonl", "funnel.json"
+DEFECTS = "defects.jsonl"
+"""One line a fault of a record that came from another run's file."""
 CONTAMINATION = "contamination.jsonl"
 """One line a training question that is in an evaluation set, word for word or nearly."""
 
@@ -101,10 +103,11 @@ def run(values: dict[str, Any], folder: Path) -> None:
     """Curate into `folder`. Raises DataError, ConfigError."""
     job = CurateJob.model_validate(values)
     judge = Judge(job.model, job.home, job.window, _evaluated(job))
+    given = _imported(folder, {file for source in job.sources for file in source.files})
     kept: dict[Cell, list[Trajectory]] = {}
     funnels: dict[Cell, Funnel] = {}
     for source in job.sources:
-        cell, records = (source.task, source.method), _records(job, source)
+        cell, records = (source.task, source.method), _records(job, source, given)
         kept[cell], dropped = _filter(records, job.filters, judge.keeps)
         funnels[cell] = Funnel(*cell, len(records), dropped, len(kept[cell]))
     _write_funnel(folder, funnels, judge)
@@ -140,10 +143,10 @@ def _write_funnel(folder: Path, funnels: Mapping[Cell, Funnel], judge: Judge) ->
     write_atomic(folder / FUNNEL, json.dumps(values, indent=1))
 
 
-def _records(job: CurateJob, source: Source) -> list[Trajectory]:
+def _records(job: CurateJob, source: Source, given: Mapping[Path, list[Trajectory]]) -> list[Trajectory]:
     """The source's trajectories in the fixed, seeded order from which every choice is a prefix."""
     if source.files:
-        mine = [record for file in source.files for record in _imported(file)
+        mine = [record for file in source.files for record in given[file]
                 if len(job.sources) == 1 or (record.dataset in ("", source.task) and record.method == source.method)]
         records = list({(record.dataset, record.method, record.id): record for record in mine}.values())
     else:
@@ -153,11 +156,15 @@ def _records(job: CurateJob, source: Source) -> list[Trajectory]:
     return sorted(records, key=lambda record: sha256(f"{job.seed}:{record.id}".encode()).digest())
 
 
-def _imported(file: Path) -> list[Trajectory]:
-    found = formats.read(file)
-    for kind, count in Counter(defect.kind for defect in found.defects).items():
-        print(f"  {file.name}: {count} x {kind}", flush=True)
-    return found.trajectories
+def _imported(folder: Path, files: Set[Path]) -> dict[Path, list[Trajectory]]:
+    """Read the files of other runs; what was wrong with their records is said, and listed in the folder."""
+    found = {file: formats.read(file) for file in sorted(files)}
+    for file, imported in found.items():
+        for text, count in Counter(defect.text for defect in imported.defects).most_common():
+            print(f"  {file.name}, {count} records: {text}", flush=True)
+    if found:
+        _write(folder / DEFECTS, [defect for imported in found.values() for defect in imported.defects])
+    return {file: imported.trajectories for file, imported in found.items()}
 
 
 def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],

@@ -47,6 +47,9 @@ def explain(message: str) -> str:
         names = [name for name in available["options"].split() if not name.startswith("_")] if available else []
         return f"{option['group']}={option['option']} does not exist{suggest(option['option'], names)}"
     key = _KEY.search(message)
+    group = key and key["key"].partition("@")[0]
+    if key and "@" in key["key"] and (CONF / str(group)).is_dir() and "override" in message:
+        return f"nothing is selected for {key['key']} yet; write +{key['key']}=... to add it"
     if key and "already at" in message:
         return f"{key['key']} is there already; write it without the +"
     if key:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fireact import curate
-from fireact.curate import CONTAMINATION, CurateJob, read_funnel
+from fireact.curate import CONTAMINATION, DEFECTS, CurateJob, read_funnel
 from fireact.errors import ConfigError, DataError
 from fireact.examples import example
 from fireact.filters import Judge
@@ -251,7 +251,7 @@ def test_where_nothing_is_kept_the_funnel_is_there_and_nothing_else(job: Make, t
         run(job(records), tmp_path / "out")
     funnel = read_funnel(tmp_path / "out")["cells"]["react"]
     assert (funnel["played"], funnel["kept"]) == (1, 0)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"funnel.json", CONTAMINATION}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"funnel.json", CONTAMINATION, DEFECTS}
 
 
 def test_a_file_may_hold_another_method_than_its_source_is_called(job: Make, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from fireact.report.text import (
     faults_table,
     funnel_table,
     kinds_table,
+    price_notes,
     prices_table,
     results_table,
     stops_table,
@@ -51,7 +52,7 @@ def print_results(metrics: Mapping[str, Any]) -> None:
             parts.append(faults_table(evaluation))
         priced = prices_table(evaluation)
         if priced:
-            parts.append(priced)
+            parts += [priced, *price_notes(evaluation)]
     show(parts)
 
 

@@ -30,6 +30,7 @@ from fireact.report.text import (
     funnel_table,
     kind_rows,
     percent,
+    price_notes,
     prices_table,
     results_table,
     stops_table,
@@ -146,6 +147,7 @@ def _evaluations(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "stops": stops_table(summaries),
             "faults": faults_table(evaluation) if "faults" in evaluation else None,
             "prices": prices_table(evaluation),
+            "price_notes": price_notes(evaluation),
         })
     return found
 

@@ -1,12 +1,14 @@
 """What both forms of the report say, terminal and page: the tables as text, and the difference in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 GUISES = {"prompted": "prompted", "finetuned": "fine-tuned"}
 """How the guises of the student are called in a report."""
 
+FEW = 4
+"""Columns that a table of methods may have; for more, each is a row."""
 Summary = Mapping[str, Any]
 """What `evaluate.summarize` returns."""
 
@@ -88,9 +90,15 @@ def prices_table(evaluation: Mapping[str, Any]) -> Table | None:
         for name, cost in evaluation.get(guise, {}).get("priced", {}).items():
             error = "" if cost["se"] is None else f" ± {cost['se']:.6f}"
             rows.append((f"{label}, {name}", f"{cost['mean']:.6f}{error}", f"{cost['input']:.6f}",
-                         f"{cost['output']:.6f}", f"{cost['calls']:.1f}", cost["words"]))
-    head = ("", "US$ an episode", "of it in", "of it out", "calls", "price")
+                         f"{cost['output']:.6f}", f"{cost['calls']:.1f}"))
+    head = ("", "US$ an episode", "of it in", "of it out", "calls")
     return Table("The recorded usage at list prices", head, tuple(rows)) if rows else None
+
+
+def price_notes(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say what the prices of `prices_table` are, from which table and of which day."""
+    costs = [cost for guise in GUISES for cost in evaluation.get(guise, {}).get("priced", {}).items()]
+    return list(dict.fromkeys(f"{name}: {cost['words']}." for name, cost in costs))
 
 
 def contaminated(found: Mapping[str, Any]) -> list[str]:
@@ -104,6 +112,8 @@ def funnel_table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
     """What came in, what each filter dropped, in their order, and what was kept: one column a method."""
     funnel = list(cells.values())
     filters = list(dict.fromkeys(name for part in funnel for name in part["dropped"]))
+    if len(cells) > FEW:
+        return _long_funnel(cells, filters)
     lines = {"played": [part["played"] for part in funnel]}
     for name in filters:
         label = "dropped as duplicate" if name == "duplicate" else f"dropped by {name}"
@@ -112,6 +122,15 @@ def funnel_table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
         lines[name] = [part[name] for part in funnel]
     rows = tuple((label, *(f"{count:,}" for count in counts)) for label, counts in lines.items())
     return Table("Trajectories kept for training", ("", *cells), rows)
+
+
+def _long_funnel(cells: Mapping[str, Mapping[str, Any]], filters: Sequence[str]) -> Table:
+    """The same with one row a method, for what has many."""
+    head = ("", "played", *(f"- {name}" for name in filters), "kept", "train", "held out")
+    rows = tuple((name, f"{part['played']:,}", *(f"{part['dropped'].get(cut, 0):,}" for cut in filters),
+                  f"{part['kept']:,}", f"{part['train']:,}", f"{part['validation']:,}")
+                 for name, part in cells.items())
+    return Table("Trajectories kept for training", head, rows)
 
 
 def difference(values: Mapping[str, Any]) -> str:
