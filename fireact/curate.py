@@ -2,8 +2,8 @@
 
     python -m fireact.curate FOLDER/job.json
 
-writes FOLDER/train.jsonl, validation.jsonl, funnel.json, contamination.jsonl and defects.jsonl. Every filter is a named predicate
-(fireact/filters.py), and the funnel counts what each of them dropped.
+writes FOLDER/train.jsonl, validation.jsonl, funnel.json, contamination.jsonl and, of what was read from other runs'
+files, defects.jsonl. Every filter is a named predicate (fireact/filters.py), and the funnel counts what each dropped.
 """
 
 import json
