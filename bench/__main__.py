@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fireact.launch import CHILD_ENV
+from fireact.children import CHILD_ENV
 
 OUT = Path("outputs/bench")
 ALL = ("start", "search", "generation", "training", "job")

@@ -1,13 +1,14 @@
 """Play questions: a model, led by a strategy, with a tool. The teacher's records and every evaluation come from here.
 
-    python -m fireact.generate FOLDER/job.json
+    python -m fireact.generate FOLDER/job.json ...
 
-appends one record a question to FOLDER/trajectories.jsonl. Records that are there already are not played again, so a
-job that was killed goes on where it stopped, and one that asks for more questions plays only those it lacks.
+appends one record a question to FOLDER/trajectories.jsonl, one job after the other. Records that are there already are
+not played again, so a job that was killed goes on where it stopped, and one that asks for more questions plays only
+those it lacks.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from fireact.jsonl import Appender, read_finished
 from fireact.manifest import commit
 from fireact.plugins import Node, build, options
 from fireact.pool import each
-from fireact.process import run_async, stage_main
-from fireact.protocols import Dataset, Strategy, Tool
+from fireact.process import guard, run_async, stop_on_sigterm
+from fireact.protocols import Dataset, Model, Strategy, Tool
 from fireact.schema import Limits, Section
-from fireact.store import fingerprint, identity, key
+from fireact.store import fingerprint, identity, key, lock_async
 from fireact.tracking import Progress
 from fireact.types import Question, StopReason, Trajectory
 
@@ -35,8 +36,10 @@ SPLITS = ("train", "validation", "test")
 
 
 class PlayJob(Section):
-    """Which questions are played, by what. `n`, `concurrency` and `home` do not matter to a single record."""
+    """Which questions are played, by what. `label`, `n`, `concurrency` and `home` do not matter to a single record."""
 
+    label: str
+    """What it is called on the terminal."""
     task: str
     """The dataset's name."""
     method: str
@@ -113,25 +116,64 @@ def finished(folder: Path, questions: list[Question]) -> bool:
     return len(load_played(folder, questions)) == len(questions)
 
 
-def run(values: dict[str, Any], folder: Path) -> None:
+def main(argv: Sequence[str]) -> int:
+    """Play the jobs whose files are named, in turn, each under its folder's lock; return the exit code."""
+    stop_on_sigterm()
+    return guard(lambda: run_async(_play_all([Path(name) for name in argv[1:]])))
+
+
+class _Loaded:
+    """The model that was built last: for jobs in a row that have the same one, it is loaded once."""
+
+    def __init__(self) -> None:
+        self._what: Any = None
+        self._model: Model | None = None
+
+    def model(self, job: PlayJob, tool: Tool) -> Model:
+        what = (job.model, job.adapter, job.tool if "tool" in options(job.model) else None)
+        if self._model is None or what != self._what:
+            self.close()
+            model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter)
+            self._what, self._model = what, model
+            return model
+        return self._model
+
+    def close(self) -> None:
+        if self._model is not None:
+            self._model.close()
+            self._model = None
+
+
+async def _play_all(paths: Sequence[Path]) -> None:
+    loaded = _Loaded()
+    try:
+        for path in paths:
+            async with lock_async(path.parent):
+                await _play(PlayJob.model_validate_json(path.read_text(encoding="utf-8")), path.parent, loaded)
+    finally:
+        loaded.close()
+
+
+async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
     """Play a job's missing questions into `folder`. Raises ConfigError, DataError, ProviderError."""
-    job = PlayJob.model_validate(values)
     dataset = open_dataset(job.dataset, job.home)
     questions = chosen(dataset, job.split, job.n, "n")
     done = {record.id for record in load_played(folder, questions)}
     missing = [question for question in questions if question.id not in done]
-    if missing:
-        run_async(_play(job, dataset, missing, folder, len(done)))
-
-
-async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folder: Path, before: int) -> None:
+    if not missing:
+        return
     tool = _open_tool(job, dataset)
-    model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter)
+    model = loaded.model(job, tool)
     player = Player(method=job.method, task=job.task, strategy=open_strategy(job.strategy, dataset),
                     few_shot=job.few_shot, model=model, tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
                     provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                 "fireact": __version__, "commit": commit()})
-    progress = Progress(f"{job.task}, {job.method} by {model.name}", before + len(questions), before, folder)
+    await _record(player, missing, job.concurrency, folder, Progress(
+        f"{job.label} by {model.name}", len(questions), len(done), folder))
+
+
+async def _record(player: Player, questions: Sequence[Question], concurrency: int, folder: Path,
+                  progress: Progress) -> None:
     too_long: list[Trajectory] = []
     with Appender(folder / TRAJECTORIES) as records:
 
@@ -143,10 +185,9 @@ async def _play(job: PlayJob, dataset: Dataset, questions: list[Question], folde
             progress.advance(record)
 
         try:
-            await each(_while_reached(questions, progress), player.play, job.concurrency, done)
+            await each(_while_reached(questions, progress), player.play, concurrency, done)
         finally:
             progress.close()
-            model.close()
         if len(too_long) == len(questions):
             raise ConfigError(f"no question fits: {too_long[0].error}")
         for record in too_long:
@@ -183,4 +224,4 @@ def require(folder: Path, questions: list[Question], stage: str) -> list[Traject
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main(run, sys.argv))
+    sys.exit(main(sys.argv))

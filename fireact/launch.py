@@ -1,20 +1,16 @@
-"""Run the stages of a configuration, each in a fresh process from a frozen job file.
-
-So a sweep leaks no memory from cell to cell, `main.py` never imports torch, and a stage that dies takes nothing with
-it: the same command goes on where it stopped.
-"""
+"""Run the stages of a configuration, and keep what came out in the run directory."""
 
 import json
-import os
 import shlex
-import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fireact import evaluate, formats, report
+from fireact.children import Task, work
 from fireact.curate import FUNNEL, TRAIN, VALIDATION, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import TRAJECTORIES, PlayJob, chosen, finished, open_dataset, require
@@ -23,17 +19,13 @@ from fireact.manifest import environment
 from fireact.paper import compare
 from fireact.paper.text import COLOURS, parts, write
 from fireact.plugins import build
-from fireact.process import INTERRUPTED, ChildFailed, Terminated
+from fireact.process import INTERRUPTED, ChildFailed
 from fireact.report.terminal import show
 from fireact.schema import STAGES, Config, Section
 from fireact.stages import Stages
-from fireact.store import DONE, key
-from fireact.tracking import METRICS, Tracker, open_tracker, seconds_per_episode
+from fireact.store import DONE
+from fireact.tracking import METRICS, Tracker, last_seconds, open_tracker, seconds_per_episode
 from fireact.types import Trajectory
-
-CHILD_ENV = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore::FutureWarning"}
-"""Threads that wait sleep: on cores shared with others, spinning ones made training several times slower. The warnings
-are those of the libraries to each other."""
 
 
 @dataclass
@@ -52,8 +44,8 @@ class Run:
     def generate(self) -> None:
         """Let the teacher play."""
         plays = self.stages.plays
-        for label, job in plays.items():
-            records = self._played(f"generate/{label}", job)
+        for label, records in self._played("generate", plays).items():
+            job = plays[label]
             self.metrics.setdefault("generate", {})[label] = self._summary(job, records)
             name = "trajectories" if len(plays) == 1 else f"trajectories-{label.replace('/', '-')}"
             self._link(f"{name}.jsonl", self.stages.folder("generate", job) / TRAJECTORIES)
@@ -62,7 +54,7 @@ class Run:
         """Choose what is trained on."""
         job, folder = self.stages.curate, self.stages.folder("curate", self.stages.curate)
         try:
-            self._child("curate", "fireact.curate", job, folder, done=(folder / DONE).exists())
+            self._do_one("curate", "fireact.curate", job, folder)
         except ChildFailed:
             if (folder / FUNNEL).exists():
                 report.print_funnel(**read_funnel(folder))
@@ -84,8 +76,7 @@ class Run:
     def train(self) -> None:
         """Fine-tune the student."""
         job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
-        module = build(self.config.train, "train").module
-        self._child("train", module, job, folder, done=(folder / DONE).exists())
+        self._do_one("train", build(self.config.train, "train").module, job, folder)
         self.metrics["train"] = json.loads((folder / DONE).read_text(encoding="utf-8"))
         self._link("adapter", self.stages.adapter)
 
@@ -93,8 +84,8 @@ class Run:
         """Let the student play: on each dataset, prompted and fine-tuned, with a sound tool and with faults."""
         cells = self.stages.evaluations
         # The fine-tuned student first: an adapter that does not fit is told before anything else is played.
-        played = {cell.label: self._played(f"evaluate/{cell.label}", cell.job)
-                  for cell in sorted(cells, key=lambda cell: cell.guise != "finetuned")}
+        played = self._played("evaluate", {cell.label: cell.job for cell in
+                                           sorted(cells, key=lambda cell: cell.guise != "finetuned")})
         summaries = {cell.label: self._summary(cell.job, played[cell.label]) for cell in cells}
         self.metrics["evaluate"] = evaluate.gather(cells, played, summaries)
         for cell in cells:
@@ -109,51 +100,45 @@ class Run:
         report.print_results(self.metrics)
         report.write_html(self.run_dir)
 
-    def _played(self, label: str, job: PlayJob) -> list[Trajectory]:
-        folder = self.stages.folder("generate", job)
-        dataset = open_dataset(job.dataset, job.home)
-        questions = chosen(dataset, job.split, job.n, f"{label.partition('/')[0]}.n")
-        self._child(label, "fireact.generate", job, folder, done=finished(folder, questions))
-        return require(folder, questions, label.partition("/")[0])
+    def _played(self, stage: str, jobs: Mapping[str, PlayJob]) -> dict[str, list[Trajectory]]:
+        """Return the records of all jobs, by their labels; what is missing is played first, in one process."""
+        asked = {label: chosen(open_dataset(job.dataset, job.home), job.split, job.n, f"{stage}.n")
+                 for label, job in jobs.items()}
+        folders = {label: self.stages.folder("generate", job) for label, job in jobs.items()}
+        done = {label for label in jobs if finished(folders[label], asked[label])}
+        tasks = [Task(f"{stage}/{label}", job, folders[label]) for label, job in jobs.items()]
+        self._do("fireact.generate", tasks, done={f"{stage}/{label}" for label in done})
+        for task in tasks:
+            self.timings[task.label]["seconds"] = 0.0 if task.label in done else last_seconds(task.folder)
+        return {label: require(folders[label], asked[label], stage) for label in jobs}
 
     def _summary(self, job: PlayJob, records: list[Trajectory]) -> dict[str, Any]:
         seconds = seconds_per_episode(self.stages.folder("generate", job))
         costs = evaluate.priced(records, self.config.report.prices)
         return {**evaluate.summarize(records), "seconds": seconds, **({"priced": costs} if costs else {})}
 
-    def _child(self, label: str, module: str, job: Section, folder: Path, *, done: bool) -> None:
-        """Have a stage's process do its job, unless it is done. Raises ChildFailed."""
-        started = time.monotonic()
-        if not done and self.only_finished:
-            stage = label.partition("/")[0]
+    def _do_one(self, label: str, module: str, job: Section, folder: Path) -> None:
+        self._do(module, [Task(label, job, folder)], {label} if (folder / DONE).exists() else set())
+
+    def _do(self, module: str, tasks: Sequence[Task], done: Set[str]) -> None:
+        """Have one process do the tasks that are not `done`. Raises ChildFailed, ConfigError."""
+        started, missing = time.monotonic(), [task for task in tasks if task.label not in done]
+        if missing and self.only_finished:
+            stage = missing[0].label.partition("/")[0]
             raise ConfigError(f"stage={self.config.stage} goes on from stage={stage}, which is not done for this "
                               f"configuration; run it first with stage={stage}, or all with stage=pipeline, "
                               "or name another run's files with inputs.*")
-        print(f"{label}: {'done before, in ' if done else ''}{folder}", flush=True)
-        if not done:
-            self._work(label, module, job, folder)
-        self.tracker.forward(label, folder / METRICS)
-        self.timings[label] = {"key": folder.name, "folder": str(folder), "reused": done,
-                               "seconds": round(time.monotonic() - started, 3)}
-
-    def _work(self, label: str, module: str, job: Section, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = job.model_dump_json(indent=1)
-        # Two runs may ask the same folder for different numbers of questions: each has a file of its own.
-        path = folder / f"job-{key(job=text)}.json"
-        write_atomic(path, text)
-        process = subprocess.Popen([sys.executable, "-m", module, str(path)], env=CHILD_ENV | os.environ)
+        for task in tasks:
+            print(f"{task.label}: {'done before, in ' if task.label in done else ''}{task.folder}", flush=True)
         try:
-            while process.poll() is None:
-                time.sleep(0.1)
-                self.tracker.forward(label, folder / METRICS)
-        except KeyboardInterrupt as stop:
-            if isinstance(stop, Terminated):
-                process.terminate()
-            process.wait()
-            raise
-        if process.returncode:
-            raise ChildFailed(process.returncode)
+            if missing:
+                work(module, missing, lambda task: self.tracker.forward(task.label, task.folder / METRICS))
+        finally:
+            for task in tasks:
+                self.tracker.forward(task.label, task.folder / METRICS)
+                self.timings[task.label] = {
+                    "key": task.folder.name, "folder": str(task.folder), "reused": task.label in done,
+                    "seconds": round(time.monotonic() - started, 3)}
 
     def _link(self, name: str, to: Path) -> None:
         link = self.run_dir / name

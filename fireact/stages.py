@@ -206,7 +206,8 @@ class Stages:
     def _play(self, task: str, method: str, model: Node, *, few_shot: bool, split: str, n: int | None,
               tool: Node | None = None) -> PlayJob:
         config = self.config
-        return PlayJob(task=task, method=method, model=model, strategy=mix(config.strategy).parts[method],
+        label = "/".join(part for part in (task, method, (tool or {}).get("fault")) if part)
+        return PlayJob(label=label, task=task, method=method, model=model, strategy=mix(config.strategy).parts[method],
                        few_shot=few_shot, tool=tool or config.tool, dataset=self._datasets[task], split=split,
                        seed=config.seed, limits=config.limits, n=n, concurrency=config.concurrency,
                        home=self.store.home)

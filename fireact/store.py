@@ -7,12 +7,13 @@ A key is a hash of the stage's version, of the options that matter to it, and of
 machine.
 """
 
+import asyncio
 import hashlib
 import inspect
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -129,14 +130,41 @@ def lock(folder: Path) -> Iterator[None]:
 
     The operating system frees the lock of a process that died, so no lock outlives its owner.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    held = FileLock(folder / ".lock")
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        print(f"another run is working on {folder}; waiting for it", flush=True)
+    held = _file_lock(folder)
+    if not _taken(held):
+        print(_WAITING.format(folder), flush=True)
         held.acquire()
     try:
         yield
     finally:
         held.release()
+
+
+@asynccontextmanager
+async def lock_async(folder: Path) -> AsyncIterator[None]:
+    """The same in a coroutine, which can be cancelled while it waits."""
+    held = _file_lock(folder)
+    if not _taken(held):
+        print(_WAITING.format(folder), flush=True)
+        while not _taken(held):
+            await asyncio.sleep(0.2)
+    try:
+        yield
+    finally:
+        held.release()
+
+
+_WAITING = "another run is working on {}; waiting for it"
+
+
+def _file_lock(folder: Path) -> FileLock:
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock")
+
+
+def _taken(held: FileLock) -> bool:
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True

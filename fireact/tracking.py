@@ -72,6 +72,13 @@ def seconds_per_episode(folder: Path) -> float | None:
     return sum(line["seconds"] for line in last) / episodes if episodes else None
 
 
+def last_seconds(folder: Path) -> float:
+    """Return how long the latest work on the folder took, without what came before its first episode."""
+    path = folder / METRICS
+    lines = parse_metrics(path.read_bytes()) if path.exists() else []
+    return round(lines[-1]["seconds"], 3) if lines else 0.0
+
+
 def clock(seconds: float) -> str:
     """Write a duration as minutes and seconds."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

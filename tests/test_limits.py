@@ -15,7 +15,7 @@ LAYERS = [
     {"model", "tool", "strategy", "dataset"},
     {"store", "process", "episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination"},
     {"generate", "filters", "curate", "train", "evaluate", "report", "paper"},
-    {"stages", "launch", "explain", "main"},
+    {"stages", "children", "launch", "explain", "main"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""
 
