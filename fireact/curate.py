@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact import contamination, formats
-from fireact.errors import ConfigError, DataError
+from fireact.errors import ConfigError, DataError, FireActError
 from fireact.examples import conversation
 from fireact.filters import Judge
 from fireact.generate import chosen, open_dataset, require
@@ -27,7 +27,7 @@ from fireact.schema import FilterName, Section
 from fireact.store import DONE, identity, key
 from fireact.types import Question, Trajectory
 
-VERSION = 2
+VERSION = 3
 TRAIN, VALIDATION, FUNNEL = "train.jsonl", "validation.jsonl", "funnel.json"
 DEFECTS = "defects.jsonl"
 """One line a fault of a record that came from another run's file."""
@@ -75,11 +75,10 @@ class CurateJob(Section):
     def key(self) -> str:
         """The store key of the folder that holds the choice."""
         sources = [(source.task, source.method, source.share, source.key, source.questions) for source in self.sources]
-        evaluated = [(identity(judged.dataset), judged.split) for judged in self.evaluated]
+        evaluated = [(judged.task, identity(judged.dataset), judged.split) for judged in self.evaluated]
         return key(stage="curate", version=VERSION, sources=sources, filters=self.filters, window=self.window,
                    model=identity(self.model, replies=False) if "fits" in self.filters else None,
-                   evaluated=evaluated if "not_evaluated" in self.filters else None,
-                   n=self.n, validation=self.validation, seed=self.seed)
+                   evaluated=evaluated, n=self.n, validation=self.validation, seed=self.seed)
 
 
 @dataclass
@@ -108,6 +107,7 @@ def run(values: dict[str, Any], folder: Path) -> None:
     funnels: dict[Cell, Funnel] = {}
     for source in job.sources:
         cell, records = (source.task, source.method), _records(job, source, given)
+        _look_up(records, judge, required="not_evaluated" in job.filters)
         kept[cell], dropped = _filter(records, job.filters, judge.keeps)
         funnels[cell] = Funnel(*cell, len(records), dropped, len(kept[cell]))
     _write_funnel(folder, funnels, judge)
@@ -126,6 +126,17 @@ def run(values: dict[str, Any], folder: Path) -> None:
     _write(folder / VALIDATION, [record for cell in kept for record in held[cell]])
     _write_funnel(folder, funnels, judge)
     write_atomic(folder / DONE, json.dumps({"train": sum(counts.values())}))
+
+
+def _look_up(records: Sequence[Trajectory], judge: Judge, *, required: bool) -> None:
+    """Hold all training questions against the evaluation's: what is found is told, whether it is dropped or not."""
+    try:
+        for record in records:
+            judge.look_up(record)
+    except FireActError as error:
+        if required:
+            raise
+        print(f"  whether evaluated questions are among these was not looked up: {error}", flush=True)
 
 
 def _evaluated(job: CurateJob) -> Iterator[tuple[str, Question]]:

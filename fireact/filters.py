@@ -25,7 +25,7 @@ class Judge:
     evaluated: Iterable[tuple[str, Question]]
     """All questions that the student will be judged by, with the names of their sets."""
     matches: dict[str, Match | None] = field(default_factory=dict)
-    """What was found of evaluated questions, by the text of the question asked."""
+    """What was found of evaluated questions, by the text of the training question."""
 
     def keeps(self, name: FilterName, record: Trajectory) -> bool:
         """Apply the filter called `name`."""
@@ -64,10 +64,14 @@ class Judge:
 
     def not_evaluated(self, record: Trajectory) -> bool:
         """The question is in none of the evaluation's sets, word for word or nearly."""
+        self.look_up(record)
+        return self.matches[record.question.text] is None
+
+    def look_up(self, record: Trajectory) -> None:
+        """Note whether the question is in one of the evaluation's sets. Raises what the sets raise."""
         text = record.question.text
         if text not in self.matches:
             self.matches[text] = self._index.find(text)
-        return self.matches[text] is None
 
     @cached_property
     def _index(self) -> Index:

@@ -81,7 +81,11 @@ class PlayJob(Section):
 
 def open_dataset(node: Node, home: Path) -> Dataset:
     """Build a run's dataset. Raises ConfigError."""
-    return build(node, "dataset", home=home / "dataset")
+    dataset = build(node, "dataset", home=home / "dataset")
+    if not isinstance(dataset, Dataset):
+        raise ConfigError(f"dataset._target_={node['_target_']} is no dataset; see Dataset in fireact/protocols.py for "
+                          "what one has: questions, corpus, score, prompt, evaluation_split")
+    return dataset
 
 
 def open_strategy(node: Node, dataset: Dataset) -> Strategy:
@@ -202,8 +206,12 @@ def _open_tool(job: PlayJob, dataset: Dataset) -> Tool:
     """Build the run's tool; a corpus may be dear to make, and is made only for a tool that searches it."""
     wanted = options(job.tool)
     questions = dataset.questions(job.split) if "questions" in wanted else []
-    return build(job.tool, "tool", corpus=dataset.corpus() if "corpus" in wanted else None, home=job.home / "tool",
+    tool = build(job.tool, "tool", corpus=dataset.corpus() if "corpus" in wanted else None, home=job.home / "tool",
                  seed=job.seed, questions=tuple(question.text for question in questions))
+    if not isinstance(tool, Tool):
+        raise ConfigError(f"tool._target_={job.tool['_target_']} is no tool; it needs `actions`, the names that a "
+                          'model calls it by, e.g. ("search",), and `async def __call__(self, act)`')
+    return tool
 
 
 def _while_reached(questions: Iterable[Question], progress: Progress) -> Iterator[Question]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fireact.types import Act, Ask, Completion, Observation, Play, Question, Score
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """How a model is led through one question."""
 
@@ -16,6 +17,7 @@ class Strategy(Protocol):
         ...
 
 
+@runtime_checkable
 class Model(Protocol):
     """Anything that completes a conversation."""
 
@@ -33,6 +35,7 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
 class Tool(Protocol):
     """Anything an agent can call with one string."""
 
@@ -50,6 +53,7 @@ class Tool(Protocol):
         ...
 
 
+@runtime_checkable
 class Dataset(Protocol):
     """Questions in splits, the corpus their answers stand in, and how an answer is scored."""
 

@@ -15,6 +15,7 @@ from fireact.examples import example
 from fireact.filters import Judge
 from fireact.generate import TRAJECTORIES
 from fireact.jsonl import encode, read_jsonl
+from fireact.report import print_funnel
 from fireact.schema import FilterName
 from fireact.types import Question, Score, Step, StopReason, Trajectory
 from tests.model.tiny import tiny_tokenizer
@@ -316,3 +317,23 @@ def test_methods_on_several_datasets_are_cells_of_their_own(job: Make, tmp_path:
     assert {cell: part["train"] for cell, part in read_funnel(tmp_path / "out")["cells"].items()} == {
         "a/react": 4, "a/cot": 2, "b/react": 3, "b/cot": 1}
     assert len(train) == 10
+
+
+def test_evaluated_questions_are_reported_where_they_are_not_dropped(job: Make, tmp_path: Path, capsys) -> None:
+    records = [record("a", text="Who wrote HAMLET?"), record("b")]
+    train, _, _ = run(job(records, filters=["correct"]), tmp_path / "out")
+    assert len(train) == 2
+    funnel = read_funnel(tmp_path / "out")
+    assert funnel["contamination"]["table"]["exact"] == 1
+    print_funnel(**funnel)
+    assert "right ones ARE trained on" in " ".join(capsys.readouterr().out.split())
+
+
+def test_where_nothing_can_be_looked_up_only_the_filter_fails(job: Make, tmp_path: Path, capsys) -> None:
+    absent = [{"task": "gone", "split": "test",
+               "dataset": {"_target_": "fireact.dataset.table.Table", "test": str(tmp_path / "gone.jsonl")}}]
+    train, _, _ = run(job([record("a")], filters=["correct"], evaluated=absent), tmp_path / "out")
+    assert len(train) == 1
+    assert "was not looked up" in capsys.readouterr().out
+    with pytest.raises(DataError, match=r"gone\.jsonl"):
+        run(job([record("a")], evaluated=absent), tmp_path / "filtered")

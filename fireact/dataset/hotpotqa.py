@@ -152,7 +152,7 @@ def _context(row: Mapping[str, Any], where: str) -> dict[str, Paragraph]:
 def _facts(row: Mapping[str, Any], where: str) -> Facts:
     found: Facts = {}
     for title, sentence in _pairs(row.get("supporting_facts"), "sent_id", where):
-        if not isinstance(sentence, int):
+        if not isinstance(sentence, int) or sentence < 0:
             raise DataError(f"{where}: the supporting_facts are not of the form [[title, number], ...]")
         found.setdefault(html.unescape(title), []).append(sentence)
     return found
@@ -162,6 +162,8 @@ def _pairs(value: Any, second: str, where: str) -> list[tuple[str, Any]]:
     """Pairs of a title and something, from a list of pairs or from the two lists of the hub."""
     if isinstance(value, Mapping):
         value = list(zip(value.get("title", ()), value.get(second, ()), strict=False))
+    if value is not None and not isinstance(value, list):
+        raise DataError(f"{where}: expected pairs of a title and {second}, got {str(value)[:80]!r}")
     pairs = [tuple(pair) for pair in value or () if isinstance(pair, (list, tuple)) and len(pair) == 2]
     if len(pairs) != len(value or ()) or not all(isinstance(title, str) for title, _ in pairs):
         raise DataError(f"{where}: expected pairs of a title and {second}, got {str(value)[:80]!r}")

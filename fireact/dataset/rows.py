@@ -22,7 +22,7 @@ Row = tuple[str, Mapping[str, Any]]
 
 HUB = "hub:"
 _HUB_NAME = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:/([\w.-]+))?/([\w.-]+)(?:@(\S+))?")
-_INSTALL = "install it with: pip install 'fireact[data]'"
+_INSTALL = "install it with: pip install datasets"
 
 
 def rows(source: str, header: Sequence[str] = ()) -> Iterator[Row]:

@@ -36,6 +36,9 @@ _STATED = re.compile(r"\b(?:answer|option|choice)\b\s*(?:(?:is|would be|should b
 
 _CLOSING = r"(?=\s*(?:$|[,.;:!()\-\"'*]|(?:it|they|he|she|this|that|these|those|we|because|since|as|both|not)\b))"
 _POLAR = re.compile(rf"(?:(yes)\b(?!\s*(?:/|or\b|and\s+no\b))|(true|no|false)\b{_CLOSING})", re.IGNORECASE)
+_SAID = re.compile(r"[\s(\[\"'*]*(?:yes|no)\s*(?:[,.;:!(]|-\s|because\b|since\b)", re.IGNORECASE)
+"""A yes or no that is said first: what is unclear or insufficient behind it is its reason."""
+_DOUBT = re.compile(r"not sure|unsure|uncertain|i ", re.IGNORECASE)
 _UNDECIDED = re.compile(
     r"\b(?:not sure|unsure|uncertain|unknown|unclear|not clear|undetermined|i (?:do not|don't|cannot|can't) |"
     r"(?:cannot|can't|could not|couldn't) be (?:determined|answered|said)|not enough|insufficient|"
@@ -119,9 +122,10 @@ def yes_no(answer: str | None, gold: str, how: Scoring) -> Score:
 def read_yes_no(answer: str) -> str | None:
     """What an answer says: 'yes', 'no', or None where it leaves that open, as "not sure" and "None" do."""
     text = answer.translate(_PLAIN).strip(_WRAPPING)
-    if _UNDECIDED.search(text):
-        return None
     starts = [0, *(lead.end() for lead in _leads(text))]
+    undecided = _UNDECIDED.search(text)
+    if undecided and (_DOUBT.match(undecided[0]) or not any(_SAID.match(text[start:]) for start in starts)):
+        return None
     read = [found for start in starts if (found := _POLAR.match(text[start:].lstrip(_WRAPPING + "([")))]
     return {"yes": "yes", "true": "yes", "no": "no", "false": "no"}[read[-1][0].lower()] if read else None
 

@@ -33,7 +33,11 @@ def _convert(file: Path, name: Name | None, out: Path | None) -> None:
     found = read(file)
     print("\n".join(summary(found)))
     if name is not None and out is not None:
-        print(f"wrote {write(name, found.trajectories, out):,} records to {out}")
+        try:
+            count = write(name, found.trajectories, out)
+        except OSError as error:
+            raise ConfigError(f"--out {out} cannot be written: {error.strerror}; choose another place") from None
+        print(f"wrote {count:,} records to {out}")
 
 
 def summary(found: Imported) -> list[str]:

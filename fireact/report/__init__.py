@@ -33,7 +33,7 @@ HTML = "report.html"
 
 def print_funnel(cells: Mapping[str, Mapping[str, Any]], contamination: Mapping[str, Any]) -> None:
     """Print what the curation kept and dropped, one column a method, and which training questions are evaluated."""
-    show([funnel_table(cells), *contaminated(contamination)])
+    show([funnel_table(cells), *contaminated(contamination, cells)])
 
 
 def print_results(metrics: Mapping[str, Any]) -> None:

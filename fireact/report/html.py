@@ -67,7 +67,7 @@ def render(run_dir: Path) -> str:
         evaluations=_evaluations(metrics),
         teacher=results_table("The teacher's episodes", metrics["generate"]) if "generate" in metrics else None,
         funnel=funnel_table(metrics["curate"]) if "curate" in metrics else None,
-        contaminated=contaminated(metrics.get("contamination", {})),
+        contaminated=contaminated(metrics.get("contamination", {}), metrics.get("curate", {})),
         training=training_facts(metrics.get("train", {})),
         curve=_curve(curve) if curve else None,
         curve_table=_curve_table(curve),

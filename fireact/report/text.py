@@ -101,11 +101,13 @@ def price_notes(evaluation: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(f"{name}: {cost['words']}." for name, cost in costs))
 
 
-def contaminated(found: Mapping[str, Any]) -> list[str]:
-    """Say which evaluation sets hold questions that were met in training, a sentence a set."""
+def contaminated(found: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say which evaluation sets hold questions of the teacher's, a sentence a set, and what became of these."""
+    dropped = all("not_evaluated" in cell["dropped"] for cell in cells.values())
+    fate = ("the filter not_evaluated drops them" if dropped else
+            "right ones ARE trained on, for curate.filters does not name not_evaluated")
     return [f"{part['exact'] + part['near']} evaluated questions of {name} are among the training questions "
-            f"({part['exact']} word for word, {part['near']} nearly); the filter not_evaluated drops them."
-            for name, part in found.items()]
+            f"({part['exact']} word for word, {part['near']} nearly); {fate}." for name, part in found.items()]
 
 
 def funnel_table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
