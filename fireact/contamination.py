@@ -10,6 +10,10 @@ A near match has the same words of weight, nearly in the same order. The share o
 that was edited from another one of its template: 396 of factbook's 2,400 training questions hold 80% or more of a test
 question's word trigrams, and all of them ask for something else. The price is that a question put in other words is not
 found: of HotpotQA's 1,093 training questions four hold 60% or more of a dev question's, and one of the four is such.
+
+Two kinds of questions are taken for equal though they need not be: the sides of a comparison swapped, where these are
+names of several words ("Is the Eiffel Tower larger than the Empire State Building?"), count as near, and a difference in
+punctuation alone (-1 and 1) counts as exact. To drop a training question too many does no harm, to miss one does.
 """
 
 import re
@@ -28,8 +32,8 @@ N = 2
 """Words in an n-gram. Without light words most of StrategyQA's questions have six or fewer: longer n-grams would leave
 little to compare."""
 SHARE = 0.5
-"""The least share of the evaluation question's n-grams that a near match holds: clauses may change places, but "Is A
-larger than B?" is not "Is B larger than A?"."""
+"""The least share of the evaluation question's n-grams that a near match holds: clauses may change places, words may not
+be shuffled."""
 WORDS = 3
 """The fewest words of weight of a near match; shorter questions are found if they are equal."""
 STEM = 8

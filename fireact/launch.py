@@ -75,6 +75,8 @@ class Run:
 
     def train(self) -> None:
         """Fine-tune the student."""
+        if self.config.train.get("cancel") and (self.stages.folder("train", self.stages.train) / DONE).exists():
+            raise ConfigError("train.cancel=true, and this training is finished; leave it out to go on with its model")
         job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
         self._do_one("train", build(self.config.train, "train").module, job, folder)
         self.metrics["train"] = json.loads((folder / DONE).read_text(encoding="utf-8"))

@@ -43,7 +43,7 @@ class Price:
     day: str | None = None
     """The day it was looked up for, as YYYY-MM-DD; None for one that was set by hand."""
     since: str | None = None
-    """The day from which it holds, where the table tells."""
+    """The day from which it holds; None where the table does not tell."""
     call: float = 0.0
     """US dollars a call, whatever its length."""
     longest: int | None = None
@@ -95,8 +95,8 @@ class EpisodeCost:
 def lookup(model: str, base_url: str | None = None, when: datetime | None = None) -> Price | None:
     """Return the price of a model at an endpoint, OpenAI's own for None, at a moment, now for None.
 
-    None where the table has no such endpoint, model, or price by the token. A fine-tuned model has a price of its own
-    or none.
+    None where the table has no such endpoint, model, or price by the token, and for a day before the first price whose
+    beginning it knows. A fine-tuned model has a price of its own or none.
     """
     return _listed(model, "openai", base_url, when or datetime.now(timezone.utc))
 
@@ -183,7 +183,7 @@ def describe(price: Price) -> str:
     cached = f", {price.cached:g} cached" if price.cached != price.input else ""
     call = f" and {price.call:g} a call" if price.call else ""
     day = f", for {price.day}" if price.day else ""
-    since = f", in force since {price.since}" if price.since else ""
+    since = f", in force since {price.since}" if price.since else ", since when is not known" if price.day else ""
     return (f"US$ {price.input:g} in{cached}, {price.output:g} out per million tokens{call} "
             f"({price.source}{day}{since})")
 
@@ -205,9 +205,12 @@ def _listed(model: str, provider: str, base_url: str | None, when: datetime) -> 
     if model.lower().startswith(_TUNED) and not found.model.id.startswith(_TUNED):
         return None
     day, prices = when.astimezone(timezone.utc).date(), found.model_price
-    for past in _PAST if found.provider.id == "openai" else ():
-        if past.begin <= day < past.end and past.model.match(model):
-            return Price(past.input, past.output, past.input, past.input, _PAST_SOURCE, str(day))
+    past = next((past for past in _PAST if found.provider.id == "openai" and past.model.match(model)), None)
+    since = str(past.begin) if past and day < past.end else _since(found.model, prices)
+    if since and str(day) < since:
+        return None
+    if past and day < past.end:
+        return Price(past.input, past.output, past.input, past.input, _PAST_SOURCE, str(day), since)
     given, out = _base(prices.input_mtok), _base(prices.output_mtok)
     if given is None or out is None:
         return None
@@ -215,7 +218,7 @@ def _listed(model: str, provider: str, base_url: str | None, when: datetime) -> 
     call = (_base(prices.requests_kcount) or 0.0) / 1000
     return Price(given, out, given if cached is None else cached, given if written is None else written,
                  f"genai-prices {genai_prices.__version__}, {found.provider.id}", str(day),
-                 _since(found.model, prices), call, _longest(prices))
+                 since, call, _longest(prices))
 
 
 def _entry(model: str, provider: str, base_url: str | None, when: datetime) -> "PriceCalculation":

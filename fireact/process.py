@@ -75,13 +75,16 @@ def run_async(work: Coroutine[Any, Any, None]) -> None:
         raise KeyboardInterrupt from None
 
 
-def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str]) -> int:
+def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str],
+               first: Callable[[dict[str, Any], Path], None] | None = None) -> int:
     """The body of `python -m fireact.<stage> FOLDER/job.json`: do the job in its folder, holding the folder's lock."""
     stop_on_sigterm()
 
     def locked() -> None:
         path = Path(argv[1])
         job = json.loads(path.read_text(encoding="utf-8"))
+        if first:
+            first(job, path.parent)
         with lock(path.parent):
             work(job, path.parent)
 

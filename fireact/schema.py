@@ -184,7 +184,7 @@ class Mix(Section):
     shares: dict[str, NotNegative] = {}
     """How much of each, in proportion; 0 for a part that the student is only asked by."""
     counts: dict[str, Annotated[int, Field(ge=0)]] = {}
-    """How many trajectories of each, in place of shares; curate.n then keeps their proportion."""
+    """How many trajectories of each, on each dataset, in place of shares; curate.n then keeps their proportion."""
     play: str
     """The part by which the student is asked in an evaluation."""
 

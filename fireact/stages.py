@@ -134,6 +134,8 @@ class Stages:
         if "evaluate" in wanted and not self.evaluations:
             raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate, and so "
                               "does evaluate.n=0 for each dataset; set one")
+        if self.config.train.get("cancel") and self.config.stage != "train":
+            raise ConfigError("train.cancel=true goes with stage=train: it ends a job, and begins no other work")
         for name in self.config.report.prices:
             named(name)
         for stage in wanted:
@@ -199,6 +201,9 @@ class Stages:
         """The run's tool, or that tool in the wrapper that puts the fault into it."""
         if not fault:
             return self.config.tool
+        if plugin_name(self.config.tool) == "noise":
+            raise ConfigError("evaluate.faults compares with a sound tool, and tool=noise is none; leave evaluate.faults "
+                              "empty, or choose the tool that it wraps")
         noisy = {**self.config.noise, "tool": self.config.tool, "fault": fault}
         check(noisy, "noise")
         return noisy

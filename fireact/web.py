@@ -11,6 +11,7 @@ a kept answer needs none. Failures are never kept. The same request is under way
 import asyncio
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,9 +21,11 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlsplit
 from weakref import finalize
+
+from pydantic import AfterValidator
 
 from fireact import __version__
 from fireact.errors import ConfigError, DataError, ToolUnavailable
@@ -37,6 +40,18 @@ Judge = Callable[[int, dict[str, Any]], Exception | None]
 AGENT = f"fireact/{__version__} (language-agent research) httpx2"
 _SECRET = 8
 """A shorter key is no secret, and cutting it out of a text would tear up words."""
+
+
+def _key_variable(name: str) -> str:
+    # No ValueError: pydantic would have the sentence repeat the value, which may be the key itself.
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ConfigError("key_env is no name of an environment variable; put the key into a variable and write its "
+                          "name here, e.g. MY_API_KEY, not the key")
+    return name
+
+
+KeyVariable = Annotated[str, AfterValidator(_key_variable)]
+"""The type of an option that names the environment variable of a key."""
 
 
 class Passing(Exception):
@@ -179,6 +194,8 @@ class Web:
 
     def _failure(self, response: "Response", body: Any, text: str) -> Exception | None:
         status, said = response.status_code, _said(body) or repr(text)
+        if status == 200 and text.startswith("<"):
+            return Passing(f"answered with a page in place of JSON, got {text[:80]!r} from base_url={self.url}")
         if status == 200:
             return None if isinstance(body, dict) else ConfigError(
                 f"{self.name} answered without a JSON object, got {text[:80]!r}; check base_url={self.url}")

@@ -232,18 +232,20 @@ def test_shares_are_ratios_of_n_and_add_up_to_it(job: Make, tmp_path: Path, n: i
 def test_too_few_for_n_is_told(job: Make, tmp_path: Path) -> None:
     with pytest.raises(DataError) as failure:
         run(job(many(5), n=9, filters=[]), tmp_path / "out")
-    assert str(failure.value) == ("curate.n=9 wants 9 trajectories of react on table and 5 were kept; raise "
-                                  "generate.n, loosen curate.filters, or lower curate.n, curate.counts or "
-                                  "strategy.counts")
+    assert str(failure.value) == (
+        "9 trajectories in all want 9 of react on table, and 5 are left after the filters and what is held out for "
+        "validation; raise generate.n, loosen curate.filters, or lower curate.validation, curate.n, curate.counts or "
+        "strategy.counts")
 
 
 def test_too_few_for_a_share_is_told(job: Make, tmp_path: Path) -> None:
     mixed = job({"react": many(5), "cot": many(5, "cot")}, {"react": 2, "cot": 9}, n=11, filters=[])
     with pytest.raises(DataError) as failure:
         run(mixed, tmp_path / "out")
-    assert str(failure.value) == ("curate.n=11 wants 9 trajectories of cot on table and 5 were kept; raise "
-                                  "generate.n, loosen curate.filters, or lower curate.n, curate.counts or "
-                                  "strategy.counts")
+    assert str(failure.value) == (
+        "11 trajectories in all want 9 of cot on table, and 5 are left after the filters and what is held out for "
+        "validation; raise generate.n, loosen curate.filters, or lower curate.validation, curate.n, curate.counts or "
+        "strategy.counts")
 
 
 def test_where_nothing_is_kept_the_funnel_is_there_and_nothing_else(job: Make, tmp_path: Path) -> None:

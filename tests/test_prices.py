@@ -1,6 +1,6 @@
 """Prices: what a model costs where, on which day, and what recorded usage would have cost elsewhere."""
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -84,6 +84,14 @@ def test_the_prices_when_the_paper_was_written() -> None:
     assert named("ft:gpt-3.5-turbo-0613@2023-11-06").input == 3.0
 
 
+def test_before_the_first_known_price_there_is_none() -> None:
+    for model, first in (("ft:gpt-3.5-turbo-0613", on(2023, 8, 22)), ("gpt-3.5-turbo", on(2023, 6, 13))):
+        assert priced(model, when=first).since == str(first.date())
+        assert lookup(model, when=first - timedelta(seconds=1)) is None
+    with pytest.raises(ConfigError, match="no price is known for 'ft:gpt-3.5-turbo-0613@2023-08-21'"):
+        named("ft:gpt-3.5-turbo-0613@2023-08-21")
+
+
 def test_a_model_that_charges_by_the_call() -> None:
     price = named("perplexity/sonar")
     assert price.call > 0
@@ -163,7 +171,8 @@ def test_a_price_in_words_names_its_date_and_table() -> None:
     assert told.startswith("US$ 2 in, 0.5 cached, 8 out per million tokens (genai-prices ")
     assert told.endswith(", openai, for 2025-07-01, in force since 2025-06-10)")
     assert describe(named(TUNED + PAPER)) == ("US$ 12 in, 16 out per million tokens (OpenAI's prices of 2023 (from "
-                                              "memory, unverified), for 2023-09-15)")
+                                              "memory, unverified), for 2023-09-15, in force since 2023-08-22)")
+    assert describe(named("o3@2025-06-09")).endswith(", openai, for 2025-06-09, since when is not known)")
     assert describe(Price(1.0, 2.0, 1.0, 1.0, "set by hand", call=0.01)) == (
         "US$ 1 in, 2 out per million tokens and 0.01 a call (set by hand)")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from fireact.dataset import scoring
-from fireact.dataset.rows import cell, rows, text_cell
+from fireact.dataset.rows import cell, plain_text, rows, text_cell
 from fireact.dataset.scoring import Scoring
 from fireact.dataset.splits import PAPER_SEED, Source, ordered, row_id, source_of
 from fireact.errors import DataError
@@ -54,8 +54,8 @@ class Bamboogle:
 
     def _question(self, row: Mapping[str, Any], id: str, where: str) -> Question:
         answers = cell(row, ("answers", "Answer", "answer"), where)
-        texts = [answer.strip() for answer in (answers if isinstance(answers, list) else [answers])
-                 if isinstance(answer, str) and answer.strip()]
+        texts = [plain_text(answer, "answer", where) for answer in (answers if isinstance(answers, list) else [answers])
+                 if answer is not None and str(answer).strip()]
         if not texts:
             raise DataError(f"{where}: the answer is {str(answers)[:80]!r}; expected text, or a list of texts")
         return Question(id, self.prefix + text_cell(row, ("Question", "question"), where), tuple(dict.fromkeys(texts)))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from fireact.dataset import scoring
-from fireact.dataset.rows import rows, text_cell
+from fireact.dataset.rows import plain_text, rows, text_cell
 from fireact.dataset.scoring import Scoring
 from fireact.dataset.splits import (
     PAPER_SEED,
@@ -100,7 +100,7 @@ class HotpotQA:
             raise ConfigError(f"{where}: the question has no answer; HotpotQA's test split is without labels, "
                               "so play the split validation, or name a source with the column 'answer'")
         return Question(id, self.prefix + text_cell(row, ("question",), where),
-                        (text_cell(row, ("answer",), where),), str(row.get("type") or ""))
+                        (plain_text(row["answer"], "answer", where),), str(row.get("type") or ""))
 
     def _explained(self, question: Question, facts: Facts, own: Mapping[str, Paragraph],
                    in_file: Mapping[str, Paragraph]) -> Question:
@@ -161,7 +161,8 @@ def _facts(row: Mapping[str, Any], where: str) -> Facts:
 def _pairs(value: Any, second: str, where: str) -> list[tuple[str, Any]]:
     """Pairs of a title and something, from a list of pairs or from the two lists of the hub."""
     if isinstance(value, Mapping):
-        value = list(zip(value.get("title", ()), value.get(second, ()), strict=False))
+        columns = [value.get("title", []), value.get(second, [])]
+        value = list(zip(*columns, strict=False)) if all(isinstance(column, list) for column in columns) else str(value)
     if value is not None and not isinstance(value, list):
         raise DataError(f"{where}: expected pairs of a title and {second}, got {str(value)[:80]!r}")
     pairs = [tuple(pair) for pair in value or () if isinstance(pair, (list, tuple)) and len(pair) == 2]

@@ -8,6 +8,7 @@ A row is a mapping from column to value; `where` says where it stands, for the s
 
 import csv
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import StringIO
@@ -64,6 +65,19 @@ def text_cell(row: Mapping[str, Any], columns: Sequence[str], where: str) -> str
     return value.strip()
 
 
+def plain_text(value: Any, role: str, where: str) -> str:
+    """A cell as text: true is yes, 3.0 is 3. Raises DataError for what is neither text nor a number, or empty."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and math.isfinite(value):
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"{where}: the {role} is {str(value)[:80]!r}; expected text, a number, true or false")
+    return value.strip()
+
+
 def _reader(path: str, header: Sequence[str]) -> Callable[[Path], Iterator[Row]]:
     suffix = Path(path).suffix.lower()
     if suffix == ".csv":
@@ -71,8 +85,11 @@ def _reader(path: str, header: Sequence[str]) -> Callable[[Path], Iterator[Row]]
     readers: dict[str, Callable[[Path], Iterator[Row]]] = {
         ".jsonl": lambda file: read_located(file, dict), ".json": _json_rows, ".parquet": _parquet_rows}
     if suffix not in readers:
-        raise DataError(f"{path}: the ending {suffix!r} is unknown; expected a .jsonl, .json, .csv or .parquet file, "
-                        "a folder of csv files, or hub:OWNER/NAME/SPLIT")
+        wrong = f"the ending {suffix!r} is unknown" if suffix else "the file has no ending"
+        known = "a .jsonl, .json, .csv or .parquet file, a folder of csv files, or hub:OWNER/NAME/SPLIT"
+        if not suffix and not Path(path).exists():
+            raise DataError(f"{path} does not exist; expected {known}, check the path")
+        raise DataError(f"{path}: {wrong}; expected {known}")
     return readers[suffix]
 
 
@@ -86,11 +103,14 @@ def _csv_rows(path: Path, header: Sequence[str]) -> Iterator[Row]:
             line = reader.line_num
             where = f"{path}:{line}"
             if None in row or None in row.values():
-                raise DataError(f"{where}: the row has not the {len(reader.fieldnames or ())} cells of the header; "
+                wanted = f"{len(header)} cells {', '.join(header)}" if header else (
+                    f"{len(reader.fieldnames or ())} cells of the header")
+                raise DataError(f"{where}: the row has not the {wanted}; "
                                 "put a cell that holds a comma into double quotes")
             yield where, row
     except csv.Error as error:
-        raise DataError(f"{path}:{line + 1}: {error}; expected comma-separated values with a header") from None
+        first = "without a header" if header else "with a header"
+        raise DataError(f"{path}:{line + 1}: {error}; expected comma-separated values {first}") from None
 
 
 def read_json(path: Path) -> Any:

@@ -5,14 +5,13 @@
 """
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fireact.dataset import scoring
-from fireact.dataset.rows import rows
+from fireact.dataset.rows import plain_text, rows
 from fireact.dataset.splits import Source, ordered, source_of
 from fireact.errors import DataError, suggest
 from fireact.types import CONTENT, RUNTIME, Question, Score
@@ -38,18 +37,23 @@ class Table:
     """The column that tells rows apart. Where there is none, a hash of the question does."""
     kind: str = "kind"
     """The column by whose values results are broken down; it may be missing."""
+    shuffle: int | None = None
+    """The seed that orders the questions; None leaves them in the source's order."""
+    prefix: str = ""
+    """Put before every question."""
     prompt: str = "hotpotqa"
     """The few-shot texts that are shown: a name in strategy/prompts/*/, or a path."""
     evaluation_split: Annotated[Literal["train", "validation", "test"], RUNTIME] = "test"
     """The split that results are reported on."""
 
     def questions(self, split: str) -> list[Question]:
-        """All questions of a split, in the order of its source.
+        """All questions of a split.
 
         Raises ConfigError for a split that has none, DataError for one that cannot be read.
         """
         source = source_of({"train": self.train, "validation": self.validation, "test": self.test}, split)
-        return ordered(source, ((where, self._question(row, where)) for where, row in rows(source)), None)
+        return ordered(source, ((where, self._question(row, where)) for where, row in rows(source)),
+                       self.shuffle)
 
     def corpus(self) -> Path | None:
         """The passages to search in."""
@@ -60,11 +64,11 @@ class Table:
         return scoring.score(answer, question.answers)
 
     def _question(self, row: Mapping[str, Any], where: str) -> Question:
-        text = _text(_cell(row, self.question, "question", where), "question", where)
+        text = plain_text(_cell(row, self.question, "question", where), "question", where)
         id = self._optional(row, "id", where)
         return Question(
             id=id or hashlib.sha256(text.encode()).hexdigest()[:16],
-            text=text,
+            text=self.prefix + text,
             answers=_answers(_cell(row, self.answer, "answer", where), where),
             kind=self._optional(row, "kind", where),
         )
@@ -73,11 +77,11 @@ class Table:
         """A cell as text, '' where it is empty. A column that was named on purpose must be there."""
         column, default = getattr(self, role), getattr(Table, role)
         value = row.get(column) if column == default else _cell(row, column, role, where)
-        return "" if value in (None, "") else _text(value, role, where)
+        return "" if value in (None, "") else plain_text(value, role, where)
 
 
 def _answers(cell: Any, where: str) -> tuple[str, ...]:
-    answers = [_text(value, "answer", where) for value in (cell if isinstance(cell, list) else [cell])]
+    answers = [plain_text(value, "answer", where) for value in (cell if isinstance(cell, list) else [cell])]
     if not answers:
         raise DataError(f"{where}: the list of answers is empty; expected at least one")
     for answer in answers:
@@ -92,16 +96,3 @@ def _cell(row: Mapping[str, Any], column: str, role: str, where: str) -> Any:
         raise DataError(f"{where}: there is no column {column!r}{suggest(column, row)}; "
                         f"name the column with dataset.{role}=...")
     return row[column]
-
-
-def _text(value: Any, role: str, where: str) -> str:
-    """A cell as text: true is yes, 3.0 is 3."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float) and math.isfinite(value):
-        return str(int(value)) if value.is_integer() else str(value)
-    if isinstance(value, int):
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{where}: the {role} is {str(value)[:80]!r}; expected text, a number, true or false")
-    return value.strip()

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 from fireact import prices
 from fireact.errors import ConfigError, ContextError, ProviderError
 from fireact.types import REPLY, RUNTIME, Ask, Completion, Count, NotNegative, Positive
+from fireact.web import KeyVariable
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -71,7 +72,7 @@ class Api:
     """The folder of a model that train=hosted fine-tuned: the id in its model.json is asked in place of `model`."""
     base_url: str | None = None
     """None is OpenAI's own."""
-    key_env: Annotated[str | None, RUNTIME] = None
+    key_env: Annotated[KeyVariable | None, RUNTIME] = None
     """The environment variable that holds the key, which itself is never written anywhere. None: OPENAI_API_KEY for
     OpenAI's own endpoint, and no key for any other, so that none is sent where it does not belong."""
     temperature: Annotated[NotNegative | None, REPLY] = 0.0
@@ -88,6 +89,10 @@ class Api:
     price_cached: Annotated[NotNegative | None, RUNTIME] = None
     """US dollars per million prompt tokens that were read from the endpoint's cache; None: `price_in`, or what is found
     where that is None too."""
+    tuned_price_in: Annotated[NotNegative | None, RUNTIME] = None
+    """US dollars per million prompt tokens of a fine-tuned model, which has a price of its own."""
+    tuned_price_out: Annotated[NotNegative | None, RUNTIME] = None
+    """US dollars per million completion tokens of a fine-tuned model."""
     timeout: Annotated[Positive, RUNTIME] = 120.0
     """Seconds a call may take."""
     retries: Annotated[int, Field(ge=0), RUNTIME] = 5
@@ -158,9 +163,10 @@ class Api:
 
     def _price(self) -> prices.Price | None:
         """What a call costs now: some prices change with the hour."""
-        set_by_hand = self.price_in is not None and self.price_out is not None
-        listed = None if set_by_hand else prices.lookup(self._asked, self.base_url)
-        return prices.set_by_hand(listed, self.price_in, self.price_out, self.price_cached)
+        given = ((self.price_in, self.price_out, self.price_cached) if self.adapter is None else
+                 (self.tuned_price_in, self.tuned_price_out, None))
+        listed = prices.lookup(self._asked, self.base_url) if None in given[:2] else None
+        return prices.set_by_hand(listed, *given)
 
     @property
     def _key(self) -> str:

@@ -44,6 +44,8 @@ def differences(measure: Measure, wanted: Setting) -> list[str]:
     if wanted.reflect is not None and measure.setting.reflect != wanted.reflect:
         found.append("the paper's student was asked with reflections at rounds 6 and 10 (paper=faithful)"
                      if wanted.reflect else "the student was asked with reflections at rounds 6 and 10")
+    if measure.setting.guise == "both":
+        found.append(f"what {measure.config.model['adapter']} was made from is not known to this run")
     if measure.setting.guise == "finetuned":
         found += [*_learnt(measure, wanted), *_training(measure, wanted)]
     return found

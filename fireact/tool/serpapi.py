@@ -14,7 +14,7 @@ from pydantic import Field
 
 from fireact.errors import ToolError, ToolUnavailable
 from fireact.types import RUNTIME, Act, Count, Observation, Positive
-from fireact.web import Passing, Web
+from fireact.web import KeyVariable, Passing, Web
 
 PARAMETERS = {"engine": "google", "google_domain": "google.com", "gl": "us", "hl": "en"}
 """FireAct's, in its tools/search.py."""
@@ -42,7 +42,7 @@ class Serpapi:
     chars: Count = 800
     """For rich: the most characters shown."""
     base_url: str = "https://serpapi.com/search.json"
-    key_env: Annotated[str, RUNTIME] = "SERPAPI_API_KEY"
+    key_env: Annotated[KeyVariable, RUNTIME] = "SERPAPI_API_KEY"
     """The environment variable that holds the key, which itself is never written anywhere."""
     cache: Annotated[Path | None, RUNTIME] = None
     """The file of kept answers, which runs may share; None: web.sqlite in `home`."""

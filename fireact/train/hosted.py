@@ -17,7 +17,7 @@ from pydantic import Field
 
 from fireact.curate import TRAIN, VALIDATION
 from fireact.errors import ConfigError, DataError, ProviderError
-from fireact.jsonl import write_atomic
+from fireact.jsonl import decode, write_atomic
 from fireact.model.api import Api
 from fireact.plugins import build
 from fireact.process import stage_main
@@ -25,7 +25,7 @@ from fireact.store import DONE, key
 from fireact.tracking import METRICS
 from fireact.train.hosted_api import Endpoint, Job
 from fireact.train.hosted_data import MIN_EXAMPLES, ChatFile, write_chat_file
-from fireact.train.hosted_job import Tuning, figures
+from fireact.train.hosted_job import BROKEN, LEDGER, Ledger, Tuning, figures
 from fireact.types import RUNTIME, Count, NotNegative, Positive
 
 MADE = "model.json"
@@ -161,5 +161,19 @@ def _finish(job: Job, tuning: Tuning, options: Hosted, folder: Path) -> None:
           f"{'cost unknown' if cost is None else f'US$ {cost:.2f}'}", flush=True)
 
 
+def ask_to_cancel(values: dict[str, Any], folder: Path) -> None:
+    """With train.cancel, ask for it at once: a run that waits for the job holds the folder, and ends by this."""
+    options: Hosted = build(values["train"], "train")
+    path = folder / LEDGER
+    if not options.cancel or not path.exists() or (folder / DONE).exists():
+        return
+    job = decode(Ledger, path.read_text(encoding="utf-8"), str(path)).job
+    if job:
+        endpoint = Endpoint(build(values["model"], "model"))
+        found = endpoint.job(job)
+        if found and found.status not in (*BROKEN, "succeeded"):
+            endpoint.cancel(job)
+
+
 if __name__ == "__main__":
-    sys.exit(stage_main(run, sys.argv))
+    sys.exit(stage_main(run, sys.argv, first=ask_to_cancel))

@@ -23,7 +23,7 @@ PATIENCE = 60
 _MARK = "fireact"
 """The key of a job's metadata by which it is found again."""
 _PROCESSING = ("pending", "running", "processing")
-_BROKEN = ("failed", "cancelled", "canceled", "expired")
+BROKEN = ("failed", "cancelled", "canceled", "expired")
 _MEASURES = {"train_loss": "loss", "train_mean_token_accuracy": "token_accuracy",
              "valid_loss": "validation_loss", "valid_mean_token_accuracy": "validation_token_accuracy",
              "full_valid_loss": "validation_loss", "full_valid_mean_token_accuracy": "validation_token_accuracy"}
@@ -83,7 +83,7 @@ class Tuning:
         except KeyboardInterrupt:
             self._say_how_to_go_on()
             raise
-        if job.status in _BROKEN:
+        if job.status in BROKEN:
             self._drop(job)
             raise ProviderError(_ending(job))
         return job
@@ -96,10 +96,10 @@ class Tuning:
                 raise ConfigError("train.cancel=true, and no job is under way for this training; leave it out to "
                                   "start one")
             self._note(found)
-        if self._look().status not in (*_BROKEN, "succeeded"):
+        if self._look().status not in (*BROKEN, "succeeded"):
             patiently(lambda: self.endpoint.cancel(self._id), self.tries, self.poll)
         job = self._wait()
-        if job.status in _BROKEN:
+        if job.status in BROKEN:
             self._drop(job)
         return job
 
@@ -137,7 +137,7 @@ class Tuning:
 
     def _find(self) -> Job | None:
         """The job, where it was made before."""
-        found = next((job for job in self.endpoint.jobs() if job.status not in _BROKEN
+        found = next((job for job in self.endpoint.jobs() if job.status not in BROKEN
                       and job.id not in self.ledger.ended and self._is_this(job)), None)
         if found:
             print(f"  the job {found.id} of an earlier start is found again", flush=True)
@@ -163,7 +163,7 @@ class Tuning:
                 status = job.status
                 print(f"  job {job.id}: {status}", flush=True)
             self._show(seen)
-            if status in (*_BROKEN, "succeeded"):
+            if status in (*BROKEN, "succeeded"):
                 return job
             time.sleep(self.poll)
 

@@ -25,8 +25,18 @@ def test_csv_and_jsonl_read_the_same(tmp_path: Path) -> None:
     assert Bamboogle(test=str(lines), scoring="faithful").score(aliased, "may 29 1932").em == 0
 
 
+@pytest.mark.parametrize(("answer", "read"), [(1932, ("1932",)), (2.0, ("2",)), (True, ("yes",)),
+                                              ([1932, None, " ", "in 1932", 1932], ("1932", "in 1932"))])
+def test_answers_may_be_numbers(tmp_path: Path, answer: object, read: tuple[str, ...]) -> None:
+    path = tmp_path / "test.jsonl"
+    path.write_text(json.dumps({"question": "When?", "answer": answer}) + "\n")
+    assert Bamboogle(test=str(path)).questions("test")[0].answers == read
+
+
 @pytest.mark.parametrize(("row", "what"), [({"Question": "q"}, "no column 'answers' or 'Answer' or 'answer'"),
                                            ({"Question": "q", "Answer": ""}, "the answer is ''"),
+                                           ({"Question": "q", "Answer": [None]}, "expected text, or a list of texts"),
+                                           ({"Question": "q", "Answer": {"a": 1}}, "expected text, a number, true or"),
                                            ({"answer": "a"}, "no column 'Question' or 'question'")])
 def test_a_bad_row_is_named(tmp_path: Path, row: dict, what: str) -> None:
     path = tmp_path / "test.jsonl"

@@ -137,11 +137,20 @@ def test_all_splits_share_one_corpus(tmp_path: Path) -> None:
     ({"supporting_facts": [["Title", "0"]]}, DataError, r"supporting_facts are not of the form \[\[title, number\]"),
     ({"supporting_facts": "x"}, DataError, "expected pairs of a title and sent_id, got 'x'"),
     ({"context": [["Title", "text"]]}, DataError, "context is not of the form"),
+    ({"supporting_facts": [["Title", -1]]}, DataError, r"supporting_facts are not of the form"),
+    ({"supporting_facts": 3}, DataError, "expected pairs of a title and sent_id, got '3'"),
+    ({"context": {"title": None, "sentences": None}}, DataError, "expected pairs of a title and sentences, got"),
+    ({"answer": {"a": 1}}, DataError, r"the answer is .*; expected text, a number, true or false"),
     ({"context": [["Title"]]}, DataError, "expected pairs of a title and sentences"),
 ])
 def test_a_bad_row_is_named(tmp_path: Path, row: dict, error: type[Exception], what: str) -> None:
     with pytest.raises(error, match=what):
         dataset(tmp_path, {**BRIDGE, **row}).questions("validation")
+
+
+@pytest.mark.parametrize(("answer", "read"), [(1945, "1945"), (3.0, "3"), (True, "yes"), (" no ", "no")])
+def test_an_answer_may_be_a_number(tmp_path: Path, answer: object, read: str) -> None:
+    assert dataset(tmp_path, {**BRIDGE, "answer": answer}).questions("validation")[0].answers == (read,)
 
 
 def test_a_sentence_that_is_not_there_is_passed_over(tmp_path: Path) -> None:

@@ -63,6 +63,19 @@ def test_a_row_without_options_is_named(tmp_path: Path) -> None:
         dataset(tmp_path, {"question": "How many?", "answer": "A"}).questions("test")
 
 
+@pytest.mark.parametrize("row", ["How many?,1,2,3,A\n", "How many?,1,2,3,4,A,B\n"])
+def test_a_csv_of_another_width_is_named(tmp_path: Path, row: str) -> None:
+    (tmp_path / "virology_test.csv").write_text(f"How many?,1,2,3,4,A\n{row}")
+    with pytest.raises(DataError, match=r":2: the row has not the 6 cells question, A, B, C, D, answer; put a cell"):
+        MMLU(test=str(tmp_path)).questions("test")
+
+
+def test_a_broken_csv_is_not_asked_for_a_header(tmp_path: Path) -> None:
+    (tmp_path / "virology_test.csv").write_text('"How many?,1,2,3,4,A\n')
+    with pytest.raises(DataError, match="expected comma-separated values without a header"):
+        MMLU(test=str(tmp_path)).questions("test")
+
+
 def test_scoring_is_faithful_or_strict(tmp_path: Path) -> None:
     question = dataset(tmp_path, {**ROW, "answer": "D"}).questions("test")[0]
     assert dataset(tmp_path, scoring="faithful").score(question, "All of the above") == Score(0.0, 0.0)

@@ -72,6 +72,8 @@ def test_a_folder_is_its_csv_files_by_name(tmp_path: Path) -> None:
     ("q.parquet", "nonsense", "expected a parquet file"),
     ("q.csv", "a,b\n1\n", r":2: the row has not the 2 cells"),
     ("q.txt", "", r"'\.txt' is unknown; expected a \.jsonl, \.json, \.csv or \.parquet file"),
+    ("q", "", r"the file has no ending; expected a \.jsonl, \.json, \.csv or \.parquet file"),
+    ("q", None, r"q does not exist; expected a \.jsonl, .* a folder of csv files, or hub:.*, check the path"),
     ("q.json", None, "No such file"),
     ("q.parquet", None, "No such file"),
 ])
@@ -108,7 +110,7 @@ def test_a_hub_dataset_has_a_name_and_a_split(source: str) -> None:
 @pytest.mark.parametrize(("missing", "source"), [("datasets", "hub:a/b/c"), ("pyarrow", "q.parquet")])
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, missing: str, source: str) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ConfigError, match=rf"takes the package {missing}.*pip install 'fireact\[data\]'"):
+    with pytest.raises(ConfigError, match=rf"takes the package {missing}.*pip install datasets"):
         values(source)
 
 

@@ -122,6 +122,17 @@ def test_files_and_splits_that_are_not_there_are_named(tmp_path):
         Table(test=str(tmp_path / "questions.txt")).questions("test")
 
 
+def test_questions_may_have_a_prefix_and_be_shuffled(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, *({"question": f"Q{n}?", "answer": "a"} for n in range(30)))
+    plain = Table(test=path).questions("test")
+    mixed = Table(test=path, shuffle=233, prefix="Yes or no: ").questions("test")
+    assert [question.text for question in plain] == [f"Q{n}?" for n in range(30)]
+    assert mixed != plain
+    assert mixed == Table(test=path, shuffle=233, prefix="Yes or no: ").questions("test")
+    assert {question.text for question in mixed} == {f"Yes or no: Q{n}?" for n in range(30)}
+    assert {question.id for question in mixed} == {question.id for question in plain}
+
+
 def test_prompts_and_evaluation_split_are_options() -> None:
     assert (Table().prompt, Table().evaluation_split) == ("hotpotqa", "test")
     check({"_target_": "fireact.dataset.table.Table", "evaluation_split": "validation"}, "dataset")

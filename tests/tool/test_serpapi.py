@@ -199,6 +199,7 @@ def test_a_quota_that_is_used_up_is_not_asked_again(key: str, tmp_path: Path, sa
             "Please try again later."}, 503), "failed with status 503: We couldn't get valid results"),
     (Reply(found(error="We couldn't get valid results for this search.")), "failed: We couldn't get valid results"),
     (Reply({"search_metadata": {"status": "Processing"}}), "left the search in the state 'Processing'"),
+    (Reply("<!DOCTYPE html>Be right back"), "answered with a page in place of JSON, got '<!DOCTYPE html>Be right back'"),
     (Reply("<html>502 Bad Gateway</html>", 502), "failed with status 502: '<html>502 Bad Gateway</html>'"),
     (Reply(drop=True), "cannot be reached: "),
 ])
@@ -249,3 +250,13 @@ def test_where_answers_are_kept_changes_no_result() -> None:
     assert identity({**node, "fields": "rich"}) != identity(node)
     with pytest.raises(ConfigError, match=r"tool\.fields='all' does not fit: it must be one of faithful, rich"):
         check({**node, "fields": "all"}, "tool")
+
+
+@pytest.mark.parametrize("name", [KEY, "0f3-key", "MY KEY", "", "KEY\n", "\u212aEY"])
+def test_a_key_in_place_of_its_variables_name_is_refused_untold(name: str) -> None:
+    node = {"_target_": "fireact.tool.serpapi.Serpapi", "key_env": name}
+    for refused in (lambda: check(node, "tool"), lambda: build(node, "tool", home=Path())):
+        with pytest.raises(ConfigError) as failure:
+            refused()
+        assert str(failure.value) == ("key_env is no name of an environment variable; put the key into a variable and "
+                                      "write its name here, e.g. MY_API_KEY, not the key")

@@ -146,6 +146,7 @@ def failure(code: str, info: str) -> Reply:
 
 
 @pytest.mark.parametrize(("reply", "kind", "sentence"), [
+    (Reply("<!DOCTYPE html>Be right back"), ToolUnavailable, "answered with a page in place of JSON, got '<!DOCTYPE"),
     (Reply("<!DOCTYPE html>Too many", 429, {"Retry-After": "1"}), ToolUnavailable, "Wikipedia failed with status 429"),
     (failure("ratelimited", "You've exceeded your rate limit."), ToolUnavailable, "failed: You've exceeded your rate"),
     (failure("maxlag", "Waiting for a database"), ToolUnavailable, "failed: Waiting for a database; start the same"),
