@@ -34,10 +34,19 @@ _LEAD = re.compile(r"(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:(?:the|my)\s+)?(?
                    r"(?:(?:the\s+)?(?:option|choice|letter)\b\s*:?\s*)?", re.IGNORECASE)
 _STATED = re.compile(r"\b(?:answer|option|choice)\b\s*(?:(?:is|would be|should be)\b\s*:?|:)\s*", re.IGNORECASE)
 
+_SOFT = re.compile(
+    rf"(?:(?:(?:i|we)(?:\s+would|\s+will|'d|'ll)?\s+(?:think|believe|guess|suppose|say|choose|pick|select|go with)"
+    rf"(?:\s+that)?|(?:it|this|that|the\s+(?:statement|claim))(?:\s+is|'s)|(?:most\s+|very\s+)?(?:probably|likely)|"
+    rf"definitely|certainly)\b,?\s*)+(?:(?:the\s+)?(?:option|choice|letter|answer)\b\s*:?\s*)?|{_LEAD.pattern}-\s+",
+    re.IGNORECASE)
+"""What may come before an answer without being a part of it: "I think", "Probably", "It is", "Final answer -"."""
+_BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}|([^{}]*))\s*\}")
+
 _CLOSING = r"(?=\s*(?:$|[,.;:!()\-\"'*]|(?:it|they|he|she|this|that|these|those|we|because|since|as|both|not)\b))"
-_POLAR = re.compile(rf"(?:(yes)\b(?!\s*(?:/|or\b|and\s+no\b))|(true|no|false)\b{_CLOSING})", re.IGNORECASE)
-_SAID = re.compile(r"[\s(\[\"'*]*(?:yes|no)\s*(?:[,.;:!(]|-\s|because\b|since\b)", re.IGNORECASE)
+_POLAR = re.compile(rf"(?:(yes|yep|yeah|yup)\b(?!\s*(?:/|or\b|and\s+no\b))|(true|no|nope|false)\b{_CLOSING})", re.IGNORECASE)
+_SAID = re.compile(r"[\s(\[\"'*]*(?:yes|yep|yeah|yup|true|no|nope|false)\s*(?:[,.;:!(]|-\s|because\b|since\b)", re.IGNORECASE)
 """A yes or no that is said first: what is unclear or insufficient behind it is its reason."""
+_NO = ("no", "nope", "false")
 _DOUBT = re.compile(r"not sure|unsure|uncertain|i ", re.IGNORECASE)
 _UNDECIDED = re.compile(
     r"\b(?:not sure|unsure|uncertain|unknown|unclear|not clear|undetermined|i (?:do not|don't|cannot|can't) |"
@@ -46,8 +55,11 @@ _UNDECIDED = re.compile(
 
 _LETTER = re.compile(r"[(\[]?([A-Za-z])[)\]]?[.:,]?")
 _LABELLED = re.compile(r"(?:[(\[]([A-Za-z])[)\]]|([A-Za-z])[).:])[.:]?\s+(.+)", re.DOTALL)
-_BARE = re.compile(r"([A-Z])(?:\s*-\s+|\s+)(.+)", re.DOTALL)
-_OTHER = re.compile(r"(?:or|and)\b|[&/]", re.IGNORECASE)
+_BARE = re.compile(r"[(\[]?([A-Z])[)\]]?(?:\s*-\s+|,?\s+)(.+)", re.DOTALL)
+_CONFIRMED = re.compile(r"(?<!\w)(?:[(\[]([A-Za-z])[)\]]|([A-Z]))\s+(?:is|would be|must be)\s+(?:the\s+)?"
+                        r"(?:(?:(?:most|best|only|correct|right|final)\s+)*(?:answer|option|choice)|correct|right|best)\b"
+                        r"(?=\s*(?:$|[,.;:!*)]|because\b|since\b|as\b))")
+_OTHER = re.compile(r"(?:or|and|is\s+not|isn't)\b|[&/]", re.IGNORECASE)
 _REASON = re.compile(r"(?:because|since)\b", re.IGNORECASE)
 
 
@@ -122,12 +134,12 @@ def yes_no(answer: str | None, gold: str, how: Scoring) -> Score:
 def read_yes_no(answer: str) -> str | None:
     """What an answer says: 'yes', 'no', or None where it leaves that open, as "not sure" and "None" do."""
     text = answer.translate(_PLAIN).strip(_WRAPPING)
-    starts = [0, *(lead.end() for lead in _leads(text))]
+    said = [*_soft(text), text, *(text[lead.end():] for lead in _leads(text))]
     undecided = _UNDECIDED.search(text)
-    if undecided and (_DOUBT.match(undecided[0]) or not any(_SAID.match(text[start:]) for start in starts)):
+    if undecided and (_DOUBT.match(undecided[0]) or not any(map(_SAID.match, said))):
         return None
-    read = [found for start in starts if (found := _POLAR.match(text[start:].lstrip(_WRAPPING + "([")))]
-    return {"yes": "yes", "true": "yes", "no": "no", "false": "no"}[read[-1][0].lower()] if read else None
+    read = [found for part in said if (found := _POLAR.match(part.lstrip(_WRAPPING + "([")))]
+    return ("no" if read[-1][0].lower() in _NO else "yes") if read else None
 
 
 def choice(answer: str | None, gold: str, choices: Sequence[str], how: Scoring) -> Score:
@@ -144,12 +156,13 @@ def choice(answer: str | None, gold: str, choices: Sequence[str], how: Scoring) 
 def read_choice(answer: str, choices: Sequence[str]) -> set[str]:
     """The letters that an answer may mean: one, more where options have the same text, or none.
 
-    Understood are "C", "(C)", "C. text", "Answer: C", "the answer is (C)", and the text of an option itself.
+    Understood are "C", "(C)", "C. text", "Answer: C", "the answer is (C)", "C is correct", and the text of an option.
     """
     options = {string.ascii_uppercase[i]: _same(option) for i, option in enumerate(choices)}
     text = answer.translate(_PLAIN).strip()
-    for start in reversed([0, *(lead.end() for lead in _leads(text))]):
-        said = text[start:].strip()
+    # The soft ones last: an option may be a sentence that begins with "It is".
+    for said in reversed([*_soft(text), text, *(text[lead.end():] for lead in _leads(text))]):
+        said = said.strip()
         for reading in (said, said.split("\n")[0]):
             if meant := _options(reading, options):
                 return meant
@@ -160,6 +173,13 @@ def _leads(text: str) -> list[re.Match[str]]:
     """The places behind "Answer:" and "the answer is", in order."""
     opening = _LEAD.match(text)
     return [*([opening] if opening else []), *_STATED.finditer(text)]
+
+
+def _soft(text: str) -> list[str]:
+    """What a text says behind "I think" and the like, and in its last box."""
+    opening = _SOFT.match(text)
+    boxed = list(_BOXED.finditer(text))
+    return [*([text[opening.end():]] if opening else []), *(box[1] or box[2] or "" for box in boxed[-1:])]
 
 
 def _options(said: str, options: dict[str, str]) -> set[str]:
@@ -174,6 +194,10 @@ def _options(said: str, options: dict[str, str]) -> set[str]:
         letter, rest = (labelled[1] or labelled[2]).upper(), labelled[3]
         meant = _by_text(rest, options) or (set() if _OTHER.match(rest) else {letter})
         return {letter} & meant & set(options)
+    plain = bare.replace("*", "")
+    confirmed = {(found[1] or found[2]).upper() for found in _CONFIRMED.finditer(plain)}
+    if len(confirmed) == 1 and _CONFIRMED.match(plain):
+        return confirmed & set(options)
     if begun := _BARE.fullmatch(bare):
         letter, rest = begun[1], begun[2]
         return {letter} & set(options) if _REASON.match(rest) else {letter} & _by_text(rest, options)

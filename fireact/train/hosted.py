@@ -173,6 +173,7 @@ def ask_to_cancel(values: dict[str, Any], folder: Path) -> None:
         found = endpoint.job(job)
         if found and found.status not in (*BROKEN, "succeeded"):
             endpoint.cancel(job)
+            print(f"  the job {job} is asked to stop", flush=True)
 
 
 if __name__ == "__main__":

@@ -268,6 +268,14 @@ def test_a_key_that_cannot_be_sent_is_refused_untold(monkeypatch: pytest.MonkeyP
     assert text == "the key in $OPENAI_API_KEY holds a line break or a letter that no key has; set it anew"
 
 
+def test_a_key_in_place_of_its_variables_name_is_refused_untold() -> None:
+    node = {"_target_": "fireact.model.api.Api", "model": "m"}
+    check({**node, "key_env": None}, "teacher")
+    with pytest.raises(ConfigError, match="^key_env is no name of an environment variable; ") as failure:
+        check({**node, "key_env": KEY}, "teacher")
+    assert KEY not in str(failure.value)
+
+
 def test_an_unknown_model_is_a_config_error(endpoint: Endpoint) -> None:
     endpoint.answers = [(404, {"error": {"message": "The model `m` does not exist"}})]
     text = refusal(Api(model="m", base_url=endpoint.url), ConfigError)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fireact.dataset.scoring import score
 from fireact.episode import Player
 from fireact.errors import ConfigError, ToolError, ToolUnavailable
-from fireact.plugins import check
+from fireact.plugins import build, check
 from fireact.store import identity
 from fireact.strategy.react import React
 from fireact.tool.serpapi import Serpapi, faithful, rich
