@@ -114,6 +114,9 @@ class _Run:
             raise _Ended(StopReason.CONTEXT, str(error)) from None
         except ProviderError as error:
             raise _Ended(StopReason.MODEL, str(error)) from None
+        except ToolUnavailable as error:
+            # The scripted expert searches by itself where its strategy has no tool.
+            raise _Ended(StopReason.TOOL, str(error)) from None
         return Step("ask", join_prime(ask.prime, completion.text), form=ask.form, completion=completion,
                     seconds=time.monotonic() - started)
 

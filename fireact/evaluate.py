@@ -3,10 +3,12 @@
 Evaluation is generation with another model: the episodes come from `fireact.generate`, and here they are only counted.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from fireact.errors import ConfigError, DataError
 from fireact.prices import describe, recompute
 from fireact.stats import mean, paired_difference, standard_error
 from fireact.types import Trajectory
@@ -63,12 +65,19 @@ def compare(first: Sequence[Trajectory], second: Sequence[Trajectory]) -> dict[s
 def priced(records: Sequence[Trajectory], names: Sequence[str]) -> dict[str, Any]:
     """Return what an episode would cost at the list prices of the models `names`; nothing where no usage is recorded.
 
-    Raises ConfigError for a name that has no price.
+    A model at whose prices this usage cannot be counted is said and left out: a report costs no run its results.
     """
     if not any(record.total("prompt_tokens") for record in records):
         return {}
-    costs = {name: recompute(records, name) for name in names}
-    return {name: {**asdict(cost), "words": describe(cost.price)} for name, cost in costs.items()}
+    found: dict[str, Any] = {}
+    for name in names:
+        try:
+            cost = recompute(records, name)
+        except (ConfigError, DataError) as failure:
+            print(f"report.prices: {failure}", file=sys.stderr, flush=True)
+        else:
+            found[name] = {**asdict(cost), "words": describe(cost.price)}
+    return found
 
 
 def gather(cells: Sequence[Cell], played: Mapping[str, Sequence[Trajectory]],

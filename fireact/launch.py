@@ -189,6 +189,8 @@ def _run_stages(this: Run, wanted: list[str]) -> None:
         this.save()
     this.only_finished = False
     getattr(this, last)()
+    # What follows reads what is saved, and must not cost the run its numbers where it fails.
+    this.save()
     if last == "evaluate":
         report.print_results(this.metrics)
     if this.config.paper and this.config.paper.table and last in ("evaluate", "report"):

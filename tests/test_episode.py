@@ -1,17 +1,19 @@
 """The driver: every episode ends in a record, whatever the model and the tools do."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from fireact.episode import Player
 from fireact.errors import ConfigError, ContextError, ProviderError, ToolError, ToolUnavailable
 from fireact.jsonl import decode, encode
+from fireact.model.oracle import Oracle
 from fireact.model.scripted import Scripted
 from fireact.schema import Limits
+from fireact.strategy.cot import Cot
 from fireact.strategy.react import React
-from fireact.types import Act, Ask, Completion, Message, Observation, Question, StopReason, Trajectory
+from fireact.types import Act, Ask, Completion, Hop, Message, Observation, Plan, Question, StopReason, Trajectory
 from tests.helpers import Gold
 
 QUESTION = Question("q1", "Capital of France?", ("Paris",))
@@ -165,6 +167,15 @@ def test_a_tool_sees_the_episode_and_what_was_done_before() -> None:
     play(Scripted(replies=["Action: search[a]", "Action: search[b]", "Action: finish[c]"]), tool=echo)
     assert [act.episode.question_id for act in echo.calls] == ["q1", "q1"]
     assert [[step.argument for step in act.past if step.kind == "act"] for act in echo.calls] == [[], ["a"]]
+
+
+@pytest.mark.parametrize(("query", "stop"), [("", StopReason.FINISHED), ("quota", StopReason.TOOL)])
+def test_a_tool_that_fails_the_expert_ends_no_more_than_the_episode(query: str, stop: StopReason) -> None:
+    """A chain of thought has no tool: the expert searches while it replies."""
+    question = replace(QUESTION, plan=Plan((Hop("Look.", query, "(.+)", "Found."),)))
+    player = Player(method="cot", task="gold", strategy=Cot(), few_shot=False, model=Oracle(tool=Echo(), mistakes=0),
+                    tool=Echo(), dataset=Gold(question))
+    assert asyncio.run(player.play(question)).stop is stop
 
 
 def test_a_tool_out_of_reach_ends_the_episode_which_does_not_count() -> None:

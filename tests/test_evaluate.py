@@ -2,11 +2,12 @@
 
 import json
 import platform
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from fireact.evaluate import compare, rows, summarize
+from fireact.evaluate import compare, priced, rows, summarize
 from fireact.manifest import environment
 from fireact.stats import standard_error
 from fireact.types import Completion, Question, Score, Step, StopReason, Trajectory
@@ -35,6 +36,15 @@ def test_a_summary() -> None:
         "latency_seconds": 0.625,
         "stops": {"finished": 3, "rounds": 1},
         "em_by_kind": {"bridge": {"n": 2, "em": 0.5}, "comparison": {"n": 2, "em": 0.5}}}
+
+
+def test_a_price_that_cannot_be_counted_costs_no_run_its_results(capsys: pytest.CaptureFixture[str]) -> None:
+    """One reply came without usage: all was played and is kept, only the prices are left out."""
+    unknown = Step("ask", "Action: finish[x]", form="react", completion=Completion("x"))
+    assert set(priced(FOUR, ["gpt-4.1-mini"])) == {"gpt-4.1-mini"}
+    assert priced([*FOUR, replace(record("e", 1.0), steps=(unknown,))], ["gpt-4.1-mini"]) == {}
+    assert "report.prices: of 11 model calls 10 have their tokens recorded" in capsys.readouterr().err
+    assert priced([replace(record("f", 1.0), steps=(unknown,))], ["gpt-4.1-mini"]) == {}
 
 
 def test_a_cost_that_is_not_known_for_all_is_not_known() -> None:

@@ -23,6 +23,7 @@ from fireact.examples import conversation
 from fireact.formats.alpaca import alpaca_record
 from fireact.formats.chat import conversational_record, openai_record, sharegpt_record
 from fireact.jsonl import encode, write_atomic
+from fireact.recordings import REAL
 from fireact.types import Trajectory
 
 Name = Literal["trajectories", "conversational", "sharegpt", "alpaca", "openai", "searches"]
@@ -64,7 +65,7 @@ def searches(trajectories: Sequence[Trajectory]) -> Iterator[dict[str, str]]:
     for trajectory in trajectories:
         for step in trajectory.steps:
             pair = (step.argument or "", step.text)
-            if step.kind == "act" and step.tool == "search" and step.origin in ("", "exact") and pair not in seen:
+            if step.kind == "act" and step.tool == "search" and step.origin in REAL and pair not in seen:
                 seen.add(pair)
                 yield {"query": pair[0], "observation": pair[1]}
 

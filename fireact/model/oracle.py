@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from fireact.errors import ConfigError, FormatError
+from fireact.errors import ConfigError, FormatError, ToolError
 from fireact.plan import conclude, fill, magnitude, read
 from fireact.protocols import Tool
 from fireact.strategy.grammar import OBSERVATION, ParsedStep, format_step, parse_step
@@ -83,11 +83,17 @@ class Oracle:
             slips.append(format_step(ParsedStep("I know enough.", "finish", _hasty(state.plan, state.values))))
         return dice.choice(slips)
 
+    async def _found(self, query: str) -> str:
+        try:
+            return (await self.tool(Act(self.tool.actions[0], query))).text
+        except ToolError as refusal:
+            return str(refusal)
+
     async def _answer(self, plan: Plan, dice: random.Random, form: str) -> str:
         """Answer without the strategy's tool: the expert looks things up itself, and sometimes remembers wrongly."""
         values: list[str] = []
         for hop in plan.hops:
-            value = read(hop, values, (await self.tool(Act(self.tool.actions[0], fill(hop.query, values)))).text)
+            value = read(hop, values, await self._found(fill(hop.query, values)))
             if value is None or dice.random() < self.mistakes:
                 break
             values.append(value)

@@ -51,7 +51,7 @@ class Comparison:
 def compare(folders: Sequence[Path], name: str) -> Comparison:
     """Put runs, or sweeps of runs, beside a table of the paper, e.g. table2. Raises ConfigError, DataError.
 
-    A cell is filled by the run that differs least from the paper's, the later one of equals.
+    A cell is filled by the run that differs least from the paper's among those that measured it, the later of equals.
     """
     known = table(name)
     measures = [measure for run in run_dirs(folders) for measure in read(run)]
@@ -60,10 +60,11 @@ def compare(folders: Sequence[Path], name: str) -> Comparison:
     rows: list[Compared] = []
     missing: list[Cell] = []
     for cell in known.cells:
-        mine = [measure for measure, cells in zip(measures, placed, strict=True) if cell in cells]
-        best = min(reversed(mine), key=lambda measure: len(differences(measure, cell.setting)), default=None)
-        ours = best and estimate(best, cell.metric)
-        if best and ours:
+        # Only those that measured it: a run of the fine-tuned guise alone knows no gain.
+        mine = [(measure, ours) for measure, cells in zip(measures, placed, strict=True)
+                if cell in cells and (ours := estimate(measure, cell.metric))]
+        if mine:
+            best, ours = min(reversed(mine), key=lambda pair: len(differences(pair[0], cell.setting)))
             rows.append(_compared(cell, best, ours))
         else:
             missing.append(cell)

@@ -39,7 +39,8 @@ class Noise:
     """The tool that is wrapped. What it raises passes."""
     fault: Fault = "none"
     """What a hit call shows: `none`, `empty`, `timeout`, `rate_limited`: see `TEXTS`; the tool is not called.
-    `random`: the result of another search, and the tool is not called. `distractor`: such a result before the real one.
+    `random`: the result of another search, drawn from `recordings`, or else one call of the tool with another question.
+    `distractor`: such a result before the real one, so without `recordings` two calls of the tool.
     `truncated`: the first half of the real one. `stale`: what the call before it in this episode showed; a first call
     has none before it and is answered as ever."""
     probability: Share = 0.5

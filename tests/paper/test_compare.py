@@ -221,3 +221,13 @@ def test_the_marks_are_those_of_the_papers_questions() -> None:
         name: results()["questions"][name] for name in texts}
     written = json.loads(match.QUESTIONS.read_text(encoding="utf-8"))
     assert {name: sorted(map(match.mark, found)) for name, found in texts.items()} == written
+
+
+@pytest.mark.usefixtures("known")
+def test_a_later_run_that_did_not_measure_a_number_does_not_hide_it(made: Config, tmp_path: Path) -> None:
+    """Asked for the fine-tuned guise alone, a run knows no gain; the one before it does."""
+    both = run(tmp_path / "0", mixed(made, "react"), {REACT: episodes(150, 500), FIREACT: episodes(190, 500)},
+               taught("react", train=495))
+    later = run(tmp_path / "1", mixed(made, "react"), {FIREACT: episodes(190, 500)}, taught("react", train=495))
+    label = next(found.cell.label for found in compare([both], "table2").rows if found.cell.metric == "gain")
+    assert row(compare([both, later], "table2"), label, "gain").measure.run == both

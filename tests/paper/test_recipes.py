@@ -103,6 +103,14 @@ def test_a_recipe_can_be_made_small_and_offline(recipe: str) -> None:
     assert config.train["method"] == "lora"
 
 
+def test_a_run_that_only_evaluates_is_compared(run_main, tmp_path: Path, tiny_options: Path) -> None:
+    """No stage before it has written metrics.json."""
+    done = run_main("--config-dir", str(tiny_options), "experiment=paper/table1", "hydra.mode=RUN", "model=tiny_a",
+                    "strategy=react", "dataset=factbook", "tool=corpus", "evaluate.n=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "run" / "table1.csv").exists()
+
+
 def test_dictionaries_of_numbers_give_way_to_one_number() -> None:
     assert composed("table3", "evaluate.n=20", "tool=corpus").evaluate.n == 20
 
