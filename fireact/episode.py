@@ -7,6 +7,8 @@ Only what no episode could survive (a bad key, a model that does not exist) is r
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,10 +43,14 @@ class Player:
     seed: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    async def play(self, question: Question) -> Trajectory:
-        """Play one question to its end. Raises ConfigError."""
+    async def play(self, question: Question, before: Sequence[Step] = ()) -> Trajectory:
+        """Play one question to its end. Raises ConfigError.
+
+        `before` is what an earlier try got to until its model or tool was out of reach: the strategy is led through it
+        again, and nothing of it is asked or paid for twice.
+        """
         started = time.monotonic()
-        run = _Run(self, Episode(question.id, self.seed, question.plan), started)
+        run = _Run(self, Episode(question.id, self.seed, question.plan), started, deque(before))
         answer, error = None, None
         try:
             answer = await run.drive(self.strategy.play(question.text, few_shot=self.few_shot))
@@ -63,6 +69,8 @@ class _Run:
     player: Player
     episode: Episode
     started: float
+    before: deque[Step]
+    """What was done in an earlier try, and not yet again in this one."""
     steps: list[Step] = field(default_factory=list)
     errors: int = 0
 
@@ -96,6 +104,8 @@ class _Run:
             raise _Ended(StopReason.SECONDS, f"the episode took more than {limit:g} seconds") from None
 
     async def _do(self, request: Request) -> Step:
+        if self.before:
+            return self.before.popleft()
         if isinstance(request, Ask):
             return await self._ask(request)
         if isinstance(request, Act):

@@ -8,7 +8,7 @@ those it lacks.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +108,13 @@ def load_played(folder: Path, questions: Iterable[Question]) -> list[Trajectory]
     A question whose model or tool could not be reached has a record that says so, and is played again; the later one
     counts.
     """
-    path = folder / TRAJECTORIES
-    if not path.exists():
-        return []
-    records = {record.id: record for record in read_finished(path, Trajectory) if record.stop.played}
+    records = {record.id: record for record in _records(folder) if record.stop.played}
     return [records[question.id] for question in questions if question.id in records]
+
+
+def _records(folder: Path) -> Iterator[Trajectory]:
+    path = folder / TRAJECTORIES
+    return read_finished(path, Trajectory) if path.exists() else iter(())
 
 
 def finished(folder: Path, questions: list[Question]) -> bool:
@@ -172,12 +174,14 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
                     few_shot=job.few_shot, model=model, tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
                     provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                 "fireact": __version__, "commit": commit()})
-    await _record(player, missing, job.concurrency, folder, Progress(
+    # The last try of a question that could not be played to its end; what it paid for is not paid for again.
+    tried = {record.id: record.steps for record in _records(folder) if not record.stop.played}
+    await _record(player, missing, tried, job.concurrency, folder, Progress(
         f"{job.label} by {model.name}", len(questions), len(done), folder))
 
 
-async def _record(player: Player, questions: Sequence[Question], concurrency: int, folder: Path,
-                  progress: Progress) -> None:
+async def _record(player: Player, questions: Sequence[Question], tried: Mapping[str, Sequence[Step]], concurrency: int,
+                  folder: Path, progress: Progress) -> None:
     too_long: list[Trajectory] = []
     with Appender(folder / TRAJECTORIES) as records:
 
@@ -189,7 +193,8 @@ async def _record(player: Player, questions: Sequence[Question], concurrency: in
             progress.advance(record)
 
         try:
-            await each(_while_reached(questions, progress), player.play, concurrency, done)
+            await each(_while_reached(questions, progress),
+                       lambda question: player.play(question, tried.get(question.id, ())), concurrency, done)
         finally:
             progress.close()
         if len(too_long) == len(questions):

@@ -100,6 +100,22 @@ def test_a_model_that_cannot_be_reached_ends_the_episode() -> None:
     assert (record.stop, record.error, record.rounds) == (StopReason.MODEL, "the endpoint is down", 1)
 
 
+def test_what_was_paid_for_before_an_outage_is_not_paid_for_again() -> None:
+    """The quota was used up after two replies and one search: the next try asks for the third reply."""
+    broken = Failing(ProviderError("no line"), after=2)
+    first = play(broken)
+    assert [step.kind for step in first.steps] == ["ask", "act", "ask", "act"]
+    model, echo = Failing(ProviderError("no line"), after=1), Echo()
+    player = Player(method="react", task="gold", strategy=React(), few_shot=False, model=model, tool=echo,
+                    dataset=Gold(QUESTION))
+    second = asyncio.run(player.play(QUESTION, first.steps))
+    assert second.steps[:4] == first.steps
+    assert [step.kind for step in second.steps[4:]] == ["ask", "act"]
+    assert [len(ask.messages) for ask in model.calls] == [5, 7]
+    assert len(echo.calls) == 1
+    assert [step.text for step in echo.calls[0].past[:4]] == [step.text for step in first.steps]
+
+
 def test_a_conversation_that_outgrows_the_window_ends_the_episode() -> None:
     assert play(Failing(ContextError("too long"), after=2)).stop is StopReason.CONTEXT
 
