@@ -17,14 +17,14 @@ from fireact.episode import Player
 from fireact.errors import ConfigError, DataError, ProviderError
 from fireact.jsonl import Appender, read_finished
 from fireact.manifest import commit
-from fireact.plugins import Node, build, options
+from fireact.plugins import Node, build, options, target
 from fireact.pool import each
 from fireact.process import guard, run_async, stop_on_sigterm
 from fireact.protocols import Dataset, Model, Strategy, Tool
 from fireact.schema import Limits, Section
 from fireact.store import fingerprint, identity, key, lock_async
 from fireact.tracking import Progress
-from fireact.types import Question, StopReason, Trajectory
+from fireact.types import Question, Step, StopReason, Trajectory
 
 VERSION = 1
 """Raised when the same job would no longer give the same records."""
@@ -65,8 +65,13 @@ class PlayJob(Section):
         opening = next(strategy.play("", few_shot=self.few_shot), None)
         adapter = self.adapter_key or (self.adapter and fingerprint(self.adapter))
         return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model), adapter=adapter,
-                   strategy=identity(self.strategy), opening=repr(opening), tool=identity(self.tool),
+                   strategy=identity(self.strategy), opening=repr(opening), tool=self._tool_identity(),
                    dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=self.limits.model_dump())
+
+    def _tool_identity(self) -> dict[str, Any] | None:
+        """None where nobody calls it: neither the strategy nor, as the scripted expert does, the model."""
+        called = getattr(target(self.strategy, "strategy"), "uses_tool", True) or "tool" in options(self.model)
+        return identity(self.tool) if called else None
 
     def _dataset_identity(self) -> dict[str, Any]:
         """Leave out what a dataset says of its other splits: a new test file plays no training question again.
@@ -74,7 +79,7 @@ class PlayJob(Section):
         But a corpus that is searched and not named is made of the questions of all splits.
         """
         whole = identity(self.dataset)
-        if "corpus" in options(self.tool) and whole.get("passages", "none needed") is None:
+        if self._tool_identity() and "corpus" in options(self.tool) and whole.get("passages", "none needed") is None:
             return whole
         return {name: value for name, value in whole.items() if name == self.split or name not in SPLITS}
 

@@ -83,7 +83,8 @@ class Stages:
         sources = [Source(task=task, method=method, share=share, files=files, dataset=self._datasets[task],
                           key=given or self.plays[self._label(task, method)].key(),
                           folder=None if files else self.folder("generate", self.plays[self._label(task, method)]),
-                          split=config.generate.split, questions=self._number(config.generate.n, task, "generate.n"))
+                          split=config.generate.split,
+                          questions=None if files else self._number(config.generate.n, task, "generate.n"))
                    for (task, method), share in self._weights.items()]
         counted = bool(config.curate.counts or mix(config.strategy).counts)
         return CurateJob(sources=sources, evaluated=self._evaluated, model=config.model, filters=self._filters,

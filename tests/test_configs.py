@@ -126,3 +126,15 @@ def test_a_mix_names_parts_that_exist() -> None:
 def test_a_missing_value_is_named() -> None:
     with pytest.raises(ConfigError, match="seed"):
         typed(OmegaConf.merge(OmegaConf.create({"seed": "???"})))
+
+
+def test_a_tool_that_nobody_calls_plays_nothing_again(tmp_path: Path) -> None:
+    """Chains of thought of a paid model do not depend on the tool; the scripted expert searches by itself."""
+    def key(*options: str) -> str:
+        stages = Stages(composed(f"store={tmp_path}", *options))
+        return next(iter(stages.plays.values())).key()
+
+    for method, model, same in (("cot", "api", True), ("direct", "api", True), ("react", "api", False),
+                                ("cot", "oracle", False)):
+        options = (f"strategy={method}", f"model@teacher={model}")
+        assert (key(*options) == key(*options, "tool.k=5")) is same

@@ -1,7 +1,7 @@
 """Chain of thought: one reply that thinks, then answers, without a tool (Wei et al., 2022, arXiv 2201.11903)."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ from fireact.types import Ask, Message, Play, Refuse
 @dataclass(kw_only=True)
 class Cot:
     """Think, then answer."""
+
+    uses_tool: ClassVar[bool] = False
 
     prompt: str | None = None
     """The few-shot text: a name in strategy/prompts/cot/, or the path of a file of your own; None: the dataset's."""

@@ -1,7 +1,7 @@
 """Direct answering (the paper's IO): one reply, which is the answer."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ from fireact.types import Ask, Message, Play, Refuse
 @dataclass(kw_only=True)
 class Direct:
     """Answer at once."""
+
+    uses_tool: ClassVar[bool] = False
 
     prompt: str | None = None
     """The few-shot text: a name in strategy/prompts/direct/, or the path of a file of your own; None: the dataset's."""
