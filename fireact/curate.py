@@ -74,7 +74,9 @@ class CurateJob(Section):
 
     def key(self) -> str:
         """The store key of the folder that holds the choice."""
-        sources = [(source.task, source.method, source.share, source.key, source.questions) for source in self.sources]
+        # Files of other runs keep the scores that they came with.
+        sources = [(source.task, source.method, source.share, source.key, source.questions,
+                    None if source.files else source.dataset.get("scoring")) for source in self.sources]
         evaluated = [(judged.task, identity(judged.dataset), judged.split) for judged in self.evaluated]
         return key(stage="curate", version=VERSION, sources=sources, filters=self.filters, window=self.window,
                    model=identity(self.model, replies=False) if "fits" in self.filters else None,
@@ -161,9 +163,10 @@ def _records(job: CurateJob, source: Source, given: Mapping[Path, list[Trajector
                 if len(job.sources) == 1 or (record.dataset in ("", source.task) and record.method == source.method)]
         records = list({(record.dataset, record.method, record.id): record for record in mine}.values())
     else:
-        questions = chosen(open_dataset(source.dataset, job.home), source.split, source.questions, "generate.n")
+        dataset = open_dataset(source.dataset, job.home)
         assert source.folder is not None
-        records = require(source.folder, questions, "generate")
+        records = require(source.folder, dataset, chosen(dataset, source.split, source.questions, "generate.n"),
+                          "generate")
     return sorted(records, key=lambda record: sha256(f"{job.seed}:{record.id}".encode()).digest())
 
 

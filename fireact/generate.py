@@ -9,6 +9,7 @@ those it lacks.
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,10 @@ class PlayJob(Section):
     def _dataset_identity(self) -> dict[str, Any]:
         """Leave out what a dataset says of its other splits: a new test file plays no training question again.
 
-        But a corpus that is searched and not named is made of the questions of all splits.
+        But a corpus that is searched and not named is made of the questions of all splits. How answers are judged stays
+        out too: `require` judges what was played anew, so that other rules pay for no episode again.
         """
-        whole = identity(self.dataset)
+        whole = {name: value for name, value in identity(self.dataset).items() if name != "scoring"}
         if self._tool_identity() and "corpus" in options(self.tool) and whole.get("passages", "none needed") is None:
             return whole
         return {name: value for name, value in whole.items() if name == self.split or name not in SPLITS}
@@ -232,13 +234,14 @@ def _while_reached(questions: Iterable[Question], progress: Progress) -> Iterato
         yield question
 
 
-def require(folder: Path, questions: list[Question], stage: str) -> list[Trajectory]:
-    """Return the records of all `questions`. Raises DataError where some are missing."""
+def require(folder: Path, dataset: Dataset, questions: list[Question], stage: str) -> list[Trajectory]:
+    """Return the records of all `questions`, judged anew. Raises DataError where some are missing."""
     records = load_played(folder, questions)
     if len(records) < len(questions):
         raise DataError(f"{folder / TRAJECTORIES} has {len(records)} of the {len(questions)} questions; "
                         f"run stage={stage} first, or stage=pipeline")
-    return records
+    return [replace(record, score=dataset.score(question, record.answer))
+            for question, record in zip(questions, records, strict=True)]
 
 
 if __name__ == "__main__":

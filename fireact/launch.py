@@ -104,15 +104,15 @@ class Run:
 
     def _played(self, stage: str, jobs: Mapping[str, PlayJob]) -> dict[str, list[Trajectory]]:
         """Return the records of all jobs, by their labels; what is missing is played first, in one process."""
-        asked = {label: chosen(open_dataset(job.dataset, job.home), job.split, job.n, f"{stage}.n")
-                 for label, job in jobs.items()}
+        datasets = {label: open_dataset(job.dataset, job.home) for label, job in jobs.items()}
+        asked = {label: self.stages.questions(job, f"{stage}.n") for label, job in jobs.items()}
         folders = {label: self.stages.folder("generate", job) for label, job in jobs.items()}
         done = {label for label in jobs if finished(folders[label], asked[label])}
         tasks = [Task(f"{stage}/{label}", job, folders[label]) for label, job in jobs.items()]
         self._do("fireact.generate", tasks, done={f"{stage}/{label}" for label in done})
         for task in tasks:
             self.timings[task.label]["seconds"] = 0.0 if task.label in done else last_seconds(task.folder)
-        return {label: require(folders[label], asked[label], stage) for label in jobs}
+        return {label: require(folders[label], datasets[label], asked[label], stage) for label in jobs}
 
     def _summary(self, job: PlayJob, records: list[Trajectory]) -> dict[str, Any]:
         seconds = seconds_per_episode(self.stages.folder("generate", job))

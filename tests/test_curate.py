@@ -13,7 +13,7 @@ from fireact.curate import CONTAMINATION, DEFECTS, CurateJob, read_funnel
 from fireact.errors import ConfigError, DataError
 from fireact.examples import example
 from fireact.filters import Judge
-from fireact.generate import TRAJECTORIES
+from fireact.generate import TRAJECTORIES, PlayJob
 from fireact.jsonl import encode, read_jsonl
 from fireact.report import print_funnel
 from fireact.schema import FilterName
@@ -281,6 +281,29 @@ def test_a_generation_folder_must_be_complete(job: Make, tmp_path: Path) -> None
         run(make(3), tmp_path / "out")
     with pytest.raises(ConfigError, match=r"generate\.n=4 is more than the 3 questions of the split 'train'"):
         run(make(4), tmp_path / "out")
+
+
+def test_other_rules_judge_what_was_played_and_play_nothing_again(job: Make, tmp_path: Path) -> None:
+    (tmp_path / "dev.json").write_text('[{"qid": "q1", "question": "Is water wet?", "answer": true}]')
+    dataset = {"_target_": "fireact.dataset.strategyqa.StrategyQA", "train": str(tmp_path / "dev.json")}
+    common = {"task": "strategyqa", "method": "react", "split": "train"}
+    play = {**common, "model": {"_target_": "fireact.model.scripted.Scripted", "replies": ["x"]}, "few_shot": False,
+            "strategy": {"_target_": "fireact.strategy.react.React"}, "seed": 0, "limits": {}, "n": 1, "concurrency": 1,
+            "tool": {"_target_": "fireact.tool.corpus.Corpus", "corpus": None}, "home": tmp_path}
+    keys, kept = set(), []
+    for number, scoring in enumerate(("faithful", "strict")):
+        node = {**dataset, "scoring": scoring}
+        keys.add(PlayJob.model_validate({**play, "dataset": node}).key())
+        (tmp_path / TRAJECTORIES).write_text(encode(record("q1", answer="Yes/no", text="Is water wet?")) + "\n")
+        source = {**common, "share": 1, "folder": tmp_path, "files": [], "key": "k", "dataset": node, "questions": 1}
+        made = job(sources=[source], filters=["correct"])
+        keys.add(made.key())
+        try:
+            kept.append(len(run(made, tmp_path / f"out{number}")[0]))
+        except DataError:
+            kept.append(0)
+    assert len(keys) == 3
+    assert kept == [1, 0]
 
 
 def test_the_key_knows_what_changes_the_choice(job: Make, tmp_path: Path) -> None:
