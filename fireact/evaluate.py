@@ -5,30 +5,35 @@ Evaluation is generation with another model: the episodes come from `fireact.gen
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from fireact.errors import ConfigError, DataError
+from fireact.generate import PlayJob
 from fireact.prices import describe, recompute
 from fireact.stats import mean, paired_difference, standard_error
 from fireact.types import Trajectory
 
+Guise = Literal["prompted", "finetuned"]
 EPISODES = "episodes"
 """The files of a run that lead to its episodes begin so."""
 PER_EPISODE = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
-class Cell(Protocol):
-    """One evaluation: a guise of the student on a dataset, with a sound tool or a fault."""
+@dataclass(frozen=True)
+class Evaluation:
+    """One guise of the student on one dataset, with a sound tool or one that has a fault."""
+
+    dataset: str
+    guise: Guise
+    fault: str
+    """Empty for the sound tool."""
+    job: PlayJob
 
     @property
-    def dataset(self) -> str: ...
-    @property
-    def guise(self) -> str: ...
-    @property
-    def fault(self) -> str: ...
-    @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """What tells it from the run's other evaluations: dataset/guise, and the fault behind another slash."""
+        return "/".join(part for part in (self.dataset, self.guise, self.fault) if part)
 
 
 def summarize(records: Sequence[Trajectory]) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def priced(records: Sequence[Trajectory], names: Sequence[str]) -> dict[str, Any
     return found
 
 
-def gather(cells: Sequence[Cell], played: Mapping[str, Sequence[Trajectory]],
+def gather(cells: Sequence[Evaluation], played: Mapping[str, Sequence[Trajectory]],
            summaries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the evaluations of a run by dataset: both guises, their difference, and what each fault of the tool costs.
 

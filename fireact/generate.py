@@ -102,7 +102,11 @@ def open_strategy(node: Node, dataset: Dataset) -> Strategy:
 
 def chosen(dataset: Dataset, split: str, n: int | None, option: str) -> list[Question]:
     """Return the first `n` questions of a split, or all. Raises ConfigError where there are fewer."""
-    questions = dataset.questions(split)
+    return first(dataset.questions(split), split, n, option)
+
+
+def first(questions: list[Question], split: str, n: int | None, option: str) -> list[Question]:
+    """Return the first `n` of a split's questions, or all. Raises ConfigError where there are fewer."""
     if n is not None and n > len(questions):
         raise ConfigError(f"{option}={n} is more than the {len(questions)} questions of the split {split!r}; "
                           f"set {option}={len(questions)} or less")

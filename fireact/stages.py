@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fireact.curate import CurateJob, Judged, Source
 from fireact.errors import ConfigError, suggest
-from fireact.generate import PlayJob, chosen, open_dataset
+from fireact.evaluate import Evaluation, Guise
+from fireact.generate import PlayJob, first, open_dataset
 from fireact.plugins import Node, build, check, plugin_name, target
 from fireact.prices import named
 from fireact.schema import Config, Number, Section, mix, number, tasks
 from fireact.store import Store, fingerprint, identity, key
+from fireact.types import Question
 
 TRAIN_VERSION = 1
-Guise = Literal["prompted", "finetuned"]
 _ADAPTER_FILES = ("adapter_config.json", "config.json", "model.json")
 """What tells a folder that training left: an adapter's, a model's, a hosted model's."""
 
@@ -37,22 +38,6 @@ class TrainJob(Section):
         """The store key of the folder that holds the adapter."""
         return key(stage="train", version=TRAIN_VERSION, curated=self.curated_key,
                    model=identity(self.model, replies=False), train=identity(self.train), seed=self.seed)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One guise of the student on one dataset, with a sound tool or one that has a fault."""
-
-    dataset: str
-    guise: Guise
-    fault: str
-    """Empty for the sound tool."""
-    job: PlayJob
-
-    @property
-    def label(self) -> str:
-        """What tells it from the run's other evaluations: dataset/guise, and the fault behind another slash."""
-        return "/".join(part for part in (self.dataset, self.guise, self.fault) if part)
 
 
 @dataclass(frozen=True)
@@ -111,7 +96,7 @@ class Stages:
             n = self._number(config.evaluate.n, task, "evaluate.n")
             if n == 0:
                 continue
-            for fault in ("", *config.evaluate.faults):
+            for fault in dict.fromkeys(("", *config.evaluate.faults)):
                 found += [Evaluation(task, guise, fault, self._evaluation(task, guise, fault, n))
                           for guise, wanted in guises if wanted]
         return found
@@ -143,7 +128,18 @@ class Stages:
             for job in jobs[stage]() if stage in jobs else []:
                 job.key()
                 if isinstance(job, PlayJob):
-                    chosen(open_dataset(job.dataset, job.home), job.split, job.n, f"{stage}.n")
+                    self.questions(job, f"{stage}.n")
+
+    def questions(self, job: PlayJob, option: str) -> list[Question]:
+        """What a job plays. A split is read once a run, however many jobs play it. Raises ConfigError, DataError."""
+        place = job.task, job.split
+        if place not in self._read:
+            self._read[place] = open_dataset(job.dataset, job.home).questions(job.split)
+        return first(self._read[place], job.split, job.n, option)
+
+    @cached_property
+    def _read(self) -> dict[tuple[str, str], list[Question]]:
+        return {}
 
     @cached_property
     def _datasets(self) -> dict[str, Node]:

@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from fireact.dataset import table
 from fireact.errors import ConfigError
 from fireact.plugins import build, target
 from fireact.schema import Config, mix, tasks, typed
@@ -138,3 +139,15 @@ def test_a_tool_that_nobody_calls_plays_nothing_again(tmp_path: Path) -> None:
                                 ("cot", "oracle", False)):
         options = (f"strategy={method}", f"model@teacher={model}")
         assert (key(*options) == key(*options, "tool.k=5")) is same
+
+
+def test_a_split_is_read_once_however_many_jobs_play_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test.csv").write_text("question,answer\nWho?,me\nWhat?,that\n")
+    read: list[str] = []
+    rows = table.rows
+    monkeypatch.setattr(table, "rows", lambda source: read.append(source) or rows(source))
+    stages = Stages(composed("stage=evaluate", "dataset=table", f"dataset.test={tmp_path}/test.csv", "evaluate.n=1",
+                             "evaluate.finetuned=false", "evaluate.faults=[none,random]", f"store={tmp_path}/store"))
+    stages.check(["evaluate"])
+    assert [question.text for question in stages.questions(stages.evaluations[0].job, "evaluate.n")] == ["Who?"]
+    assert len(read) == 1

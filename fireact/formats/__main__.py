@@ -1,6 +1,7 @@
 """Convert files: python -m fireact.formats FILE --to sharegpt --out FILE; without --to it only says what is in FILE."""
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import get_args
 
 from fireact.errors import ConfigError
 from fireact.formats import Imported, Name, read, write
+from fireact.formats.record import side_file
 from fireact.process import guard
 
 
@@ -22,22 +24,38 @@ def main(argv: Sequence[str]) -> int:
     return guard(lambda: _convert(given.file, given.to, given.out))
 
 
+def _printed(lines: Sequence[str]) -> None:
+    """Print; a reader that has seen enough (`| head -1`) is no failure."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _convert(file: Path, name: Name | None, out: Path | None) -> None:
     if (name is None) != (out is None):
         raise ConfigError("a format to write and a file to write it to go together; give both, e.g. --to sharegpt "
                           "--out sharegpt.jsonl")
-    if out is not None and out.resolve() == file.resolve():
-        raise ConfigError(f"--out {out} is the file that is read; choose another")
-    if out is not None and out.is_dir():
-        raise ConfigError(f"--out {out} is a folder; name a file, e.g. --out {out / 'converted.jsonl'}")
+    written = [] if out is None or name is None else _written(name, out)
+    if os.path.realpath(file) in map(os.path.realpath, written):
+        raise ConfigError(f"--out {out} would overwrite {file}, the file that is read; choose another")
     found = read(file)
-    print("\n".join(summary(found)))
+    lines = summary(found)
     if name is not None and out is not None:
         try:
             count = write(name, found.trajectories, out)
         except OSError as error:
             raise ConfigError(f"--out {out} cannot be written: {error.strerror}; choose another place") from None
-        print(f"wrote {count:,} records to {out}")
+        lines.append(f"wrote {count:,} records to {' and '.join(map(str, written))}")
+    _printed(lines)
+
+
+def _written(name: Name, out: Path) -> list[Path]:
+    """The files that will be written. Raises ConfigError for a folder."""
+    if os.path.isdir(out):
+        raise ConfigError(f"--out {out} is a folder; name a file, e.g. --out {out / 'converted.jsonl'}")
+    return [out, side_file(out)] if name == "openai" else [out]
 
 
 def summary(found: Imported) -> list[str]:
@@ -55,4 +73,6 @@ def summary(found: Imported) -> list[str]:
 
 
 if __name__ == "__main__":
+    # A name of a file may hold what the terminal's encoding cannot show.
+    sys.stdout.reconfigure(errors="replace")
     sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,8 @@ A file is JSON lines, or one JSON list, or (FireAct's `trajs`) one JSON object o
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,16 +15,18 @@ from pydantic import BaseModel, ValidationError
 
 from fireact.dataset.scoring import score
 from fireact.errors import DataError
+from fireact.examples import conversation
 from fireact.formats.alpaca import AlpacaRecord, alpaca_record, alpaca_turns
 from fireact.formats.chat import (
     ChatRecord,
     ShareGptRecord,
     chat_turns,
     conversational_record,
+    openai_record,
     sharegpt_record,
     sharegpt_turns,
 )
-from fireact.formats.record import Imported, Notes, Turn, answer_of, steps_of
+from fireact.formats.record import Imported, Notes, Turn, answer_of, side_file, steps_of
 from fireact.formats.released import imported
 from fireact.formats.runs import RunRecord, run_trajectory
 from fireact.jsonl import decode, decode_text, open_file, read_jsonl
@@ -57,38 +60,76 @@ _EXPECTED = ("expected records with 'messages' (OpenAI and conversational), 'con
 def read(path: Path) -> Imported:
     """Read a file of trajectories in any of the formats that FireAct or its release write.
 
-    Records that FireAct wrote in Alpaca, ShareGPT or conversational format come back as the trajectories they were;
-    OpenAI's format carries the messages only. Raises DataError, naming file and record.
+    Records that FireAct wrote come back as the trajectories they were; those in OpenAI's format, which carries the
+    messages only, where the file is there that was written beside it. Raises DataError, naming file and record.
     """
     records = _records(path)
     if {"steps", "question", "stop"} <= records[0][1].keys():
         return Imported(list(read_jsonl(path, Trajectory)), [])
     notes = Notes()
-    return Imported([_trajectory(raw, where, path.name, notes) for where, raw in records], notes.defects)
+    beside = _beside(path, [raw for _, raw in records])
+    return Imported([_trajectory(raw, where, path.name, notes, known)
+                     for (where, raw), known in zip(records, beside, strict=True)], notes.defects)
 
 
-def _trajectory(raw: Raw, where: str, file: str, notes: Notes) -> Trajectory:
+def _beside(path: Path, records: Sequence[Raw]) -> list[Trajectory | None]:
+    """The trajectory of each record of an OpenAI file from the file beside it: of the same messages, else question.
+
+    By content, not by line: lines may have been dropped, sorted or put together since. None where there is no such.
+    """
+    found: list[Trajectory | None] = [None] * len(records)
+    bare = [place for place, raw in enumerate(records) if "messages" in raw and "trajectory" not in raw]
+    if not bare or not side_file(path).is_file():
+        return found
+    left = [(openai_record(known), known) for known in read_jsonl(side_file(path), Trajectory)
+            if _in_order(known) and conversation(known)[1]]
+    for key in (_messages, _first):
+        by_key: defaultdict[str, list[int]] = defaultdict(list)
+        for number, (written, _) in enumerate(left):
+            by_key[key(written)].append(number)
+        taken = set()
+        for place in bare:
+            if found[place] is None and (same := by_key[key(records[place])]):
+                taken.add(same[0])
+                found[place] = left[same.pop(0)][1]
+        left = [pair for number, pair in enumerate(left) if number not in taken]
+    return found
+
+
+def _messages(raw: Raw) -> str:
+    return json.dumps(raw["messages"], sort_keys=True)
+
+
+def _first(raw: Raw) -> str:
+    return json.dumps(raw["messages"][:1] if isinstance(raw["messages"], list) else None, sort_keys=True)
+
+
+def _trajectory(raw: Raw, where: str, file: str, notes: Notes, beside: Trajectory | None) -> Trajectory:
     if "traj" in raw:
         return notes.numbered(run_trajectory(_valid(RunRecord, raw, where), where, file, notes), where)
     form = next((form for key, form in _FORMATS.items() if key in raw), None)
     if form is None:
         raise DataError(f"{where}: the record has {', '.join(map(repr, raw)) or 'no keys'}; {_EXPECTED}")
     turns = form.turns(raw, where)
-    if not isinstance(raw.get("trajectory"), str):
+    if isinstance(raw.get("trajectory"), str):
+        carried, written = decode(Trajectory, raw["trajectory"], f"{where}: trajectory"), form.written
+    elif beside is not None:
+        carried, written = beside, openai_record
+    else:
         return notes.numbered(imported(turns, where, file, form.name, notes), where)
-    carried = decode(Trajectory, raw["trajectory"], f"{where}: trajectory")
-    _check_order(carried, where)
-    if all(raw.get(key) == value for key, value in form.written(carried).items()):
+    if not _in_order(carried):
+        raise DataError(f"{where}: the steps of the trajectory are {[step.kind for step in carried.steps[:6]]}; "
+                        "expected an ask first, and one before every refuse")
+    if all(raw.get(key) == value for key, value in written(carried).items()):
         return carried
     notes.add(where, "edited")
     return _edited(carried, turns, where, notes)
 
 
-def _check_order(carried: Trajectory, where: str) -> None:
+def _in_order(carried: Trajectory) -> bool:
+    """Whether the steps begin with an ask, with another before every refusal."""
     kinds = [step.kind for step in carried.steps]
-    if kinds[:1] != ["ask"] or any(kind == "refuse" and before != "ask" for before, kind in pairwise(kinds)):
-        raise DataError(f"{where}: the steps of the trajectory are {kinds[:6]}; expected an ask first, and one before "
-                        "every refuse")
+    return kinds[:1] == ["ask"] and not any(kind == "refuse" and before != "ask" for before, kind in pairwise(kinds))
 
 
 def _edited(carried: Trajectory, turns: list[Turn], where: str, notes: Notes) -> Trajectory:

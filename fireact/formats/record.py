@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Literal
 
 from fireact.errors import DataError, FormatError
@@ -30,7 +31,8 @@ SENTENCES: dict[Kind, str] = {
     "unknown_tool": "a reply called a tool that there is not; it is not learnt",
     "misread": "FireAct read another answer out of the last reply than stands there; the one that it judged was kept",
     "failed": "the answer was judged wrong; it scores 0, so the filter 'correct' drops it",
-    "unscored": "nothing tells whether the answer is right; it counts as wrong",
+    "unscored": "nothing tells whether the answer is right; it counts as wrong (a file that FireAct wrote for OpenAI "
+                "is told more by the one that ends in .trajectories.jsonl, kept beside it)",
     "system": "a trajectory has no place for a system message; it was left out",
     "repeated": "the same question comes by the same method again; its id got a number",
     "edited": "the turns are not those of the trajectory that the record carries; the turns were taken",
@@ -93,6 +95,11 @@ class Notes:
         self.add(where, "repeated")
         name = f"{trajectory.id}-{self._met[key]}"
         return replace(trajectory, id=name, question=replace(trajectory.question, id=name))
+
+
+def side_file(path: Path) -> Path:
+    """Where stands what a file in OpenAI's format cannot carry: X.trajectories.jsonl beside X.jsonl."""
+    return path.with_name(f"{path.stem}.trajectories.jsonl")
 
 
 def question_id(text: str) -> str:

@@ -6,12 +6,13 @@
 | conversational | .jsonl, `messages` | `datasets`, TRL's SFTTrainer, axolotl's `chat_template` | everything |
 | sharegpt | .jsonl, `conversations` | axolotl, LLaMA-Factory, FastChat | everything |
 | alpaca | .json, `instruction`, `output` | FireAct's own scripts, alpaca-lora, LLaMA-Factory | everything |
-| openai | .jsonl, `messages` with `weight` | OpenAI's fine-tuning endpoint and its kin | the messages |
+| openai | .jsonl, `messages` with `weight` | OpenAI's fine-tuning endpoint and its kin | everything, in two files |
 | searches | .jsonl, `query`, `observation` | the tool `replay` | what the tool answered |
 
 The conversations are those FireAct trains on itself: each thought on one line, refused replies and what they were told
 included. `everything`: beside the conversation stands the trajectory as a text, under the key `trajectory`, which
-trainers ignore and `read` takes. OpenAI refuses other keys: read back, only what is in the messages is known.
+trainers ignore and `read` takes. OpenAI refuses other keys: the trajectories of X.jsonl are in X.trajectories.jsonl,
+where `read` finds them; without it, only what is in the messages is known.
 """
 
 import json
@@ -22,6 +23,7 @@ from typing import Any, Literal
 from fireact.examples import conversation
 from fireact.formats.alpaca import alpaca_record
 from fireact.formats.chat import conversational_record, openai_record, sharegpt_record
+from fireact.formats.record import side_file
 from fireact.jsonl import encode, write_atomic
 from fireact.recordings import REAL
 from fireact.types import Trajectory
@@ -37,22 +39,26 @@ _RECORDS: dict[str, Callable[[Trajectory], dict[str, Any]]] = {
 
 
 def write(name: Name, trajectories: Iterable[Trajectory], path: Path) -> int:
-    """Write trajectories to a file, whole or not at all, and return how many are in it.
+    """Write trajectories to a file, whole or not at all, and return how many are in it; for `openai`, to two.
 
     A trajectory without any reply has no conversation and is left out, but for `trajectories`; so is for `openai` one
     without a reply to learn from. Of `searches` the number is that of the distinct pairs. Raises OSError.
     """
-    records = list(trajectories)
+    records = [record for record in trajectories if name not in _RECORDS or _has_replies(record, name)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if name == "openai":
+        _write_lines(side_file(path), [encode(record) for record in records])
     if name == "trajectories":
         lines = [encode(record) for record in records]
     elif name == "searches":
         lines = [_json(pair) for pair in searches(records)]
     else:
-        lines = [_json(_RECORDS[name](record)) for record in records if _has_replies(record, name)]
-    listed = ",\n".join(lines)
-    text = f"[\n{listed}\n]\n" if name == "alpaca" else "".join(f"{line}\n" for line in lines)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, text)
+        lines = [_json(_RECORDS[name](record)) for record in records]
+    if name == "alpaca":
+        listed = ",\n".join(lines)
+        write_atomic(path, f"[\n{listed}\n]\n")
+    else:
+        _write_lines(path, lines)
     return len(lines)
 
 
@@ -74,6 +80,10 @@ def _has_replies(trajectory: Trajectory, name: str) -> bool:
     if not any(step.kind == "ask" for step in trajectory.steps):
         return False
     return name != "openai" or bool(conversation(trajectory)[1])
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    write_atomic(path, "".join(f"{line}\n" for line in lines))
 
 
 def _json(record: dict[str, Any]) -> str:

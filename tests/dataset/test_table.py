@@ -123,7 +123,7 @@ def test_files_and_splits_that_are_not_there_are_named(tmp_path):
 
 
 def test_questions_may_have_a_prefix_and_be_shuffled(tmp_path: Path) -> None:
-    path = jsonl(tmp_path, *({"question": f"Q{n}?", "answer": "a"} for n in range(30)))
+    path = jsonl(tmp_path, *({"question": f"Q{n}?", "answer": "Ann"} for n in range(30)))
     plain = Table(test=path).questions("test")
     mixed = Table(test=path, shuffle=233, prefix="Yes or no: ").questions("test")
     assert [question.text for question in plain] == [f"Q{n}?" for n in range(30)]

@@ -1,6 +1,9 @@
 """Foreign and broken files: what is understood, and the sentence where it is not. And the command."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from fireact.examples import conversation
 from fireact.formats import read, write
 from fireact.formats.__main__ import main
 from tests.formats.samples import ALL, REACT
+from tests.helpers import ROOT
 
 END = "Observation: Episode finished, reward = 1"
 
@@ -124,19 +128,45 @@ def test_the_command_prints_defects_by_kind(tmp_path: Path, capsys: pytest.Captu
     assert "file.jsonl:3)" in out
 
 
+def test_the_command_does_not_overwrite_what_it_reads_by_the_file_beside(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "b.trajectories.jsonl"
+    write("trajectories", ALL, source)
+    before = source.read_bytes()
+    assert main([str(source), "--to", "openai", "--out", str(tmp_path / "b.jsonl")]) == 2
+    assert f"would overwrite {source}, the file that is read" in capsys.readouterr().err
+    assert source.read_bytes() == before
+    assert main([str(source), "--to", "openai", "--out", str(tmp_path / "c.jsonl")]) == 0
+    assert f"to {tmp_path / 'c.jsonl'} and {tmp_path / 'c.trajectories.jsonl'}\n" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_early_loses_nothing(tmp_path: Path) -> None:
+    path, out = saved(tmp_path, chat("Q?", "Action: finish[a]", END)), tmp_path / "out.jsonl"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-m", "fireact.formats", path, "--to", "sharegpt", "--out", out], cwd=ROOT,
+                          stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(read(out).trajectories) == 1
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["absent.json"], "No such file"),
     (["--to", "sharegpt"], "give both"),
     (["--out", "x"], "give both"),
     (["--to", "sharegpt", "--out", "SELF"], "choose another"),
+    (["--to", "sharegpt", "--out", "BELOW"], "cannot be written: "),
+    (["--to", "sharegpt", "--out", "x" * 3000], "cannot be written: File name too long; choose another place"),
+    (["y" * 3000], "File name too long"),
     (["--to", "sharegpt", "--out", "FOLDER"], "is a folder"),
 ])
 def test_the_command_refuses_in_one_sentence(arguments: list[str], sentence: str, tmp_path: Path,
                                              capsys: pytest.CaptureFixture[str]) -> None:
     path = saved(tmp_path, chat("Q?", "Thought: x.\nAction: finish[a]", END))
-    names = {"SELF": str(path), "FOLDER": str(tmp_path)}
+    names = {"SELF": str(path), "FOLDER": str(tmp_path), "BELOW": str(path / "below")}
     rest = [names.get(argument, argument) for argument in arguments]
-    assert main(rest if arguments[0] == "absent.json" else [str(path), *rest]) == 2
+    assert main([str(path), *rest] if arguments[0].startswith("--") else rest) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert sentence in error

@@ -1,6 +1,7 @@
 """What is written in a format and read again is what it was, as far as the format can carry it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from fireact.jsonl import encode, read_jsonl
 from fireact.types import Trajectory
 from tests.formats.samples import ALL, COT, EMPTY, REACT, REFUSED, ROUNDS, SILENT, act, ask, trajectories, trajectory
 
-LOSSLESS: list[Name] = ["trajectories", "conversational", "sharegpt", "alpaca"]
+LOSSLESS: list[Name] = ["trajectories", "conversational", "sharegpt", "alpaca", "openai"]
+LEARNT = [record for record in ALL if record is not REFUSED]
+"""What OpenAI's format has: there is something to learn."""
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
@@ -26,22 +29,31 @@ def through(name: Name, records: list[Trajectory], folder: Path) -> list[Traject
     return found.trajectories
 
 
+def messages_only(records: list[Trajectory], folder: Path) -> list[Trajectory]:
+    write("openai", records, folder / "file")
+    (folder / "file.trajectories.jsonl").unlink()
+    return read(folder / "file").trajectories
+
+
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_nothing_is_lost(name: Name, tmp_path: Path) -> None:
-    assert through(name, ALL, tmp_path) == ALL
+    records = LEARNT if name == "openai" else ALL
+    assert through(name, records, tmp_path) == records
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
 @same_folder
 @given(records=st.lists(trajectories().filter(lambda record: record.steps), min_size=1, max_size=3))
 def test_nothing_is_lost_of_any_episode(name: Name, records: list[Trajectory], tmp_path: Path) -> None:
+    if name == "openai":
+        records = [record for record in records if conversation(record)[1]] or [REACT]
     assert through(name, records, tmp_path) == records
 
 
 @same_folder
 @given(record=trajectories().filter(lambda record: record.answer is not None))
 def test_openai_carries_the_messages_and_what_is_learnt(record: Trajectory, tmp_path: Path) -> None:
-    [found] = through("openai", [record], tmp_path)
+    [found] = messages_only([record], tmp_path)
     assert conversation(found) == conversation(record)
     assert found.answer == record.answer
     assert found.question.text == record.question.text
@@ -49,9 +61,33 @@ def test_openai_carries_the_messages_and_what_is_learnt(record: Trajectory, tmp_
 
 @pytest.mark.parametrize("record", [REACT, COT, EMPTY, ROUNDS], ids=lambda record: record.method)
 def test_openai_keeps_every_method_trainable(record: Trajectory, tmp_path: Path) -> None:
-    [found] = through("openai", [record], tmp_path)
+    [found] = messages_only([record], tmp_path)
     assert conversation(found) == conversation(record)
     assert found.score.em == 0
+
+
+def test_what_stands_beside_openais_file_belongs_to_its_messages_not_to_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    other = replace(COT, id="q9", question=replace(COT.question, id="q9", text="What else?"))
+    again = replace(REACT, seconds=7.0)
+    write("openai", [REACT, other, again, COT], path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "a.trajectories.jsonl"]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join([lines[3], lines[2], lines[1], lines[0]]), encoding="utf-8")
+    assert read(path).trajectories == [COT, REACT, other, again]
+    path.write_text(lines[1].replace("finish[ngultrum]", "finish[Nu]"), encoding="utf-8")
+    found = read(path)
+    assert [defect.kind for defect in found.defects] == ["edited"]
+    assert (found.trajectories[0].id, found.trajectories[0].answer, found.trajectories[0].score.em) == ("q9", "Nu", 1)
+
+
+def test_a_strangers_file_is_not_told_by_what_stands_beside_it(tmp_path: Path) -> None:
+    write("openai", [replace(REACT, question=replace(REACT.question, text="What else?"))], tmp_path / "a.jsonl")
+    write("trajectories", [SILENT, REFUSED, COT], tmp_path / "a.trajectories.jsonl")
+    found = read(tmp_path / "a.jsonl")
+    assert [defect.kind for defect in found.defects] == ["unscored"]
+    assert "ends in .trajectories.jsonl, kept beside it" in found.defects[0].text
+    assert found.trajectories[0].id != REACT.id
 
 
 def test_a_silent_episode_is_left_out_but_of_our_own_format(tmp_path: Path) -> None:
