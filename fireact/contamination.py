@@ -11,9 +11,10 @@ that was edited from another one of its template: 396 of factbook's 2,400 traini
 question's word trigrams, and all of them ask for something else. The price is that a question put in other words is not
 found: of HotpotQA's 1,093 training questions four hold 60% or more of a dev question's, and one of the four is such.
 
-Two kinds of questions are taken for equal though they need not be: the sides of a comparison swapped, where these are
-names of several words ("Is the Eiffel Tower larger than the Empire State Building?"), count as near, and a difference in
-punctuation alone (-1 and 1) counts as exact. To drop a training question too many does no harm, to miss one does.
+Two kinds are found that need not be the same question. A comparison whose sides are swapped is a near match where they
+are names of several words ("Is the Eiffel Tower larger than the Empire State Building?"), and none where each is one
+word. Questions that differ in punctuation alone, as -1 and 1 do, are exact matches. To drop a training question too many
+is harmless, to miss one is not.
 """
 
 import re
@@ -32,8 +33,8 @@ N = 2
 """Words in an n-gram. Without light words most of StrategyQA's questions have six or fewer: longer n-grams would leave
 little to compare."""
 SHARE = 0.5
-"""The least share of the evaluation question's n-grams that a near match holds: clauses may change places, words may not
-be shuffled."""
+"""The least share of the evaluation question's n-grams that a near match holds: clauses may change places, but single words
+may not, as in "Is Niger larger than Chad?"."""
 WORDS = 3
 """The fewest words of weight of a near match; shorter questions are found if they are equal."""
 STEM = 8

@@ -208,8 +208,8 @@ def _counts(kept: Mapping[Cell, list[Trajectory]], shares: Mapping[Cell, float],
     counts = {cell: round(most * share) for cell, share in shares.items()} if n is None else _dealt(n, shares)
     for cell, count in counts.items():
         if count > len(kept[cell]):
-            raise DataError(f"{n} trajectories in all want {count} of {cell[1]} on {cell[0]}, and {len(kept[cell])} are "
-                            "left after the filters and what is held out for validation; raise generate.n, loosen "
+            raise DataError(f"{n} trajectories in all want {count} of {cell[1]} on {cell[0]}, and {len(kept[cell])} "
+                            "are left after the filters and what is held out for validation; raise generate.n, loosen "
                             "curate.filters, or lower curate.validation, curate.n, curate.counts or strategy.counts")
     if not any(counts.values()):
         raise DataError("no trajectory was kept, so there is nothing to train on; look at the funnel of stage=curate, "

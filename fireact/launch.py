@@ -13,7 +13,7 @@ from fireact import evaluate, formats, report
 from fireact.children import Task, work
 from fireact.curate import FUNNEL, TRAIN, VALIDATION, read_funnel
 from fireact.errors import ConfigError
-from fireact.generate import TRAJECTORIES, PlayJob, finished, require
+from fireact.generate import TRAJECTORIES, PlayJob, finished, open_dataset, require
 from fireact.jsonl import read_jsonl, write_atomic
 from fireact.manifest import environment
 from fireact.paper import compare

@@ -188,10 +188,11 @@ def describe(price: Price) -> str:
             f"({price.source}{day}{since})")
 
 
-def unknown(model: str, base_url: str | None) -> str:
+def unknown(model: str, base_url: str | None, *, tuned: bool = False) -> str:
     """Say that a model's cost stays open, and what to do about it."""
+    wanted = "tuned_price_in and tuned_price_out" if tuned else "price_in and price_out"
     return (f"no price is known for {model} at {base_url or 'OpenAI'}, so its cost is left open; "
-            "set the model's options price_in and price_out (US dollars per million tokens)")
+            f"set the model's options {wanted} (US dollars per million tokens)")
 
 
 def _listed(model: str, provider: str, base_url: str | None, when: datetime) -> Price | None:

@@ -199,8 +199,8 @@ class Stages:
         if not fault:
             return self.config.tool
         if plugin_name(self.config.tool) == "noise":
-            raise ConfigError("evaluate.faults compares with a sound tool, and tool=noise is none; leave evaluate.faults "
-                              "empty, or choose the tool that it wraps")
+            raise ConfigError("evaluate.faults compares with a sound tool, and tool=noise is none; leave "
+                              "evaluate.faults empty, or choose the tool that it wraps")
         noisy = {**self.config.noise, "tool": self.config.tool, "fault": fault}
         check(noisy, "noise")
         return noisy

@@ -119,7 +119,7 @@ class Web:
     def _client(self) -> "AsyncClient":
         from httpx2 import AsyncClient, Limits, Timeout
 
-        if not _is_address(self.url):
+        if not is_address(self.url):
             raise ConfigError(f"base_url={self.url} is no address; write e.g. https://example.org/api")
         return AsyncClient(headers={"User-Agent": self.agent}, timeout=Timeout(self.timeout, pool=None),
                            limits=Limits(max_connections=self.connections))
@@ -167,7 +167,7 @@ class Web:
         except httpx2.TimeoutException:
             raise Passing(f"did not answer within {self.timeout:g} seconds") from None
         except httpx2.RequestError as error:
-            raise Passing(f"cannot be reached: {_hidden(str(error) or type(error).__name__, key)}") from None
+            raise Passing(f"cannot be reached: {hidden(str(error) or type(error).__name__, key)}") from None
 
     @property
     def _key(self) -> str:
@@ -182,7 +182,7 @@ class Web:
 
     def _checked(self, response: "Response", key: str) -> str:
         """The text of a good answer. Raises what a bad one means."""
-        text = _hidden(response.text, key)
+        text = hidden(response.text, key)
         try:
             body = json.loads(text)
         except ValueError:
@@ -259,7 +259,8 @@ def _landed(flights: dict[str, "asyncio.Task[str]"], asked: str, done: "asyncio.
         done.exception()  # Looked at, lest asyncio complains where every caller was cancelled.
 
 
-def _is_address(url: str) -> bool:
+def is_address(url: str) -> bool:
+    """Whether a URL is one of the web."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -267,8 +268,8 @@ def _is_address(url: str) -> bool:
         return False
 
 
-def _hidden(text: str, key: str) -> str:
-    """The text without the key, which some servers repeat."""
+def hidden(text: str, key: str) -> str:
+    """The text without the key, which some servers repeat; a key of a few letters is no secret (see `_SECRET`)."""
     if len(key) < _SECRET:
         return text
     return text.replace(key, "***").replace(quote(key, safe=""), "***")

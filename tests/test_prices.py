@@ -88,7 +88,7 @@ def test_before_the_first_known_price_there_is_none() -> None:
     for model, first in (("ft:gpt-3.5-turbo-0613", on(2023, 8, 22)), ("gpt-3.5-turbo", on(2023, 6, 13))):
         assert priced(model, when=first).since == str(first.date())
         assert lookup(model, when=first - timedelta(seconds=1)) is None
-    with pytest.raises(ConfigError, match="no price is known for 'ft:gpt-3.5-turbo-0613@2023-08-21'"):
+    with pytest.raises(ConfigError, match=r"no price is known for 'ft:gpt-3\.5-turbo-0613@2023-08-21'"):
         named("ft:gpt-3.5-turbo-0613@2023-08-21")
 
 

@@ -43,8 +43,10 @@ _SOFT = re.compile(
 _BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}|([^{}]*))\s*\}")
 
 _CLOSING = r"(?=\s*(?:$|[,.;:!()\-\"'*]|(?:it|they|he|she|this|that|these|those|we|because|since|as|both|not)\b))"
-_POLAR = re.compile(rf"(?:(yes|yep|yeah|yup)\b(?!\s*(?:/|or\b|and\s+no\b))|(true|no|nope|false)\b{_CLOSING})", re.IGNORECASE)
-_SAID = re.compile(r"[\s(\[\"'*]*(?:yes|yep|yeah|yup|true|no|nope|false)\s*(?:[,.;:!(]|-\s|because\b|since\b)", re.IGNORECASE)
+_POLAR = re.compile(rf"(?:(yes|yep|yeah|yup)\b(?!\s*(?:/|or\b|and\s+no\b))|(true|no|nope|false)\b{_CLOSING})",
+                    re.IGNORECASE)
+_SAID = re.compile(r"[\s(\[\"'*]*(?:yes|yep|yeah|yup|true|no|nope|false)\s*(?:[,.;:!(]|-\s|because\b|since\b)",
+                   re.IGNORECASE)
 """A yes or no that is said first: what is unclear or insufficient behind it is its reason."""
 _NO = ("no", "nope", "false")
 _DOUBT = re.compile(r"not sure|unsure|uncertain|i ", re.IGNORECASE)

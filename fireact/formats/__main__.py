@@ -5,6 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import get_args
 
@@ -73,6 +74,7 @@ def summary(found: Imported) -> list[str]:
 
 
 if __name__ == "__main__":
-    # A name of a file may hold what the terminal's encoding cannot show.
-    sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name of a file may hold what the terminal's encoding cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

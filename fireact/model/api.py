@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
 from fireact import prices
 from fireact.errors import ConfigError, ContextError, ProviderError
 from fireact.types import REPLY, RUNTIME, Ask, Completion, Count, NotNegative, Positive
-from fireact.web import KeyVariable
+from fireact.web import KeyVariable, hidden, is_address
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -100,8 +99,8 @@ class Api:
 
     @property
     def name(self) -> str:
-        """How reports call this model."""
-        return self.model
+        """How reports call this model: by the id that is asked, which for a fine-tuned one is its own."""
+        return self._asked
 
     async def complete(self, ask: Ask) -> Completion:
         """See `protocols.Model`. Raises ConfigError for what no repetition can mend: key, model's id, address."""
@@ -142,10 +141,10 @@ class Api:
         if not (self._key.isascii() and self._key.isprintable()):
             raise ConfigError(f"the key in ${self._variable} holds a line break or a letter that no key has; "
                               "set it anew")
-        if not _is_address(self._place):
+        if not is_address(self._place):
             raise ConfigError(f"base_url={self.base_url} is no address; write e.g. http://127.0.0.1:8000/v1")
         if self._price() is None:
-            print(f"  {prices.unknown(self._asked, self.base_url)}", file=sys.stderr, flush=True)
+            print(f"  {prices.unknown(self._asked, self.base_url, tuned=self.adapter is not None)}", file=sys.stderr, flush=True)
         return AsyncOpenAI(api_key=self._key or "none", base_url=self._place, timeout=self.timeout,
                            max_retries=self.retries)
 
@@ -225,13 +224,4 @@ class Api:
 
     def _hidden(self, text: str) -> str:
         """The text on one line and without the key, which some endpoints repeat."""
-        text = " ".join(text.split())
-        return text.replace(self._key, "***") if self._key else text
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+        return hidden(" ".join(text.split()), self._key)

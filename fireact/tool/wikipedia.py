@@ -1,6 +1,6 @@
 """Wikipedia as ReAct's agents read it: search[title] opens a page, lookup[words] goes through its sentences.
 
-    python main.py tool=wikipedia tool.contact=me@example.org
+    python main.py tool=wikipedia tool.contact=me@example.org strategy.prompt=wikipedia
 
 As in ReAct (Yao et al. 2023, its wikienv.py), but through the MediaWiki API rather than the pages' HTML, and with a
 splitter that knows abbreviations. Any wiki with the extension TextExtracts will do:

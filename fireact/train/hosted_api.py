@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 from fireact.errors import ConfigError, ProviderError
 from fireact.model.api import Api
 from fireact.train.hosted_data import ChatFile
+from fireact.web import hidden
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _PAGE = 100
 _PURPOSE = "fine-tune"
-_NO_KEY = "none"
-"""What the client has for a key where the student's endpoint needs none."""
 
 
 class Unreached(Exception):
@@ -222,7 +221,7 @@ class Endpoint:
         return self._read(answer.http_response.text, cls, what)
 
     def _read(self, answer: str, cls: type[R], what: str) -> R:
-        answer = self._without_key(answer)
+        answer = hidden(answer, self._client.api_key)
         try:
             return cls.model_validate_json(answer)
         except ValidationError as error:
@@ -236,8 +235,4 @@ class Endpoint:
 
     def _hidden(self, text: str) -> str:
         """The text on one line, and without the key, which some endpoints repeat."""
-        return self._without_key(" ".join(text.split()))
-
-    def _without_key(self, text: str) -> str:
-        key = self._client.api_key
-        return text if key == _NO_KEY else text.replace(key, "***")
+        return hidden(" ".join(text.split()), self._client.api_key)

@@ -146,12 +146,14 @@ class Tuning:
     def _is_this(self, job: Job) -> bool:
         if job.metadata:
             return job.metadata.get(_MARK) == self.mark
-        # An endpoint that keeps no metadata: what it does tell must be the same.
+        # An endpoint that keeps no metadata: what it does tell must be the same, and one that tells nothing of how it
+        # trained cannot be asked: another setting's model must not be taken for this one.
         ids = [self.ledger.files.get(file.name) for file in self.files]
         told = {"seed": job.seed, **(job.hyperparameters or {})}
         wanted = {"seed": self.request["seed"], **self.hyperparameters}
         return (None not in ids and [job.training_file, *filter(None, [job.validation_file])] == ids
                 and job.model.startswith(self.request["model"])
+                and any(told.get(name) is not None for name in wanted)
                 and all(told.get(name) in (None, "auto", value) for name, value in wanted.items()))
 
     def _wait(self) -> Job:

@@ -85,8 +85,8 @@ def test_a_strangers_file_is_not_told_by_what_stands_beside_it(tmp_path: Path) -
     write("openai", [replace(REACT, question=replace(REACT.question, text="What else?"))], tmp_path / "a.jsonl")
     write("trajectories", [SILENT, REFUSED, COT], tmp_path / "a.trajectories.jsonl")
     found = read(tmp_path / "a.jsonl")
-    assert [defect.kind for defect in found.defects] == ["unscored"]
-    assert "ends in .trajectories.jsonl, kept beside it" in found.defects[0].text
+    assert [defect.kind for defect in found.defects] == ["no_thought", "unscored"]
+    assert "ends in .trajectories.jsonl, kept beside it" in found.defects[1].text
     assert found.trajectories[0].id != REACT.id
 
 

@@ -271,7 +271,7 @@ def test_a_key_that_cannot_be_sent_is_refused_untold(monkeypatch: pytest.MonkeyP
 def test_a_key_in_place_of_its_variables_name_is_refused_untold() -> None:
     node = {"_target_": "fireact.model.api.Api", "model": "m"}
     check({**node, "key_env": None}, "teacher")
-    with pytest.raises(ConfigError, match="^key_env is no name of an environment variable; ") as failure:
+    with pytest.raises(ConfigError, match=r"^key_env is no name of an environment variable; ") as failure:
         check({**node, "key_env": KEY}, "teacher")
     assert KEY not in str(failure.value)
 

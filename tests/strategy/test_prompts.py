@@ -13,16 +13,19 @@ from fireact.dataset.scoring import normalize
 from fireact.errors import ConfigError
 from fireact.strategy.grammar import OBSERVATION, parse_answer, parse_step
 from fireact.strategy.prompts import preamble
+from fireact.tool.wikipedia import Wikipedia
 from fireact.types import Message
 from tests.helpers import real_data
 
 METHODS = ("direct", "cot", "react")
 TASKS = ("hotpotqa", "strategyqa", "mmlu", "factbook")
-SHOTS = {"hotpotqa": (6, 6, 4), "strategyqa": (4, 4, 4), "mmlu": (3, 3, 3), "factbook": (4, 4, 4)}
+SHOTS = {"hotpotqa": (6, 6, 4), "strategyqa": (4, 4, 4), "mmlu": (3, 3, 3), "factbook": (4, 4, 4),
+         "wikipedia": (0, 0, 4)}
 """How many examples, by method: FireAct's own numbers, but for factbook."""
 SEARCHES = {"hotpotqa": (2, 4), "strategyqa": (0, 3), "mmlu": (0, 3), "factbook": (2, 3)}
-ANSWERS = {"strategyqa": r"yes|no", "mmlu": r"[A-D]", "hotpotqa": r"(\S+ ?){1,4}", "factbook": r"(\S+ ?){1,4}"}
-PROMPTS = [(method, task) for task in TASKS for method in METHODS]
+ANSWERS = {"strategyqa": r"yes|no", "mmlu": r"[A-D]", "hotpotqa": r"(\S+ ?){1,4}", "factbook": r"(\S+ ?){1,4}",
+           "wikipedia": r"(\S+ ?){1,4}"}
+PROMPTS = [*((method, task) for task in TASKS for method in METHODS), ("react", "wikipedia")]
 
 each_prompt = pytest.mark.parametrize(("method", "task"), PROMPTS)
 
@@ -66,6 +69,27 @@ def test_every_step_of_a_react_example_parses_and_says_why(task: str) -> None:
         assert all(text == f"Thought: {step.thought}\nAction: {step.name}[{step.argument}]"
                    for text, step in zip(said, steps, strict=True))
         assert SEARCHES[task][0] <= len(steps) - 1 <= SEARCHES[task][1]
+
+
+def test_the_examples_of_wikipedia_use_every_action_as_the_tool_has_it() -> None:
+    used = set()
+    assert re.findall(r"Action: (\w+)\[", preamble("react", "wikipedia")[0].content) == [*Wikipedia.actions, "finish"]
+    for example in examples("react", "wikipedia"):
+        steps = [parse_step(turn.content) for turn in example[1::2]]
+        assert [step.name for step in steps].index("finish") == len(steps) - 1
+        last, shown = None, 0
+        for step, seen in zip(steps, example[2::2], strict=False):
+            used.add(step.name)
+            text = seen.content.removeprefix(OBSERVATION).strip()
+            shown = shown + 1 if (step.name, step.argument) == last else 1
+            last = (step.name, step.argument)
+            if step.name == "lookup":
+                assert re.match(rf"\(Result {shown} / \d\) .*\b{step.argument}\b", text)
+            else:
+                assert step.argument.split()[-1] in text
+                assert not text.startswith("Could") or re.fullmatch(rf"Could not find {step.argument}\. "
+                                                                    r"Similar: \['.+'\]\.", text)
+    assert used == set(Wikipedia.actions)
 
 
 @pytest.mark.parametrize("task", ["hotpotqa", "strategyqa", "mmlu"])

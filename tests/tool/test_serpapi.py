@@ -199,7 +199,7 @@ def test_a_quota_that_is_used_up_is_not_asked_again(key: str, tmp_path: Path, sa
             "Please try again later."}, 503), "failed with status 503: We couldn't get valid results"),
     (Reply(found(error="We couldn't get valid results for this search.")), "failed: We couldn't get valid results"),
     (Reply({"search_metadata": {"status": "Processing"}}), "left the search in the state 'Processing'"),
-    (Reply("<!DOCTYPE html>Be right back"), "answered with a page in place of JSON, got '<!DOCTYPE html>Be right back'"),
+    (Reply("<!DOCTYPE html>Back soon"), "answered with a page in place of JSON, got '<!DOCTYPE html>Back soon'"),
     (Reply("<html>502 Bad Gateway</html>", 502), "failed with status 502: '<html>502 Bad Gateway</html>'"),
     (Reply(drop=True), "cannot be reached: "),
 ])

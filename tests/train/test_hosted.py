@@ -19,6 +19,7 @@ from fireact.plugins import build
 from fireact.store import identity
 from fireact.tracking import parse_metrics
 from fireact.train.hosted import Hosted
+from fireact.train.hosted_api import Endpoint, Job
 from fireact.train.hosted_data import about_tokens, find_fault, write_chat_file
 from fireact.types import Ask, Message
 from tests.helpers import composed, real_data
@@ -81,7 +82,7 @@ def test_the_model_is_asked_in_an_evaluation(training: Training) -> None:
     training.run()
     api = Api(model="gpt-x", base_url=training.server.url, key_env="MY_KEY", adapter=training.folder / "model")
     assert ask(api) == "I am ft:gpt-x-0613:me::ftjob-0"
-    assert api.name == "gpt-x"
+    assert api.name == "ft:gpt-x-0613:me::ftjob-0"
     with pytest.raises(ConfigError, match=r"model.json is no file with the id of a fine-tuned model; set "):
         ask(replace(api, adapter=training.folder))
 
@@ -101,7 +102,7 @@ def test_a_model_file_without_an_id(tmp_path: Path) -> None:
     for text in ("{}", '{"model": 3}', "x"):
         (tmp_path / "model.json").write_text(text)
         with pytest.raises(ConfigError, match=r"is no file with the id"):
-            ask(Api(model="m", base_url="http://127.0.0.1:9/v1", price_in=0, price_out=0, adapter=tmp_path))
+            ask(Api(model="m", base_url="http://127.0.0.1:9/v1", tuned_price_in=0, tuned_price_out=0, adapter=tmp_path))
 
 
 def test_nothing_held_out_is_no_file(training: Training) -> None:
@@ -247,3 +248,11 @@ def test_only_what_changes_the_model_is_in_the_key() -> None:
 def test_a_value_that_does_not_fit(override: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         composed("model=api", "train=hosted", override)
+
+
+def test_a_placeholder_for_a_key_does_not_tear_up_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint of one's own takes any key, such as 1; ids and numbers that hold it stay what they are."""
+    monkeypatch.setenv("MY_KEY", "1")
+    endpoint = Endpoint(Api(model="m", base_url="http://127.0.0.1:1/v1", key_env="MY_KEY"))
+    job = endpoint._read('{"id": "ftjob-1", "status": "succeeded", "trained_tokens": 1000}', Job, "to tell of a job")
+    assert (job.id, job.trained_tokens) == ("ftjob-1", 1000)

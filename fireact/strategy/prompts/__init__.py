@@ -1,5 +1,7 @@
 """The few-shot texts, by method and task, and how they are shown: instructions, then examples as turns.
 
+The instructions of ReAct name the tool's actions: search, and in `wikipedia` lookup. Other actions need another text.
+
 A file begins with the instructions; each example after them is a paragraph:
 
     Question: Which city is the capital of France?
