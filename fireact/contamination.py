@@ -33,8 +33,8 @@ N = 2
 """Words in an n-gram. Without light words most of StrategyQA's questions have six or fewer: longer n-grams would leave
 little to compare."""
 SHARE = 0.5
-"""The least share of the evaluation question's n-grams that a near match holds: clauses may change places, but single words
-may not, as in "Is Niger larger than Chad?"."""
+"""The least share of the evaluation question's n-grams that a near match holds: clauses may change places, but not
+single words, as in "Is Niger larger than Chad?"."""
 WORDS = 3
 """The fewest words of weight of a near match; shorter questions are found if they are equal."""
 STEM = 8

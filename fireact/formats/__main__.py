@@ -29,9 +29,11 @@ def _printed(lines: Sequence[str]) -> None:
     """Print; a reader that has seen enough (`| head -1`) is no failure."""
     try:
         print(*lines, sep="\n", flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         # Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise ConfigError(f"what is in the file cannot be printed: {error.strerror}; print it elsewhere") from None
 
 
 def _convert(file: Path, name: Name | None, out: Path | None) -> None:
@@ -53,9 +55,11 @@ def _convert(file: Path, name: Name | None, out: Path | None) -> None:
 
 
 def _written(name: Name, out: Path) -> list[Path]:
-    """The files that will be written. Raises ConfigError for a folder."""
+    """The files that will be written. Raises ConfigError for a folder, a device and the like."""
     if os.path.isdir(out):
         raise ConfigError(f"--out {out} is a folder; name a file, e.g. --out {out / 'converted.jsonl'}")
+    if os.path.exists(out) and not os.path.isfile(out):
+        raise ConfigError(f"--out {out} is no ordinary file; name one, e.g. --out converted.jsonl")
     return [out, side_file(out)] if name == "openai" else [out]
 
 

@@ -131,10 +131,8 @@ class Api:
     def close(self) -> None:
         """Nothing is held: connections end with the process."""
 
-    @cached_property
-    def _client(self) -> "AsyncOpenAI":
-        from openai import AsyncOpenAI
-
+    def account(self) -> tuple[str, str]:
+        """Return the endpoint's address and the key for it, both checked as far as can be. Raises ConfigError."""
         if not self._key and self._variable:
             raise ConfigError(f"model {self.model} needs a key: set the environment variable {self._variable}, "
                               "or base_url to an endpoint of your own")
@@ -143,10 +141,17 @@ class Api:
                               "set it anew")
         if not is_address(self._place):
             raise ConfigError(f"base_url={self.base_url} is no address; write e.g. http://127.0.0.1:8000/v1")
+        return self._place, self._key or "none"
+
+    @cached_property
+    def _client(self) -> "AsyncOpenAI":
+        from openai import AsyncOpenAI
+
+        place, key = self.account()
         if self._price() is None:
-            print(f"  {prices.unknown(self._asked, self.base_url, tuned=self.adapter is not None)}", file=sys.stderr, flush=True)
-        return AsyncOpenAI(api_key=self._key or "none", base_url=self._place, timeout=self.timeout,
-                           max_retries=self.retries)
+            note = prices.unknown(self._asked, self.base_url, tuned=self.adapter is not None)
+            print(f"  {note}", file=sys.stderr, flush=True)
+        return AsyncOpenAI(api_key=key, base_url=place, timeout=self.timeout, max_retries=self.retries)
 
     @cached_property
     def _asked(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -184,10 +184,8 @@ class Endpoint:
     def _client(self) -> OpenAI:
         from openai import OpenAI
 
-        # The student's own client follows its rules: which key goes where, and what is an address. It is asked nothing,
-        # so that it needs no prices.
-        checked = replace(self.student, price_in=0.0, price_out=0.0)._client
-        return OpenAI(api_key=checked.api_key, base_url=checked.base_url, timeout=self.student.timeout, max_retries=0)
+        place, key = self.student.account()
+        return OpenAI(api_key=key, base_url=place, timeout=self.student.timeout, max_retries=0)
 
     def _pages(self, ask: Callable[[dict[str, str]], Any], cls: type[N], what: str) -> Iterator[N]:
         """Yield what all pages of a list hold; a list that the endpoint does not have is empty."""

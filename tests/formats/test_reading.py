@@ -157,6 +157,7 @@ def test_a_reader_that_leaves_early_loses_nothing(tmp_path: Path) -> None:
     (["--out", "x"], "give both"),
     (["--to", "sharegpt", "--out", "SELF"], "choose another"),
     (["--to", "sharegpt", "--out", "BELOW"], "cannot be written: "),
+    (["--to", "openai", "--out", "PIPE"], "is no ordinary file"),
     (["--to", "sharegpt", "--out", "x" * 3000], "cannot be written: File name too long; choose another place"),
     (["y" * 3000], "File name too long"),
     (["--to", "sharegpt", "--out", "FOLDER"], "is a folder"),
@@ -164,7 +165,8 @@ def test_a_reader_that_leaves_early_loses_nothing(tmp_path: Path) -> None:
 def test_the_command_refuses_in_one_sentence(arguments: list[str], sentence: str, tmp_path: Path,
                                              capsys: pytest.CaptureFixture[str]) -> None:
     path = saved(tmp_path, chat("Q?", "Thought: x.\nAction: finish[a]", END))
-    names = {"SELF": str(path), "FOLDER": str(tmp_path), "BELOW": str(path / "below")}
+    os.mkfifo(tmp_path / "pipe")
+    names = {"PIPE": str(tmp_path / "pipe"), "SELF": str(path), "FOLDER": str(tmp_path), "BELOW": str(path / "below")}
     rest = [names.get(argument, argument) for argument in arguments]
     assert main([str(path), *rest] if arguments[0].startswith("--") else rest) == 2
     error = capsys.readouterr().err
