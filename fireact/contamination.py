@@ -13,8 +13,8 @@ found: of HotpotQA's 1,093 training questions four hold 60% or more of a dev que
 
 Two kinds are found that need not be the same question. A comparison whose sides are swapped is a near match where they
 are names of several words ("Is the Eiffel Tower larger than the Empire State Building?"), and none where each is one
-word. Questions that differ in punctuation alone, as -1 and 1 do, are exact matches. To drop a training question too many
-is harmless, to miss one is not.
+word. Questions that differ in punctuation alone, as -1 and 1 do, are exact matches. To drop a training question too
+many is harmless, to miss one is not.
 """
 
 import re
