@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fireact.errors import ConfigError, suggest
@@ -206,6 +206,8 @@ def typed(cfg: DictConfig) -> Config:
     """Resolve and check a composed configuration. Raises ConfigError with one sentence for the first thing wrong."""
     try:
         values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key} is missing; set it, e.g. {error.full_key}=...") from None
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split("\n")[0].split())) from None
     config = validate(Config, values)

@@ -30,6 +30,7 @@ MISTAKES = [
     (["model=api", "stage=evaluate"], "model=gpt-4.1 is not one; choose train=hosted"),
     (["train=hosted", "stage=train"], "this way to train is for hosted models and model=SmolLM2-135M-Instruct is not"),
     (["model=oracle", "stage=train"], "model=oracle cannot be fine-tuned"),
+    (["experiment=released"], "error: inputs.trajectories is missing; set it, e.g. inputs.trajectories=..."),
     (["report.prices=[gpt-99]"], "gpt-99"),
     (["evaluate.faults=[nun]"], "noise.fault='nun' does not fit"),
     (["evaluate.n={hotpot: 3}"], "evaluate.n names the dataset 'hotpot', which the run does not have"),

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from fireact import schema
+from fireact import plugins
 from fireact.errors import ConfigError
 from fireact.model.api import Api
 from fireact.model.local import Local
@@ -42,14 +42,14 @@ def node(option: str, *overrides: str) -> dict[str, Any]:
 
 
 def of_class(cls: type) -> list[str]:
-    return [option for option in OPTIONS if schema.target(node(option), "model") is cls]
+    return [option for option in OPTIONS if plugins.target(node(option), "model") is cls]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_passes_the_schema_and_has_no_code_of_its_own(option: str) -> None:
     values = node(option)
-    schema.check(values, "model")
-    assert schema.target(values, "model") in (Local, Api, Oracle, Scripted)
+    plugins.check(values, "model")
+    assert plugins.target(values, "model") in (Local, Api, Oracle, Scripted)
     assert "???" not in values.values()
 
 
@@ -96,11 +96,11 @@ def test_a_hosted_option_elsewhere_names_where_its_key_is() -> None:
 
 def test_a_model_of_ones_own_needs_a_name_and_a_source() -> None:
     values = node("_local", "model.name=mine", "model.source=/my/folder")
-    schema.check(values, "model")
+    plugins.check(values, "model")
     assert (values["name"], values["source"]) == ("mine", "/my/folder")
     del values["source"]
     with pytest.raises(ConfigError, match=r"model\.source is missing"):
-        schema.build(values, "model", home=Path("unused"))
+        plugins.build(values, "model", home=Path("unused"))
 
 
 def published_template(source: str) -> str:
