@@ -288,7 +288,8 @@ def test_other_rules_judge_what_was_played_and_play_nothing_again(job: Make, tmp
     dataset = {"_target_": "fireact.dataset.strategyqa.StrategyQA", "train": str(tmp_path / "dev.json")}
     common = {"task": "strategyqa", "method": "react", "split": "train"}
     play = {**common, "label": "strategyqa/react", "few_shot": False,
-            "model": {"_target_": "fireact.model.scripted.Scripted", "replies": ["x"]}, "strategy": {"_target_": "fireact.strategy.react.React"}, "seed": 0, "limits": {}, "n": 1, "concurrency": 1,
+            "model": {"_target_": "fireact.model.scripted.Scripted", "replies": ["x"]},
+            "strategy": {"_target_": "fireact.strategy.react.React"}, "seed": 0, "limits": {}, "n": 1, "concurrency": 1,
             "tool": {"_target_": "fireact.tool.corpus.Corpus", "corpus": None}, "home": tmp_path}
     keys, kept = set(), []
     for number, scoring in enumerate(("faithful", "strict")):

@@ -10,7 +10,7 @@ FILES = [*sorted((ROOT / "fireact").rglob("*.py")), ROOT / "main.py"]
 
 LAYERS = [
     {"types", "protocols", "errors"},
-    {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits",
+    {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs",
      "plan", "plugins", "jsonl", "render", "retrieval", "schema", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"store", "process", "episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination"},

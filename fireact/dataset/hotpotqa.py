@@ -16,18 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from fireact.dataset import scoring
+from fireact.dataset.paragraphs import Paragraph, build_corpus, find_titles
 from fireact.dataset.rows import plain_text, rows, text_cell
 from fireact.dataset.scoring import Scoring
-from fireact.dataset.splits import (
-    PAPER_SEED,
-    Paragraph,
-    Source,
-    build_corpus,
-    find_titles,
-    ordered,
-    row_id,
-    source_of,
-)
+from fireact.dataset.splits import PAPER_SEED, Source, ordered, row_id, source_of
 from fireact.errors import ConfigError, DataError
 from fireact.plan import source_hop
 from fireact.retrieval import Passage

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from fireact.dataset import scoring
+from fireact.dataset.paragraphs import build_corpus, find_ids
 from fireact.dataset.rows import cell, read_json, rows, text_cell
 from fireact.dataset.scoring import Scoring
-from fireact.dataset.splits import PAPER_SEED, Source, build_corpus, find_ids, ordered, row_id, source_of
+from fireact.dataset.splits import PAPER_SEED, Source, ordered, row_id, source_of
 from fireact.errors import ConfigError, DataError
 from fireact.retrieval import Passage
 from fireact.types import CONTENT, RUNTIME, Question, Score

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fireact.dataset.splits import build_corpus, find_ids, find_titles, ordered, row_id, source_of
+from fireact.dataset.paragraphs import build_corpus, find_ids, find_titles
+from fireact.dataset.splits import ordered, row_id, source_of
 from fireact.errors import ConfigError, DataError
 from fireact.retrieval import Passage
 from fireact.types import Question
