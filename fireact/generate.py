@@ -140,11 +140,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 class _Loaded:
-    """The model that was built last: for jobs in a row that have the same one, it is loaded once."""
+    """What jobs in a row have in common: the model that was built last, and the splits that were read."""
 
     def __init__(self) -> None:
         self._what: Any = None
         self._model: Model | None = None
+        self._splits: dict[str, list[Question]] = {}
+
+    def questions(self, job: PlayJob, dataset: Dataset) -> list[Question]:
+        name = repr((job.dataset, job.split))
+        if name not in self._splits:
+            self._splits[name] = dataset.questions(job.split)
+        return self._splits[name]
 
     def model(self, job: PlayJob, tool: Tool) -> Model:
         what = (job.model, job.adapter, job.tool if "tool" in options(job.model) else None)
@@ -174,12 +181,13 @@ async def _play_all(paths: Sequence[Path]) -> None:
 async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
     """Play a job's missing questions into `folder`. Raises ConfigError, DataError, ProviderError."""
     dataset = open_dataset(job.dataset, job.home)
-    questions = chosen(dataset, job.split, job.n, "n")
+    split = loaded.questions(job, dataset)
+    questions = first(split, job.split, job.n, "n")
     done = {record.id for record in load_played(folder, questions)}
     missing = [question for question in questions if question.id not in done]
     if not missing:
         return
-    tool = _open_tool(job, dataset)
+    tool = _open_tool(job, dataset, split)
     model = loaded.model(job, tool)
     player = Player(method=job.method, task=job.task, strategy=open_strategy(job.strategy, dataset),
                     few_shot=job.few_shot, model=model, tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
@@ -218,12 +226,11 @@ async def _record(player: Player, questions: Sequence[Question], tried: Mapping[
                             f"same command again to play them: {progress.last_error}")
 
 
-def _open_tool(job: PlayJob, dataset: Dataset) -> Tool:
+def _open_tool(job: PlayJob, dataset: Dataset, split: Sequence[Question]) -> Tool:
     """Build the run's tool; a corpus may be dear to make, and is made only for a tool that searches it."""
-    wanted = options(job.tool)
-    questions = dataset.questions(job.split) if "questions" in wanted else []
-    tool = build(job.tool, "tool", corpus=dataset.corpus() if "corpus" in wanted else None, home=job.home / "tool",
-                 seed=job.seed, questions=tuple(question.text for question in questions))
+    corpus = dataset.corpus() if "corpus" in options(job.tool) else None
+    tool = build(job.tool, "tool", corpus=corpus, home=job.home / "tool", seed=job.seed,
+                 questions=tuple(question.text for question in split))
     if not isinstance(tool, Tool):
         raise ConfigError(f"tool._target_={job.tool['_target_']} is no tool; it needs `actions`, the names that a "
                           'model calls it by, e.g. ("search",), and `async def __call__(self, act)`')
