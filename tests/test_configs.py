@@ -64,8 +64,7 @@ def test_full_and_lora_share_what_is_not_about_adapters() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_composes_and_has_its_jobs(recipe: str, tmp_path: Path) -> None:
-    given = [f"inputs.trajectories={Path(__file__)}"] if recipe == "released" else []
-    config = composed(f"experiment={recipe}", f"store={tmp_path}", *given)
+    config = composed(f"experiment={recipe}", f"store={tmp_path}")
     stages = Stages(config)
     assert stages.plays
     assert len({job.key() for job in stages.plays.values()}) == len(stages.plays)
