@@ -20,7 +20,7 @@ from fireact.errors import ConfigError, DataError, FireActError
 from fireact.examples import conversation
 from fireact.filters import Judge
 from fireact.generate import chosen, open_dataset, require
-from fireact.jsonl import encode, write_atomic
+from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.plugins import Node
 from fireact.process import stage_main
 from fireact.schema import FilterName, Section
@@ -128,6 +128,16 @@ def run(values: dict[str, Any], folder: Path) -> None:
     _write(folder / VALIDATION, [record for cell in kept for record in held[cell]])
     _write_funnel(folder, funnels, judge)
     write_atomic(folder / DONE, json.dumps({"train": sum(counts.values())}))
+
+
+def held_against(folder: Path, job: CurateJob) -> dict[str, Any]:
+    """Return what a curated folder of another run holds of the questions that this run's student is judged by.
+
+    Raises DataError where the folder has no trajectories.
+    """
+    judge = Judge(job.model, job.home, None, _evaluated(job))
+    _look_up(list(read_jsonl(folder / TRAIN, Trajectory)), judge, required=False)
+    return contamination.report(match for match in judge.matches.values() if match)
 
 
 def _look_up(records: Sequence[Trajectory], judge: Judge, *, required: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fireact import evaluate, formats, report
 from fireact.children import Task, work
-from fireact.curate import FUNNEL, TRAIN, VALIDATION, read_funnel
+from fireact.curate import FUNNEL, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import TRAJECTORIES, PlayJob, finished, open_dataset, require
 from fireact.jsonl import read_jsonl, write_atomic
@@ -78,6 +78,10 @@ class Run:
         if self.config.train.get("cancel") and (self.stages.folder("train", self.stages.train) / DONE).exists():
             raise ConfigError("train.cancel=true, and this training is finished; leave it out to go on with its model")
         job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
+        given = self.config.inputs.curated
+        if given:
+            self.metrics["contamination"] = held_against(given, self.stages.curate)
+            report.print_contamination(self.metrics["contamination"])
         self._do_one("train", build(self.config.train, "train").module, job, folder)
         self.metrics["train"] = json.loads((folder / DONE).read_text(encoding="utf-8"))
         self._link("adapter", self.stages.adapter)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from fireact import formats
-from fireact.types import Trajectory
 from tests.helpers import real_data
 
 NAMES = ("north", "south", "held")
@@ -82,8 +81,15 @@ def test_curated_trajectories_go_to_other_trainers_and_come_back(run_main, optio
     assert len(kept) + 2 == len(records["alpaca"])
 
 
-def ids(records: list[Trajectory]) -> set[str]:
-    return {record.id for record in records}
+def test_another_runs_choice_is_held_against_this_ones_evaluation(run_main, options: list[str], tmp_path: Path) -> None:
+    for stage in ("generate", "curate"):
+        done = run_main(*options, f"stage={stage}", "curate.filters=[correct]")
+        assert done.returncode == 0, done.stdout + done.stderr
+    folder = (tmp_path / "run" / "curated").resolve()
+    done = run_main(*options, "stage=train", f"inputs.curated={folder}", "train.max_steps=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 evaluated questions of held are among the training questions" in done.stdout
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["contamination"]["held"]["exact"] == 1
 
 
 @pytest.mark.parametrize("file", ["alpaca_format/hotpotqa.json", "gpt_format/hotpotqa.jsonl"])

@@ -36,6 +36,11 @@ def print_funnel(cells: Mapping[str, Mapping[str, Any]], contamination: Mapping[
     show([funnel_table(cells), *contaminated(contamination, cells)])
 
 
+def print_contamination(contamination: Mapping[str, Any]) -> None:
+    """Print which evaluated questions are among those of a curated folder that was made by another run."""
+    show(contaminated(contamination, {"given": {"dropped": {}}}))
+
+
 def print_results(metrics: Mapping[str, Any]) -> None:
     """Print what is there of a run's metrics: the teacher, the training, and the student in both guises."""
     parts: list[Table | str] = []
