@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from fireact.episode import Player
-from fireact.examples import Loss, conversation, example, main
+from fireact.examples import Loss, conversation, example
 from fireact.formats import read
 from fireact.jsonl import encode
 from fireact.model.oracle import Oracle
@@ -22,6 +22,7 @@ from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
 from fireact.types import Act, Ask, Hop, Message, Observation, Plan, Question, Refuse, Trajectory
+from fireact.viewer import main
 from tests.helpers import ROOT, Gold, real_data
 from tests.model.tiny import tiny_tokenizer
 from tests.test_render import LLAMA2, marked
@@ -321,10 +322,10 @@ def test_the_viewer_colours_a_terminal(viewed: list[str], monkeypatch: pytest.Mo
 def test_the_viewer_explains_what_it_cannot_show(tmp_path: Path, viewed: list[str],
                                                  capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty.jsonl").touch()
-    for arguments, sentence in (([str(tmp_path / "empty.jsonl"), viewed[1]], "holds no trajectories"),
+    for arguments, sentence in (([str(tmp_path / "empty.jsonl"), viewed[1]], "the file is empty"),
                                 ([viewed[0], str(tmp_path)], "check that the folder is complete"),
                                 ([viewed[0], str(tmp_path / "nowhere")], "nowhere is no folder; name that of a model"),
-                                ([str(tmp_path / "nowhere"), viewed[1]], "No such file")):
+                                ([str(tmp_path / "nowhere"), viewed[1]], "nowhere")):
         assert main(arguments) == 2
         error = capsys.readouterr().err
         assert sentence in error
@@ -332,7 +333,7 @@ def test_the_viewer_explains_what_it_cannot_show(tmp_path: Path, viewed: list[st
 
 
 def test_the_viewer_is_a_command(viewed: list[str]) -> None:
-    run = subprocess.run([sys.executable, "-m", "fireact.examples", *viewed], cwd=ROOT, capture_output=True, text=True,
+    run = subprocess.run([sys.executable, "-m", "fireact.viewer", *viewed], cwd=ROOT, capture_output=True, text=True,
                          check=False)
     assert run.returncode == 0, run.stderr
     assert "2 examples" in run.stdout

@@ -14,7 +14,7 @@ LAYERS = [
      "plan", "plugins", "jsonl", "render", "retrieval", "schema", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"store", "process", "episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination"},
-    {"generate", "filters", "curate", "train", "evaluate", "report", "paper"},
+    {"generate", "filters", "viewer", "curate", "train", "evaluate", "report", "paper"},
     {"stages", "children", "launch", "explain", "main"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""
