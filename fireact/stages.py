@@ -184,6 +184,8 @@ class Stages:
         config = self.config
         job = self._play(task, mix(config.strategy).play, config.model, few_shot=guise == "prompted",
                          split=self._split(self._datasets[task]), n=n, tool=self._tool(fault))
+        label = "/".join(part for part in (task, guise, fault) if part)
+        job = job.model_copy(update={"label": label})
         if guise == "prompted":
             return job
         self._need_trainable()
@@ -208,8 +210,8 @@ class Stages:
     def _play(self, task: str, method: str, model: Node, *, few_shot: bool, split: str, n: int | None,
               tool: Node | None = None) -> PlayJob:
         config = self.config
-        label = "/".join(part for part in (task, method, (tool or {}).get("fault")) if part)
-        return PlayJob(label=label, task=task, method=method, model=model, strategy=mix(config.strategy).parts[method],
+        return PlayJob(label=f"{task}/{method}", task=task, method=method, model=model,
+                       strategy=mix(config.strategy).parts[method],
                        few_shot=few_shot, tool=tool or config.tool, dataset=self._datasets[task], split=split,
                        seed=config.seed, limits=config.limits, n=n, concurrency=config.concurrency,
                        home=self.store.home)
