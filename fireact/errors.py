@@ -40,6 +40,11 @@ class ContextError(FireActError):
     """The prompt and the longest allowed reply do not fit into the model's window."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of another package's error, without a full stop; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".")
+
+
 def suggest(value: str, known: Iterable[str]) -> str:
     """Return ' (did you mean X?)' for the known name nearest to `value`, or ' (known: ...)' where none is near."""
     names = sorted(set(known))

@@ -33,7 +33,7 @@ class Evaluation:
     @property
     def label(self) -> str:
         """What tells it from the run's other evaluations: dataset/guise, and the fault behind another slash."""
-        return "/".join(part for part in (self.dataset, self.guise, self.fault) if part)
+        return self.job.label
 
 
 def summarize(records: Sequence[Trajectory]) -> dict[str, Any]:

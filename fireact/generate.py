@@ -183,8 +183,9 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
     dataset = open_dataset(job.dataset, job.home)
     split = loaded.questions(job, dataset)
     questions = first(split, job.split, job.n, "n")
-    done = {record.id for record in load_played(folder, questions)}
-    missing = [question for question in questions if question.id not in done]
+    before = list(_records(folder))
+    played = {record.id for record in before if record.stop.played}
+    missing = [question for question in questions if question.id not in played]
     if not missing:
         return
     tool = _open_tool(job, dataset, split)
@@ -194,9 +195,9 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
                     provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                 "fireact": __version__, "commit": commit()})
     # The last try of a question that could not be played to its end; what it paid for is not paid for again.
-    tried = {record.id: record.steps for record in _records(folder) if not record.stop.played}
+    tried = {record.id: record.steps for record in before if not record.stop.played}
     await _record(player, missing, tried, job.concurrency, folder, Progress(
-        f"{job.label} by {model.name}", len(questions), len(done), folder))
+        f"{job.label} by {model.name}", len(questions), len(questions) - len(missing), folder))
 
 
 async def _record(player: Player, questions: Sequence[Question], tried: Mapping[str, Sequence[Step]], concurrency: int,

@@ -75,9 +75,9 @@ class Run:
 
     def train(self) -> None:
         """Fine-tune the student."""
-        if self.config.train.get("cancel") and (self.stages.folder("train", self.stages.train) / DONE).exists():
-            raise ConfigError("train.cancel=true, and this training is finished; leave it out to go on with its model")
         job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
+        if self.config.train.get("cancel") and (folder / DONE).exists():
+            raise ConfigError("train.cancel=true, and this training is finished; leave it out to go on with its model")
         given = self.config.inputs.curated
         if given:
             self.metrics["contamination"] = held_against(given, self.stages.curate)

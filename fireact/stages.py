@@ -56,7 +56,7 @@ class Stages:
         """What the teacher plays, by the method, and by dataset/method where there are several datasets."""
         config = self.config
         return {self._label(task, method): self._play(
-                    task, method, config.teacher, few_shot=True, split=config.generate.split,
+                    f"{task}/{method}", task, method, config.teacher, few_shot=True, split=config.generate.split,
                     n=self._number(config.generate.n, task, "generate.n"))
                 for task, method in self._weights}
 
@@ -182,10 +182,9 @@ class Stages:
 
     def _evaluation(self, task: str, guise: Guise, fault: str, n: int | None) -> PlayJob:
         config = self.config
-        job = self._play(task, mix(config.strategy).play, config.model, few_shot=guise == "prompted",
-                         split=self._split(self._datasets[task]), n=n, tool=self._tool(fault))
-        label = "/".join(part for part in (task, guise, fault) if part)
-        job = job.model_copy(update={"label": label})
+        job = self._play("/".join(part for part in (task, guise, fault) if part), task, mix(config.strategy).play,
+                         config.model, few_shot=guise == "prompted", split=self._split(self._datasets[task]), n=n,
+                         tool=self._tool(fault))
         if guise == "prompted":
             return job
         self._need_trainable()
@@ -207,14 +206,13 @@ class Stages:
         check(noisy, "noise")
         return noisy
 
-    def _play(self, task: str, method: str, model: Node, *, few_shot: bool, split: str, n: int | None,
+    def _play(self, label: str, task: str, method: str, model: Node, *, few_shot: bool, split: str, n: int | None,
               tool: Node | None = None) -> PlayJob:
         config = self.config
-        return PlayJob(label=f"{task}/{method}", task=task, method=method, model=model,
-                       strategy=mix(config.strategy).parts[method],
-                       few_shot=few_shot, tool=tool or config.tool, dataset=self._datasets[task], split=split,
-                       seed=config.seed, limits=config.limits, n=n, concurrency=config.concurrency,
-                       home=self.store.home)
+        return PlayJob(label=label, task=task, method=method, model=model,
+                       strategy=mix(config.strategy).parts[method], few_shot=few_shot, tool=tool or config.tool,
+                       dataset=self._datasets[task], split=split, seed=config.seed, limits=config.limits, n=n,
+                       concurrency=config.concurrency, home=self.store.home)
 
     def _need_trainable(self) -> None:
         cls, model = target(self.config.model, "model"), self.config.model

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_Z = 1.959964
+Z = 1.959964
 """The 97.5% point of the normal distribution."""
 
 
@@ -60,7 +60,7 @@ def _upper_end(better: int, worse: int, n: int) -> float:
     kept, rejected = (better - worse) / n, 1.0
     for _ in range(50):
         middle = (kept + rejected) / 2
-        if (better - worse - n * middle) ** 2 <= _Z**2 * _variance(better, worse, n, middle):
+        if (better - worse - n * middle) ** 2 <= Z**2 * _variance(better, worse, n, middle):
             kept = middle
         else:
             rejected = middle

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -63,10 +63,17 @@ def serve(answer: Callable[[Mapping[str, str]], Reply], path: str = "/search.jso
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     this = Loopback(f"http://127.0.0.1:{server.server_port}{path}")
+    with running(server):
+        yield this
+
+
+@contextmanager
+def running(server: HTTPServer) -> Iterator[None]:
+    """Let a server serve in a thread, and end both."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield this
+        yield
     finally:
         server.shutdown()
         server.server_close()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from fireact.dataset import scoring
 from fireact.dataset.rows import cell, plain_text, rows, text_cell
 from fireact.dataset.scoring import Scoring
-from fireact.dataset.splits import PAPER_SEED, Source, ordered, row_id, source_of
+from fireact.dataset.splits import PAPER_SEED, Source, read, source_of, sources_of
 from fireact.errors import DataError
 from fireact.types import CONTENT, Question, Score
 
@@ -39,10 +39,8 @@ class Bamboogle:
 
     def questions(self, split: str) -> list[Question]:
         """All questions of a split. Raises DataError, ConfigError."""
-        source = source_of({"train": self.train, "validation": self.validation, "test": self.test}, split)
-        located = ((where, self._question(row, row_id(row, split, i), where))
-                   for i, (where, row) in enumerate(rows(source)))
-        return ordered(source, located, self.shuffle)
+        source = source_of(sources_of(self), split)
+        return read(source, split, rows(source), self._question, self.shuffle)
 
     def corpus(self) -> Path | None:
         """The passages to search in."""

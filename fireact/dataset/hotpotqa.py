@@ -19,7 +19,7 @@ from fireact.dataset import scoring
 from fireact.dataset.paragraphs import Paragraph, build_corpus, find_titles
 from fireact.dataset.rows import plain_text, rows, text_cell
 from fireact.dataset.scoring import Scoring
-from fireact.dataset.splits import PAPER_SEED, Source, ordered, row_id, source_of
+from fireact.dataset.splits import PAPER_SEED, Source, ordered, row_id, source_of, sources_of
 from fireact.errors import ConfigError, DataError
 from fireact.plan import source_hop
 from fireact.retrieval import Passage
@@ -56,7 +56,7 @@ class HotpotQA:
 
     def questions(self, split: str) -> list[Question]:
         """All questions of a split, with plans where their gold paragraphs are known. Raises DataError, ConfigError."""
-        source = source_of(self._sources, split)
+        source = source_of(sources_of(self), split)
         facts: dict[str, Facts] = {}
         own: dict[str, dict[str, Paragraph]] = {}
         located: list[tuple[str, Question]] = []
@@ -76,16 +76,12 @@ class HotpotQA:
             return Path(self.passages)
         if self.setting == "fullwiki":
             return None
-        sources = [str(source) for source in self._sources.values() if source is not None]
+        sources = [str(source) for source in sources_of(self).values() if source is not None]
         return build_corpus(self.home, sources, lambda: _passages(sources))
 
     def score(self, question: Question, answer: str | None) -> Score:
         """Exact match and F1."""
         return scoring.short_answer(answer, question.answers, self.scoring)
-
-    @property
-    def _sources(self) -> Mapping[str, str | None]:
-        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def _question(self, row: Mapping[str, Any], id: str, where: str) -> Question:
         if row.get("answer") in (None, ""):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 from fireact.dataset import scoring
 from fireact.dataset.rows import Row, cell, parts, rows, text_cell
 from fireact.dataset.scoring import Scoring
-from fireact.dataset.splits import PAPER_SEED, Source, ordered, row_id, source_of
+from fireact.dataset.splits import PAPER_SEED, Source, read, source_of, sources_of
 from fireact.errors import ConfigError, DataError
 from fireact.types import CONTENT, Question, Score
 
@@ -47,10 +47,8 @@ class MMLU:
 
     def questions(self, split: str) -> list[Question]:
         """All questions of a split, its subject as `kind`. Raises DataError, ConfigError."""
-        source = source_of({"train": self.train, "validation": self.validation, "test": self.test}, split)
-        located = ((where, self._question(row, row_id(row, f"mmlu-{split}", i), where))
-                   for i, (where, row) in enumerate(_rows(source)))
-        return ordered(source, located, self.shuffle)
+        source = source_of(sources_of(self), split)
+        return read(source, f"mmlu-{split}", _rows(source), self._question, self.shuffle)
 
     def corpus(self) -> Path | None:
         """The passages to search in."""

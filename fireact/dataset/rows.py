@@ -15,7 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from fireact.errors import ConfigError, DataError, suggest
+from fireact.errors import ConfigError, DataError, first_line, suggest
 from fireact.jsonl import decode_text, open_file, read_located
 
 Row = tuple[str, Mapping[str, Any]]
@@ -148,7 +148,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                     number += 1
                     yield f"{path}: row {number}", value
         except (arrow.ArrowException, OSError) as error:
-            raise DataError(f"{path}: {_first_line(error)}; expected a parquet file") from None
+            raise DataError(f"{path}: {first_line(error)}; expected a parquet file") from None
 
 
 def _hub_rows(source: str) -> Iterator[Row]:
@@ -171,16 +171,12 @@ def _load(source: str) -> Any:
     try:
         return load_dataset(name, config, split=split, revision=revision)
     except exceptions.DatasetNotFoundError as error:
-        raise ConfigError(f"{source}: {_first_line(error)}; check the name, and for a gated or private one accept its "
+        raise ConfigError(f"{source}: {first_line(error)}; check the name, and for a gated or private one accept its "
                           f"terms on huggingface.co/datasets/{name} and set HF_TOKEN") from None
     except ConnectionError:
         raise DataError(f"{source}: the hub cannot be reached and the dataset is not in the cache; connect to the "
                         "network, unset HF_HUB_OFFLINE, or name a local file") from None
     except (ValueError, RuntimeError) as error:
-        raise ConfigError(f"{source}: {_first_line(error)}; name a config and a split that the dataset has") from None
+        raise ConfigError(f"{source}: {first_line(error)}; name a config and a split that the dataset has") from None
     except (exceptions.DatasetsError, OSError, httpx.HTTPError) as error:
-        raise DataError(f"{source} cannot be read: {_first_line(error)}; try again, or name a local file") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".")
+        raise DataError(f"{source} cannot be read: {first_line(error)}; try again, or name a local file") from None

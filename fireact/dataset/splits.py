@@ -1,9 +1,10 @@
 """What the datasets share: a source a split, and the seeded order of their questions."""
 
 import random
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Protocol
 
+from fireact.dataset.rows import Row
 from fireact.errors import ConfigError, DataError, suggest
 from fireact.jsonl import distinct
 from fireact.types import CONTENT, Question
@@ -14,6 +15,19 @@ Source = Annotated[str | None, CONTENT]
 PAPER_SEED = 233
 """The first 500 of HotpotQA's dev questions, shuffled with this seed, are the paper's (FireAct's generation.py)."""
 _IDS = ("id", "_id", "qid")
+
+
+class HasSplits(Protocol):
+    """A dataset with a source a split."""
+
+    train: str | None
+    validation: str | None
+    test: str | None
+
+
+def sources_of(dataset: HasSplits) -> dict[str, str | None]:
+    """The source of each split, by the split's name."""
+    return {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
 
 
 def source_of(sources: Mapping[str, str | None], split: str) -> str:
@@ -31,6 +45,13 @@ def row_id(row: Mapping[str, Any], name: str, index: int) -> str:
     """A row's own id, or where it has none `name` and its place in the source, counted from 0: 'validation-4367'."""
     own = next((row[column] for column in _IDS if row.get(column) not in (None, "")), None)
     return f"{name}-{index}" if own is None else str(own)
+
+
+def read(source: str, name: str, located: Iterable[Row], make: Callable[[Mapping[str, Any], str, str], Question],
+         shuffle: int | None) -> list[Question]:
+    """All questions that `make` makes of a row, its id (see `row_id`) and where it stands, in order (see `ordered`)."""
+    return ordered(source, ((where, make(row, row_id(row, name, index), where))
+                            for index, (where, row) in enumerate(located)), shuffle)
 
 
 def ordered(source: str, located: Iterable[tuple[str, Question]], shuffle: int | None) -> list[Question]:

@@ -14,7 +14,7 @@ from fireact.dataset import scoring
 from fireact.dataset.paragraphs import build_corpus, find_ids
 from fireact.dataset.rows import cell, read_json, rows, text_cell
 from fireact.dataset.scoring import Scoring
-from fireact.dataset.splits import PAPER_SEED, Source, ordered, row_id, source_of
+from fireact.dataset.splits import PAPER_SEED, Source, read, source_of, sources_of
 from fireact.errors import ConfigError, DataError
 from fireact.retrieval import Passage
 from fireact.types import CONTENT, RUNTIME, Question, Score
@@ -48,10 +48,8 @@ class StrategyQA:
 
     def questions(self, split: str) -> list[Question]:
         """All questions of a split. Raises DataError, ConfigError."""
-        source = source_of({"train": self.train, "validation": self.validation, "test": self.test}, split)
-        located = ((where, self._question(row, row_id(row, split, i), where))
-                   for i, (where, row) in enumerate(rows(source)))
-        questions = ordered(source, located, self.shuffle)
+        source = source_of(sources_of(self), split)
+        questions = read(source, split, rows(source), self._question, self.shuffle)
         corpus = self.corpus()
         known = find_ids(corpus, {id for question in questions for id in question.gold}) if corpus else set()
         return [replace(question, gold=tuple(id for id in question.gold if id in known)) for question in questions]

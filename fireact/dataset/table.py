@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from fireact.dataset import scoring
 from fireact.dataset.rows import plain_text, rows
-from fireact.dataset.splits import Source, ordered, source_of
+from fireact.dataset.splits import Source, ordered, source_of, sources_of
 from fireact.errors import DataError, suggest
 from fireact.types import CONTENT, RUNTIME, Question, Score
 
@@ -51,7 +51,7 @@ class Table:
 
         Raises ConfigError for a split that has none, DataError for one that cannot be read.
         """
-        source = source_of({"train": self.train, "validation": self.validation, "test": self.test}, split)
+        source = source_of(sources_of(self), split)
         return ordered(source, ((where, self._question(row, where)) for where, row in rows(source)),
                        self.shuffle)
 

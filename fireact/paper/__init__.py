@@ -15,8 +15,8 @@ from fireact.paper.cells import Cell, PaperTable, names, table
 from fireact.paper.choice import choices
 from fireact.paper.match import differences, fitting
 from fireact.paper.runs import Measure, read, run_dirs
-from fireact.paper.verdict import Estimate, Verdict, Z, bounded_error, interval, judge, share
-from fireact.stats import mean, standard_error
+from fireact.paper.verdict import Estimate, Verdict, bounded_error, interval, judge, share
+from fireact.stats import Z, mean, standard_error
 
 __all__ = ["Compared", "Comparison", "compare", "names"]
 

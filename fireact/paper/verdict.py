@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from fireact.stats import Z
+
 Verdict = Literal["within error", "above", "below", "not comparable"]
-Z = 1.959964
-"""The 97.5% point of the normal distribution."""
 
 
 @dataclass(frozen=True)

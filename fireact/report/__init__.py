@@ -16,6 +16,7 @@ from fireact.report.text import (
     by_guise,
     contaminated,
     difference,
+    drops_evaluated,
     faults_table,
     funnel_table,
     kinds_table,
@@ -33,12 +34,12 @@ HTML = "report.html"
 
 def print_funnel(cells: Mapping[str, Mapping[str, Any]], contamination: Mapping[str, Any]) -> None:
     """Print what the curation kept and dropped, one column a method, and which training questions are evaluated."""
-    show([funnel_table(cells), *contaminated(contamination, cells)])
+    show([funnel_table(cells), *contaminated(contamination, dropped=drops_evaluated(cells))])
 
 
 def print_contamination(contamination: Mapping[str, Any]) -> None:
     """Print which evaluated questions are among those of a curated folder that was made by another run."""
-    show(contaminated(contamination, {"given": {"dropped": {}}}))
+    show(contaminated(contamination, dropped=False))
 
 
 def print_results(metrics: Mapping[str, Any]) -> None:

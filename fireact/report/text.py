@@ -101,9 +101,13 @@ def price_notes(evaluation: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(f"{name}: {cost['words']}." for name, cost in costs))
 
 
-def contaminated(found: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def drops_evaluated(cells: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a curation dropped the questions of its evaluation sets."""
+    return all("not_evaluated" in cell["dropped"] for cell in cells.values())
+
+
+def contaminated(found: Mapping[str, Any], *, dropped: bool) -> list[str]:
     """Say which evaluation sets hold questions of the teacher's, a sentence a set, and what became of these."""
-    dropped = all("not_evaluated" in cell["dropped"] for cell in cells.values())
     fate = ("the filter not_evaluated drops them" if dropped else
             "right ones ARE trained on, for curate.filters does not name not_evaluated")
     return [f"{part['exact'] + part['near']} evaluated questions of {name} are among the training questions "

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from fireact.errors import ConfigError, DataError
+from fireact.errors import ConfigError, DataError, first_line
 from fireact.train import Train
 
 
@@ -29,7 +29,7 @@ def read_config(base: Path) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(base, local_files_only=True).get_text_config()
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{base}/config.json: {_first_line(error)}; expected a model that transformers knows") from None
+        raise DataError(f"{base}/config.json: {first_line(error)}; expected a model that transformers knows") from None
 
 
 def load_base(base: Path, dtype: torch.dtype) -> PreTrainedModel:
@@ -37,7 +37,7 @@ def load_base(base: Path, dtype: torch.dtype) -> PreTrainedModel:
     try:
         return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{base} cannot be loaded: {_first_line(error)}; expected a Hugging Face checkpoint of a "
+        raise DataError(f"{base} cannot be loaded: {first_line(error)}; expected a Hugging Face checkpoint of a "
                         "causal language model") from None
 
 
@@ -110,7 +110,3 @@ class _Fused(torch.autograd.Function):
         into_a = (gradient @ b).mul_(ctx.scale)
         into_x = (gradient @ weight).addmm_(into_a, a).view(ctx.shape) if ctx.needs_input_grad[0] else None
         return into_x, None, None, into_a.t() @ rows, (gradient.t() @ inner).mul_(ctx.scale), None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".")

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from fireact.dataset.rows import parts, rows, text_cell
 from fireact.errors import ConfigError, DataError
 from tests.helpers import ROOT
+from tests.loopback import running
 
 ROWS = [{"question": "Who, and\nwhen?", "answer": "None"}, {"question": "Où?", "answer": "NA"}]
 
@@ -169,10 +169,8 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with running(server):
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def read_from(endpoint: str, home: Path, *sources: str, **settings: str) -> list[str]:

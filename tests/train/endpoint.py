@@ -1,7 +1,6 @@
 """A server on the loopback that speaks OpenAI's /files, /fine_tuning/jobs and /chat/completions, and keeps count."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +8,8 @@ from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import running
 
 Answer = tuple[int, Any]
 """A status, and what is sent as JSON; a text is sent as HTML."""
@@ -211,11 +212,5 @@ def serving() -> Iterator[FineTuner]:
 
     server = Server(("127.0.0.1", 0), Handler)
     this = FineTuner(f"http://127.0.0.1:{server.server_port}/v1")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with running(server):
         yield this
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
