@@ -36,6 +36,14 @@ class ProviderError(FireActError):
     """A model call failed: endpoint, key, quota, or a reply that makes no sense."""
 
 
+class FilterError(FireActError):
+    """The provider's content filter refused a request, or cut off its reply."""
+
+
+class BudgetExceeded(FireActError):
+    """A cap on money, tokens or calls is reached: the call is not made, and what was done is kept."""
+
+
 class ContextError(FireActError):
     """The prompt and the longest allowed reply do not fit into the model's window."""
 
