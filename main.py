@@ -42,10 +42,14 @@ def job(cfg: DictConfig) -> None:
 
 def main() -> int:
     """Return the exit code: 0 done, 2 bad input or a fault with a sentence, 130 interrupted."""
+    import signal
+
+    from fireact.children import listen
     from fireact.explain import compose
     from fireact.process import guard, stop_on_sigterm
 
     stop_on_sigterm()
+    listen(signal.SIG_IGN)
     return guard(lambda: compose(job))
 
 

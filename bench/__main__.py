@@ -11,7 +11,7 @@ from pathlib import Path
 from fireact.children import CHILD_ENV
 
 OUT = Path("outputs/bench")
-ALL = ("start", "search", "generation", "training", "job")
+ALL = ("start", "search", "engine", "store", "generation", "training", "job")
 
 
 def main(names: list[str]) -> int:

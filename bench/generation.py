@@ -112,9 +112,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     talk = Local(name="", source=str(folder), max_tokens=REPLY, threads=options.threads, device=options.device)
     for number in range(1, options.rounds):
         rounds.append(next_round(rounds[-1], [reply.text for reply in by_engine(talk, rounds[-1])], number))
-    talk.close()
+    asyncio.run(talk.close())
     engine = measure(lambda asks: by_engine(local, asks), rounds)
-    local.close()
+    asyncio.run(local.close())
     static = measure(lambda asks: by_generate(plain, tokenizer, asks, options.batch), rounds)
     same = sum(a == b for a, b in zip(engine.pop("texts"), static.pop("texts"), strict=True))
     return {"conversations": options.conversations, "rounds": options.rounds, "batch": options.batch,

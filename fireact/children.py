@@ -5,16 +5,19 @@ it: the same command goes on where it stopped.
 """
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fireact.jsonl import write_atomic
 from fireact.process import ChildFailed, Terminated
-from fireact.schema import Section
+from fireact.sections import Section
 from fireact.store import key
 
 CHILD_ENV = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore::FutureWarning"}
@@ -31,13 +34,17 @@ class Task:
     folder: Path
 
 
-def work(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None]) -> None:
-    """Let one process, `python -m module JOB...`, do the tasks in turn; `meanwhile` is called for each every 0.1 s.
+def work(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None], *first: str) -> None:
+    """Let one process, `python -m module FIRST... JOB...`, do the tasks in turn.
 
-    Raises ChildFailed; KeyboardInterrupt once the process has ended too.
+    `meanwhile` is called for each every 0.1 s, and SIGUSR1 is handed on. Raises ChildFailed; KeyboardInterrupt once the
+    process has ended too.
     """
     jobs = [str(_frozen(task)) for task in tasks]
-    process = subprocess.Popen([sys.executable, "-m", module, *jobs], env=CHILD_ENV | os.environ)
+    # Ignored is what the child inherits, until it listens itself; left alone, the signal would end it.
+    listen(signal.SIG_IGN)
+    process = subprocess.Popen([sys.executable, "-m", module, *first, *jobs], env=CHILD_ENV | os.environ)
+    listen(lambda signum, frame: process.send_signal(signum))
     try:
         while process.poll() is None:
             time.sleep(0.1)
@@ -48,8 +55,16 @@ def work(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None]) 
             process.terminate()
         process.wait()
         raise
+    finally:
+        listen(signal.SIG_IGN)
     if process.returncode:
         raise ChildFailed(process.returncode)
+
+
+def listen(handler: Any) -> None:
+    """Say what SIGUSR1 does, which asks where every episode stands; only a main thread can."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, handler)
 
 
 def _frozen(task: Task) -> Path:

@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fireact import contamination, formats
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.examples import conversation
 from fireact.filters import Judge
-from fireact.generate import chosen, open_dataset, require
+from fireact.generate import first, open_dataset
 from fireact.jsonl import encode, read_jsonl, write_atomic
+from fireact.played import require
 from fireact.plugins import Node
 from fireact.process import stage_main
-from fireact.schema import FilterName, Section
+from fireact.sections import FilterName, Sampling, Section
 from fireact.store import DONE, identity, key
 from fireact.types import Question, Trajectory
 
@@ -49,6 +50,7 @@ class Source(Section):
     split: str
     questions: int | None
     """How many questions of the split were played; None for all."""
+    sampling: Sampling
 
 
 class Judged(Section):
@@ -66,6 +68,7 @@ class CurateJob(Section):
     evaluated: list[Judged]
     model: Node
     filters: list[FilterName]
+    keep: Literal["first_correct", "all"]
     window: int | None
     n: int | None
     validation: int
@@ -76,9 +79,11 @@ class CurateJob(Section):
         """The store key of the folder that holds the choice."""
         # Files of other runs keep the scores that they came with.
         sources = [(source.task, source.method, source.share, source.key, source.questions,
-                    None if source.files else source.dataset.get("scoring")) for source in self.sources]
+                    None if source.files else (source.dataset.get("scoring"), source.sampling.model_dump()))
+                   for source in self.sources]
         evaluated = [(judged.task, identity(judged.dataset), judged.split) for judged in self.evaluated]
-        return key(stage="curate", version=VERSION, sources=sources, filters=self.filters, window=self.window,
+        return key(stage="curate", version=VERSION, sources=sources, filters=self.filters, keep=self.keep,
+                   window=self.window,
                    model=identity(self.model, replies=False) if "fits" in self.filters else None,
                    evaluated=evaluated, n=self.n, validation=self.validation, seed=self.seed)
 
@@ -110,7 +115,7 @@ def run(values: dict[str, Any], folder: Path) -> None:
     for source in job.sources:
         cell, records = (source.task, source.method), _records(job, source, given)
         _look_up(records, judge, required="not_evaluated" in job.filters)
-        kept[cell], dropped = _filter(records, job.filters, judge.keeps)
+        kept[cell], dropped = _filter(records, job.filters, judge.keeps, first_only=job.keep == "first_correct")
         funnels[cell] = Funnel(*cell, len(records), dropped, len(kept[cell]))
     _write_funnel(folder, funnels, judge)
     shares = {(source.task, source.method): source.share for source in job.sources}
@@ -171,12 +176,13 @@ def _records(job: CurateJob, source: Source, given: Mapping[Path, list[Trajector
     if source.files:
         mine = [record for file in source.files for record in given[file]
                 if len(job.sources) == 1 or (record.dataset in ("", source.task) and record.method == source.method)]
-        records = list({(record.dataset, record.method, record.id): record for record in mine}.values())
+        records = list({(record.dataset, record.method, record.id, record.attempt): record
+                        for record in mine}.values())
     else:
         dataset = open_dataset(source.dataset, job.home)
         assert source.folder is not None
-        records = require(source.folder, dataset, chosen(dataset, source.split, source.questions, "generate.n"),
-                          "generate")
+        questions = first(dataset.questions(source.split), source.split, source.questions, "generate.n")
+        records = list(require(source.folder, dataset, questions, source.sampling, "generate"))
     return sorted(records, key=lambda record: sha256(f"{job.seed}:{record.id}".encode()).digest())
 
 
@@ -192,18 +198,23 @@ def _imported(folder: Path, files: Set[Path]) -> dict[Path, list[Trajectory]]:
 
 
 def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],
-            keeps: Callable[[FilterName, Trajectory], bool]) -> tuple[list[Trajectory], dict[str, int]]:
+            keeps: Callable[[FilterName, Trajectory], bool], first_only: bool
+            ) -> tuple[list[Trajectory], dict[str, int]]:
     dropped: Counter[str] = Counter({name: 0 for name in (*filters, "duplicate")})
     kept: list[Trajectory] = []
     seen: set[str] = set()
+    solved: set[tuple[str, str]] = set()
     for record in records:
         failed = next((name for name in filters if not keeps(name, record)), None)
+        if failed is None and first_only and (record.dataset, record.id) in solved:
+            failed = "later_attempt"
         if failed is None:
             text = repr(conversation(record)[0])
             failed = "duplicate" if text in seen else None
             seen.add(text)
         if failed is None:
             kept.append(record)
+            solved.add((record.dataset, record.id))
         else:
             dropped[failed] += 1
     return kept, dict(dropped)

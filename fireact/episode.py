@@ -2,19 +2,18 @@
 
 The driver owns what a strategy must not know: the model, the tools, the limits, the recording, and what becomes of a
 failure. Every question ends in a trajectory with a `StopReason`: a bad episode is data, not a crash and not a gap.
-Only what no episode could survive (a bad key, a model that does not exist) is raised, as ConfigError.
+Only what no episode could survive is raised: a bad key, a model that does not exist (ConfigError), a budget that
+is used up (BudgetExceeded), a tape that cannot be written (DataError).
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fireact.errors import ContextError, ProviderError, ToolError, ToolUnavailable
+from fireact.errors import ContextError, FilterError, ProviderError, ToolError, ToolUnavailable
 from fireact.protocols import Dataset, Model, Strategy, Tool
-from fireact.schema import Limits
+from fireact.sections import Limits
 from fireact.strategy.grammar import join_prime
 from fireact.types import Act, Ask, Episode, Observation, Play, Question, Refuse, Request, Step, StopReason, Trajectory
 
@@ -43,36 +42,49 @@ class Player:
     seed: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    async def play(self, question: Question, before: Sequence[Step] = ()) -> Trajectory:
-        """Play one question to its end. Raises ConfigError.
+    under_way: "dict[tuple[str, int], Playing]" = field(init=False, default_factory=dict)
+    """The episodes that are being played, by question and attempt."""
 
-        `before` is what an earlier try got to until its model or tool was out of reach: the strategy is led through it
-        again, and nothing of it is asked or paid for twice.
-        """
-        started = time.monotonic()
-        run = _Run(self, Episode(question.id, self.seed, question.plan), started, deque(before))
+    async def play(self, question: Question, attempt: int = 0) -> Trajectory:
+        """Play one question to its end. Raises ConfigError, BudgetExceeded, DataError."""
+        run = Playing(self, Episode(question.id, sample_seed(self.seed, attempt), question.plan))
+        self.under_way[question.id, attempt] = run
         answer, error = None, None
         try:
             answer = await run.drive(self.strategy.play(question.text, few_shot=self.few_shot))
             stop = StopReason.ROUNDS if answer is None else StopReason.FINISHED
         except _Ended as ended:
             stop, error = ended.stop, str(ended)
+        finally:
+            del self.under_way[question.id, attempt]
         return Trajectory(question.id, question, self.method, tuple(run.steps), answer, stop,
-                          self.dataset.score(question, answer), error, time.monotonic() - started, self.provenance,
-                          dataset=self.task)
+                          self.dataset.score(question, answer), error, time.monotonic() - run.started, self.provenance,
+                          dataset=self.task, attempt=attempt)
+
+
+def sample_seed(seed: int, attempt: int) -> int:
+    """The seed of an attempt: the run's for the first, far from any other run's for those after it."""
+    return (seed + 1_000_003 * attempt) % 2**31
 
 
 @dataclass
-class _Run:
+class Playing:
     """One episode under way."""
 
     player: Player
     episode: Episode
-    started: float
-    before: deque[Step]
-    """What was done in an earlier try, and not yet again in this one."""
+    started: float = field(default_factory=time.monotonic)
     steps: list[Step] = field(default_factory=list)
     errors: int = 0
+    waits_for: str = ""
+    """What it waits for: the model, or a tool with its argument."""
+    since: float = field(default_factory=time.monotonic)
+
+    def __str__(self) -> str:
+        """Where it stands, in words."""
+        now, asked = time.monotonic(), sum(step.kind == "ask" for step in self.steps)
+        return (f"{asked} replies, waiting for {self.waits_for or 'its turn'} for {now - self.since:.1f} s, "
+                f"begun {now - self.started:.1f} s ago")
 
     async def drive(self, play: Play) -> str | None:
         reply: Any = None
@@ -104,8 +116,6 @@ class _Run:
             raise _Ended(StopReason.SECONDS, f"the episode took more than {limit:g} seconds") from None
 
     async def _do(self, request: Request) -> Step:
-        if self.before:
-            return self.before.popleft()
         if isinstance(request, Ask):
             return await self._ask(request)
         if isinstance(request, Act):
@@ -117,11 +127,13 @@ class _Run:
         used = sum(step.completion.completion_tokens for step in self.steps if step.completion)
         if self.player.limits.tokens is not None and used >= self.player.limits.tokens:
             raise _Ended(StopReason.TOKENS, f"{used} tokens were written, limits.tokens={self.player.limits.tokens}")
-        started = time.monotonic()
+        started = self._begin("the model")
         try:
             completion = await self.player.model.complete(replace(ask, episode=self.episode))
         except ContextError as error:
             raise _Ended(StopReason.CONTEXT, str(error)) from None
+        except FilterError as error:
+            raise _Ended(StopReason.FILTER, str(error)) from None
         except ProviderError as error:
             raise _Ended(StopReason.MODEL, str(error)) from None
         except ToolUnavailable as error:
@@ -130,12 +142,16 @@ class _Run:
         return Step("ask", join_prime(ask.prime, completion.text), form=ask.form, completion=completion,
                     seconds=time.monotonic() - started)
 
+    def _begin(self, what: str) -> float:
+        self.waits_for, self.since = what, time.monotonic()
+        return self.since
+
     async def _act(self, act: Act) -> Step:
         tool = self.player.tool
         if act.tool not in tool.actions:
             names = ", ".join(f"{name}[...]" for name in (*tool.actions, "finish"))
             return Step("refuse", f"there is no tool {act.tool!r}; use one of {names}")
-        started = time.monotonic()
+        started = self._begin(f"{act.tool}[{act.argument[:60]}]")
         try:
             seen = await tool(replace(act, episode=self.episode, past=tuple(self.steps)))
         except ToolError as error:

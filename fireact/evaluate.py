@@ -4,10 +4,11 @@ Evaluation is generation with another model: the episodes come from `fireact.gen
 """
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from fireact import sampling
 from fireact.errors import ConfigError, DataError
 from fireact.generate import PlayJob
 from fireact.prices import describe, recompute
@@ -36,34 +37,65 @@ class Evaluation:
         return self.job.label
 
 
-def summarize(records: Sequence[Trajectory]) -> dict[str, Any]:
-    """Return quality, effort and cost of some episodes: fractions between 0 and 1, means an episode, US dollars."""
-    em = [record.score.em for record in records]
-    f1 = [record.score.f1 for record in records]
-    costs = [step.completion.cost for record in records for step in record.steps if step.completion]
+@dataclass(frozen=True)
+class _Facts:
+    """What a summary needs of a record, so that records are read once and none is held."""
+
+    em: float
+    f1: float
+    kind: str
+    stop: str
+    sums: dict[str, float]
+    costs: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, record: Trajectory) -> "_Facts":
+        sums = {name: record.total(name) for name in (*PER_EPISODE, "seconds")}
+        return cls(record.score.em, record.score.f1, record.question.kind, record.stop.value,
+                   {**sums, "rounds": record.rounds, "tool_calls": record.tool_calls},
+                   tuple(step.completion.cost for step in record.steps if step.completion))
+
+
+def summarize(records: Iterable[Trajectory]) -> dict[str, Any]:
+    """Return quality, effort and cost of some episodes: fractions between 0 and 1, means an episode, US dollars.
+
+    Of several attempts at a question the first counts, so that the figures are those of one attempt; what several are
+    worth stands under `sampling`. Records of a question follow each other.
+    """
+    attempts: list[Trajectory] = []
+    facts = []
+    for record in records:
+        attempts.append(replace(record, steps=()))
+        if record.attempt == 0:
+            facts.append(_Facts.of(record))
+    several = sampling.summarize(attempts)
+    em, f1 = [fact.em for fact in facts], [fact.f1 for fact in facts]
+    costs = [cost for fact in facts for cost in fact.costs]
     return {
-        "n": len(records),
+        "n": len(facts),
         "em": mean(em),
         "em_se": standard_error(em),
         "f1": mean(f1),
         "f1_se": standard_error(f1),
-        "finished": mean([float(record.stop.value == "finished") for record in records]),
-        "rounds": mean([record.rounds for record in records]),
-        "tool_calls": mean([record.tool_calls for record in records]),
-        **{name: mean([record.total(name) for record in records]) for name in PER_EPISODE},
-        "cost": None if not costs or None in costs else sum(cost or 0.0 for cost in costs) / len(records),
-        "latency_seconds": mean([record.total("seconds") for record in records]),
-        "stops": _counts([record.stop.value for record in records]),
-        "em_by_kind": {kind: {"n": len(part), "em": mean(part)} for kind, part in _by_kind(records).items()},
+        "finished": mean([float(fact.stop == "finished") for fact in facts]),
+        "rounds": mean([fact.sums["rounds"] for fact in facts]),
+        "tool_calls": mean([fact.sums["tool_calls"] for fact in facts]),
+        **{name: mean([fact.sums[name] for fact in facts]) for name in PER_EPISODE},
+        "cost": None if not costs or None in costs else sum(cost or 0.0 for cost in costs) / len(facts),
+        "latency_seconds": mean([fact.sums["seconds"] for fact in facts]),
+        "stops": _counts([fact.stop for fact in facts]),
+        "em_by_kind": {kind: {"n": len(part), "em": mean(part)} for kind, part in _by_kind(facts).items()},
+        **({"sampling": several} if several else {}),
     }
 
 
 def compare(first: Sequence[Trajectory], second: Sequence[Trajectory]) -> dict[str, Any]:
     """Return by how much the second side is better than the first, e.g. fine-tuned than prompted, with a paired test.
 
-    Both sides hold the same questions in the same order.
+    Both sides hold the same questions in the same order; of several attempts at one the first counts.
     """
-    difference = paired_difference([record.score.em for record in first], [record.score.em for record in second])
+    sides = [[record.score.em for record in side if record.attempt == 0] for side in (first, second)]
+    difference = paired_difference(*sides)
     return {**asdict(difference), "ci95": list(difference.ci95)}
 
 
@@ -109,17 +141,17 @@ def gather(cells: Sequence[Evaluation], played: Mapping[str, Sequence[Trajectory
 def rows(guise: str, dataset: str, records: Sequence[Trajectory], fault: str = "") -> list[dict[str, Any]]:
     """Return one flat row a question, for results.jsonl; `fault` is that of the tool, if it had one."""
     return [{"dataset": dataset, "guise": guise, "fault": fault, "model": record.provenance.get("model"),
-             "method": record.method, "id": record.id, "kind": record.question.kind, "question": record.question.text,
+             "method": record.method, "id": record.id, "attempt": record.attempt, "kind": record.question.kind, "question": record.question.text,
              "gold": record.question.answers[0], "answer": record.answer, "em": record.score.em, "f1": record.score.f1,
              "rounds": record.rounds, "tool_calls": record.tool_calls, "stop": record.stop.value,
              "prompt_tokens": record.total("prompt_tokens"), "completion_tokens": record.total("completion_tokens"),
              "seconds": record.total("seconds")} for record in records]
 
 
-def _by_kind(records: Sequence[Trajectory]) -> dict[str, list[float]]:
+def _by_kind(facts: Sequence[_Facts]) -> dict[str, list[float]]:
     kinds: dict[str, list[float]] = {}
-    for record in sorted(records, key=lambda record: record.question.kind):
-        kinds.setdefault(record.question.kind or "all", []).append(record.score.em)
+    for fact in sorted(facts, key=lambda fact: fact.kind):
+        kinds.setdefault(fact.kind or "all", []).append(fact.em)
     return kinds
 
 

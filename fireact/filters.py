@@ -11,8 +11,12 @@ from fireact.contamination import Index, Match
 from fireact.dataset.scoring import normalize
 from fireact.examples import example
 from fireact.plugins import Node, build
-from fireact.schema import FilterName
+from fireact.sections import FilterName
 from fireact.types import Question, StopReason, Trajectory
+
+
+EPISODE_FILTERS: tuple[FilterName, ...] = ("finished", "correct", "no_repeat", "no_format_error", "supported")
+"""Those that look at an episode alone: not at the student, nor at what it will be judged by."""
 
 
 @dataclass

@@ -1,43 +1,41 @@
 """Play questions: a model, led by a strategy, with a tool. The teacher's records and every evaluation come from here.
 
-    python -m fireact.generate FOLDER/job.json ...
+    python -m fireact.generate RUN/engine.json FOLDER/job.json ...
 
-appends one record a question to FOLDER/trajectories.jsonl, one job after the other. Records that are there already are
+appends one record an attempt to FOLDER/trajectories.jsonl, one job after the other. Records that are there already are
 not played again, so a job that was killed goes on where it stopped, and one that asks for more questions plays only
-those it lacks.
+those it lacks. Any number of processes may play the same folder at once: each question is played by one of them.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fireact import __version__
+from fireact.engine import Engine, Settings, open_engine
 from fireact.episode import Player
-from fireact.errors import ConfigError, DataError, ProviderError
-from fireact.jsonl import Appender, read_finished
+from fireact.errors import ConfigError
 from fireact.manifest import commit
+from fireact.played import plan
+from fireact.playing import play
 from fireact.plugins import Node, build, options, target
-from fireact.pool import each
 from fireact.process import guard, run_async, stop_on_sigterm
+from fireact.progress import Progress
 from fireact.protocols import Dataset, Model, Strategy, Tool
-from fireact.schema import Limits, Section
-from fireact.store import fingerprint, identity, key, lock_async
-from fireact.tracking import Progress
-from fireact.types import Question, Step, StopReason, Trajectory
+from fireact.records import Records
+from fireact.sections import Limits, Sampling, Section
+from fireact.store import fingerprint, identity, key
+from fireact.types import Question
 
-VERSION = 1
+VERSION = 2
 """Raised when the same job would no longer give the same records."""
 
-TRAJECTORIES = "trajectories.jsonl"
-GIVE_UP = 5
-"""So many episodes in a row whose model or tool was out of reach end the work: a quota is used up, a line down."""
 SPLITS = ("train", "validation", "test")
 
 
 class PlayJob(Section):
-    """Which questions are played, by what. `label`, `n`, `concurrency` and `home` do not matter to a single record."""
+    """Which questions are played, by what. `label`, `n`, `sampling` and `home` do not matter to a single record."""
 
     label: str
     """What it is called on the terminal."""
@@ -57,15 +55,15 @@ class PlayJob(Section):
     seed: int
     limits: Limits
     n: int | None
-    concurrency: int
+    sampling: Sampling
     home: Path
 
     def key(self) -> str:
         """The store key of the folder that holds the records."""
         strategy = open_strategy(self.strategy, open_dataset(self.dataset, self.home))
         opening = next(strategy.play("", few_shot=self.few_shot), None)
-        adapter = self.adapter_key or (self.adapter and fingerprint(self.adapter))
-        return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model), adapter=adapter,
+        return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model),
+                   adapter=_adapter(self),
                    strategy=identity(self.strategy), opening=repr(opening), tool=self._tool_identity(),
                    dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=self.limits.model_dump())
 
@@ -100,11 +98,6 @@ def open_strategy(node: Node, dataset: Dataset) -> Strategy:
     return build(node, "strategy", prompt=dataset.prompt)
 
 
-def chosen(dataset: Dataset, split: str, n: int | None, option: str) -> list[Question]:
-    """Return the first `n` questions of a split, or all. Raises ConfigError where there are fewer."""
-    return first(dataset.questions(split), split, n, option)
-
-
 def first(questions: list[Question], split: str, n: int | None, option: str) -> list[Question]:
     """Return the first `n` of a split's questions, or all. Raises ConfigError where there are fewer."""
     if n is not None and n > len(questions):
@@ -113,36 +106,17 @@ def first(questions: list[Question], split: str, n: int | None, option: str) -> 
     return questions[:n]
 
 
-def load_played(folder: Path, questions: Iterable[Question]) -> list[Trajectory]:
-    """Return the records of `questions`, in their order, without those that were not played to an end.
-
-    A question whose model or tool could not be reached has a record that says so, and is played again; the later one
-    counts.
-    """
-    records = {record.id: record for record in _records(folder) if record.stop.played}
-    return [records[question.id] for question in questions if question.id in records]
-
-
-def _records(folder: Path) -> Iterator[Trajectory]:
-    path = folder / TRAJECTORIES
-    return read_finished(path, Trajectory) if path.exists() else iter(())
-
-
-def finished(folder: Path, questions: list[Question]) -> bool:
-    """Whether every question has a record that counts."""
-    return len(load_played(folder, questions)) == len(questions)
-
-
 def main(argv: Sequence[str]) -> int:
-    """Play the jobs whose files are named, in turn, each under its folder's lock; return the exit code."""
+    """Play the jobs whose files are named, in turn; return the exit code."""
     stop_on_sigterm()
-    return guard(lambda: run_async(_play_all([Path(name) for name in argv[1:]])))
+    return guard(lambda: run_async(_play_all(Path(argv[1]), [Path(name) for name in argv[2:]])))
 
 
 class _Loaded:
     """What jobs in a row have in common: the model that was built last, and the splits that were read."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self._what: Any = None
         self._model: Model | None = None
         self._splits: dict[str, list[Question]] = {}
@@ -153,107 +127,68 @@ class _Loaded:
             self._splits[name] = dataset.questions(job.split)
         return self._splits[name]
 
-    def model(self, job: PlayJob, tool: Tool) -> Model:
+    async def model(self, job: PlayJob, tool: Tool) -> Model:
         what = (job.model, job.adapter, job.tool if "tool" in options(job.model) else None)
         if self._model is None or what != self._what:
-            self.close()
-            model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter)
-            self._what, self._model = what, model
-            return model
+            await self.close()
+            self._model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter,
+                                concurrency=self.engine.settings.concurrency, meter=self.engine.meter)
+            self._what = what
         return self._model
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._model is not None:
-            self._model.close()
+            await self._model.close()
             self._model = None
 
 
-async def _play_all(paths: Sequence[Path]) -> None:
-    loaded = _Loaded()
-    try:
-        for path in paths:
-            async with lock_async(path.parent):
-                await _play(PlayJob.model_validate_json(path.read_text(encoding="utf-8")), path.parent, loaded)
-    finally:
-        loaded.close()
+async def _play_all(settings: Path, paths: Sequence[Path]) -> None:
+    with open_engine(Settings.model_validate_json(settings.read_text(encoding="utf-8"))) as engine:
+        loaded = _Loaded(engine)
+        try:
+            for path in paths:
+                job = PlayJob.model_validate_json(path.read_text(encoding="utf-8"))
+                await _play(job, path.parent, loaded)
+        finally:
+            await loaded.close()
 
 
 async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
-    """Play a job's missing questions into `folder`. Raises ConfigError, DataError, ProviderError."""
-    dataset = open_dataset(job.dataset, job.home)
+    """Play what a job lacks into `folder`. Raises ConfigError, DataError, ProviderError, BudgetExceeded."""
+    engine, dataset = loaded.engine, open_dataset(job.dataset, job.home)
     split = loaded.questions(job, dataset)
-    questions = first(split, job.split, job.n, "n")
-    before = list(_records(folder))
-    played = {record.id for record in before if record.stop.played}
-    missing = [question for question in questions if question.id not in played]
-    if not missing:
+    wanted = plan(first(split, job.split, job.n, "n"), job.sampling, dataset)
+    records = Records(folder)
+    if wanted.done(records):
         return
-    tool = _open_tool(job, dataset, split)
-    model = loaded.model(job, tool)
+    tool = _open_tool(job, dataset, split, folder.name, engine)
+    bare = await loaded.model(job, tool)
+    model = engine.model(bare, folder.name, model=identity(job.model), adapter=_adapter(job))
     player = Player(method=job.method, task=job.task, strategy=open_strategy(job.strategy, dataset),
                     few_shot=job.few_shot, model=model, tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
                     provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                 "fireact": __version__, "commit": commit()})
-    # The last try of a question that could not be played to its end; what it paid for is not paid for again.
-    tried = {record.id: record.steps for record in before if not record.stop.played}
-    await _record(player, missing, tried, job.concurrency, folder, Progress(
-        f"{job.label} by {model.name}", len(questions), len(questions) - len(missing), folder))
+    progress = Progress(f"{job.label} by {model.name}", wanted, records, player, engine.meter)
+    await play(player, wanted, records, getattr(bare, "in_play", engine.settings.concurrency), progress)
 
 
-async def _record(player: Player, questions: Sequence[Question], tried: Mapping[str, Sequence[Step]], concurrency: int,
-                  folder: Path, progress: Progress) -> None:
-    too_long: list[Trajectory] = []
-    with Appender(folder / TRAJECTORIES) as records:
-
-        def done(record: Trajectory) -> None:
-            if record.stop is StopReason.CONTEXT and not record.steps:
-                too_long.append(record)
-            else:
-                records.write(record)
-            progress.advance(record)
-
-        try:
-            await each(_while_reached(questions, progress),
-                       lambda question: player.play(question, tried.get(question.id, ())), concurrency, done)
-        finally:
-            progress.close()
-        if len(too_long) == len(questions):
-            raise ConfigError(f"no question fits: {too_long[0].error}")
-        for record in too_long:
-            records.write(record)
-    if progress.unreached:
-        left = len(questions) - progress.new + progress.unreached
-        raise ProviderError(f"{left} of {len(questions)} questions could not be played, the others are kept; start the "
-                            f"same command again to play them: {progress.last_error}")
+def _adapter(job: PlayJob) -> str | None:
+    return job.adapter_key or (job.adapter and fingerprint(job.adapter))
 
 
-def _open_tool(job: PlayJob, dataset: Dataset, split: Sequence[Question]) -> Tool:
+def _open_tool(job: PlayJob, dataset: Dataset, split: Sequence[Question], folder: str, engine: Engine) -> Tool:
     """Build the run's tool; a corpus may be dear to make, and is made only for a tool that searches it."""
-    corpus = dataset.corpus() if "corpus" in options(job.tool) else None
-    tool = build(job.tool, "tool", corpus=corpus, home=job.home / "tool", seed=job.seed,
-                 questions=tuple(question.text for question in split))
+    known = options(job.tool)
+    corpus = dataset.corpus() if "corpus" in known else None
+    questions = tuple(question.text for question in split)
+    tool = build(job.tool, "tool", corpus=corpus, home=job.home / "tool", seed=job.seed, questions=questions,
+                 meter=engine.meter)
     if not isinstance(tool, Tool):
         raise ConfigError(f"tool._target_={job.tool['_target_']} is no tool; it needs `actions`, the names that a "
                           'model calls it by, e.g. ("search",), and `async def __call__(self, act)`')
-    return tool
-
-
-def _while_reached(questions: Iterable[Question], progress: Progress) -> Iterator[Question]:
-    """Start no more episodes once many in a row could not be played: each may have paid for replies by then."""
-    for question in questions:
-        if progress.unreached_in_a_row >= GIVE_UP:
-            return
-        yield question
-
-
-def require(folder: Path, dataset: Dataset, questions: list[Question], stage: str) -> list[Trajectory]:
-    """Return the records of all `questions`, judged anew. Raises DataError where some are missing."""
-    records = load_played(folder, questions)
-    if len(records) < len(questions):
-        raise DataError(f"{folder / TRAJECTORIES} has {len(records)} of the {len(questions)} questions; "
-                        f"run stage={stage} first, or stage=pipeline")
-    return [replace(record, score=dataset.score(question, record.answer))
-            for question, record in zip(questions, records, strict=True)]
+    return engine.tool(tool, folder, tool=identity(job.tool), corpus=corpus and fingerprint(corpus),
+                       seed=job.seed if "seed" in known else None,
+                       questions=key(questions=questions) if "questions" in known else None)
 
 
 if __name__ == "__main__":

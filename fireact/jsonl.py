@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from fireact.errors import DataError
 
@@ -77,6 +78,10 @@ def repair(path: Path) -> None:
     """Cut off what follows the last newline. Raises OSError."""
     with open(path, "r+b") as file:
         end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) == b"\n":
+                return
         while end > 0:
             start = max(0, end - _BLOCK)
             file.seek(start)
@@ -94,9 +99,12 @@ class Appender:
     Raises OSError (a full disk, no permission) unchanged. A record whose write failed leaves nothing in the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open `path`, which may not exist yet, and cut off an unfinished last line."""
-        self._file = FileIO(path, "ab")
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        """Open `path`, which may not exist yet, and cut off an unfinished last line.
+
+        `durable`: whether to wait for the disk when closing.
+        """
+        self._file, self._durable = FileIO(path, "ab"), durable
         try:
             repair(path)
         except OSError:
@@ -116,11 +124,12 @@ class Appender:
             raise
 
     def close(self) -> None:
-        """Wait until all is on the disk, then close. Closing twice does no harm."""
+        """Wait until all is on the disk, if that is wanted, then close. Closing twice does no harm."""
         if self._file.closed:
             return
         try:
-            os.fsync(self._file.fileno())
+            if self._durable:
+                os.fsync(self._file.fileno())
         finally:
             self._file.close()
 
@@ -162,7 +171,11 @@ def _adapter(cls: type) -> TypeAdapter:
 
 def encode(record: Any) -> str:
     """Write a record as one line of JSON."""
-    return json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"))
+    try:
+        return _adapter(type(record)).dump_json(record, warnings="none").decode()
+    except PydanticSerializationError:
+        # A lone half of a surrogate pair in a model's reply has no UTF-8 form.
+        return json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"))
 
 
 def decode(cls: type[T], line: str, where: str) -> T:

@@ -9,19 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fireact import evaluate, formats, report
+from fireact import evaluate, forecast, formats, report
 from fireact.children import Task, work
 from fireact.curate import FUNNEL, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
-from fireact.generate import TRAJECTORIES, PlayJob, finished, open_dataset, require
+from fireact.generate import PlayJob, open_dataset
 from fireact.jsonl import read_jsonl, write_atomic
 from fireact.manifest import environment
 from fireact.paper import compare
 from fireact.paper.text import COLOURS, parts, write
 from fireact.plugins import build
+from fireact.played import Played, finished, plan, require
 from fireact.process import INTERRUPTED, ChildFailed
+from fireact.records import TRAJECTORIES
 from fireact.report.terminal import show
-from fireact.schema import STAGES, Config, Section
+from fireact.schema import STAGES, Config
+from fireact.sections import Section
 from fireact.stages import Stages
 from fireact.store import DONE
 from fireact.tracking import METRICS, Tracker, last_seconds, open_tracker, seconds_per_episode
@@ -40,6 +43,18 @@ class Run:
     """Whether a stage that is not done is an error, rather than work to do."""
     metrics: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, Any] = field(default_factory=dict)
+
+    def plan(self) -> None:
+        """Say what the run will take, before anything is sent."""
+        jobs = {"generate": self.stages.plays, "evaluate": {cell.label: cell.job for cell in self.stages.evaluations}}
+        forecasts = []
+        for stage, plays in jobs.items():
+            for job in plays.values():
+                wanted = plan(self.stages.questions(job, f"{stage}.n"), job.sampling, open_dataset(job.dataset, job.home))
+                folder = self.stages.folder("generate", job)
+                forecasts.append(forecast.forecast(job, folder, wanted, self.config.concurrency))
+        forecast.save(forecasts, self.run_dir / "plan.json")
+        show(report.forecast.parts(forecasts, self.config.budget))
 
     def generate(self) -> None:
         """Let the teacher play."""
@@ -106,19 +121,23 @@ class Run:
         report.print_results(self.metrics)
         report.write_html(self.run_dir)
 
-    def _played(self, stage: str, jobs: Mapping[str, PlayJob]) -> dict[str, list[Trajectory]]:
+    def _played(self, stage: str, jobs: Mapping[str, PlayJob]) -> dict[str, Played]:
         """Return the records of all jobs, by their labels; what is missing is played first, in one process."""
         datasets = {label: open_dataset(job.dataset, job.home) for label, job in jobs.items()}
         asked = {label: self.stages.questions(job, f"{stage}.n") for label, job in jobs.items()}
         folders = {label: self.stages.folder("generate", job) for label, job in jobs.items()}
-        done = {label for label in jobs if finished(folders[label], asked[label])}
+        done = {label for label, job in jobs.items()
+                if finished(folders[label], asked[label], job.sampling, datasets[label])}
         tasks = [Task(f"{stage}/{label}", job, folders[label]) for label, job in jobs.items()]
-        self._do("fireact.generate", tasks, done={f"{stage}/{label}" for label in done})
+        engine = self.run_dir / "engine.json"
+        write_atomic(engine, self.stages.engine(self.run_dir).model_dump_json(indent=1))
+        self._do("fireact.generate", tasks, {f"{stage}/{label}" for label in done}, str(engine))
         for task in tasks:
             self.timings[task.label]["seconds"] = 0.0 if task.label in done else last_seconds(task.folder)
-        return {label: require(folders[label], datasets[label], asked[label], stage) for label in jobs}
+        return {label: require(folders[label], datasets[label], asked[label], job.sampling, stage)
+                for label, job in jobs.items()}
 
-    def _summary(self, job: PlayJob, records: list[Trajectory]) -> dict[str, Any]:
+    def _summary(self, job: PlayJob, records: Played) -> dict[str, Any]:
         seconds = seconds_per_episode(self.stages.folder("generate", job))
         costs = evaluate.priced(records, self.config.report.prices)
         return {**evaluate.summarize(records), "seconds": seconds, **({"priced": costs} if costs else {})}
@@ -126,7 +145,7 @@ class Run:
     def _do_one(self, label: str, module: str, job: Section, folder: Path) -> None:
         self._do(module, [Task(label, job, folder)], {label} if (folder / DONE).exists() else set())
 
-    def _do(self, module: str, tasks: Sequence[Task], done: Set[str]) -> None:
+    def _do(self, module: str, tasks: Sequence[Task], done: Set[str], *arguments: str) -> None:
         """Have one process do the tasks that are not `done`. Raises ChildFailed, ConfigError."""
         started, missing = time.monotonic(), [task for task in tasks if task.label not in done]
         if missing and self.only_finished:
@@ -138,7 +157,8 @@ class Run:
             print(f"{task.label}: {'done before, in ' if task.label in done else ''}{task.folder}", flush=True)
         try:
             if missing:
-                work(module, missing, lambda task: self.tracker.forward(task.label, task.folder / METRICS))
+                work(module, missing, lambda task: self.tracker.forward(task.label, task.folder / METRICS),
+                     *arguments)
         finally:
             for task in tasks:
                 self.tracker.forward(task.label, task.folder / METRICS)
@@ -216,7 +236,7 @@ def _compare_with_paper(run_dir: Path, table: str) -> None:
 def upstream(stage: str, config: Config) -> list[str]:
     """Return the stages whose results `stage` goes on from, first to last."""
     given = config.inputs
-    if stage == "generate" or (stage == "curate" and given.trajectories) or (stage == "train" and given.curated):
+    if stage in ("plan", "generate") or (stage == "curate" and given.trajectories) or (stage == "train" and given.curated):
         return []
     if stage == "evaluate" and (given.adapter or not config.evaluate.finetuned):
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from fireact.prices import Price
 from fireact.types import Act, Ask, Completion, Observation, Play, Question, Score
 
 
@@ -30,8 +31,22 @@ class Model(Protocol):
         """Reply once. Raises ProviderError or ContextError."""
         ...
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Free what it holds."""
+        ...
+
+
+@runtime_checkable
+class Paid(Protocol):
+    """A model whose calls cost money."""
+
+    def price(self) -> Price | None:
+        """What a call costs now; None where that is not known."""
+        ...
+
+    @property
+    def unpriced(self) -> str | None:
+        """A sentence on what to set where no price is known; None where one is."""
         ...
 
 

@@ -12,147 +12,46 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from fireact.errors import ConfigError, suggest
 from fireact.plugins import Node, check, expected, plugin_name
+from fireact.sections import (
+    Budget,
+    Curate,
+    Evaluate,
+    Export,
+    Generate,
+    Inputs,
+    Limits,
+    Number,
+    Paper,
+    Report,
+    Section,
+    Taping,
+    Wandb,
+)
 from fireact.types import Count, NotNegative, Positive
 
 STAGES = ("generate", "curate", "train", "evaluate", "report")
-Number = Count | None | dict[str, Annotated[int, Field(ge=0)] | None]
-"""How many questions: the first n, all (None), or so many of each dataset by its name; 0 leaves a dataset out."""
-
-
-class Section(BaseModel):
-    """A part of the configuration; a key that is not declared is refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Generate(Section):
-    """What the teacher plays."""
-
-    split: str = "train"
-    n: Number = 650
-    """How many questions of each dataset, the first of the split's fixed order; None for all."""
-
-
-class Limits(Section):
-    """Where the driver ends an episode, whatever the strategy wants."""
-
-    errors: Count = 3
-    """Replies in a row that break the grammar or call an unknown tool."""
-    tokens: Count | None = None
-    """Tokens of all its completions together."""
-    seconds: Positive | None = None
-
-
-FilterName = Literal["finished", "correct", "no_repeat", "no_format_error", "supported", "not_evaluated", "fits"]
-
-
-class Curate(Section):
-    """Which of the teacher's trajectories are trained on."""
-
-    filters: list[FilterName] = list(FilterName.__args__)
-    """Applied in this order; see fireact/curate.py for what each means."""
-    n: Count | None = None
-    """How many to train on; None takes `counts`, the strategy's counts, or all that are left."""
-    counts: dict[str, dict[str, Annotated[int, Field(ge=0)]]] | None = None
-    """How many of each dataset by each method, e.g. {hotpotqa: {react: 500, cot: 187}}, in place of all shares."""
-    validation: Annotated[int, Field(ge=0)] = 16
-    """How many of the kept ones are held out for the validation loss."""
-    window: Count | None = None
-    """The longest sequence in tokens for the filter `fits`; None takes the student's own window."""
-
-
-class Evaluate(Section):
-    """Which questions the student is judged by, and in which guises."""
-
-    split: str | None = None
-    """None: the one that results on a dataset are reported on."""
-    n: Number = 100
-    """How many questions of each dataset, the first of the split's fixed order; None for all."""
-    prompted: bool = True
-    """Evaluate the student as it came, with few-shot examples."""
-    finetuned: bool = True
-    """Evaluate the fine-tuned student, without examples."""
-    faults: list[str] = []
-    """Evaluate under these faults of the tool as well, see fireact/tool/noise.py."""
-
-
-class Wandb(Section):
-    """Weights & Biases, a mirror of what metrics.jsonl holds."""
-
-    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    """auto: online where WANDB_API_KEY is set, offline else."""
-    project: str = "fireact"
-    entity: str | None = None
-    group: str | None = None
-    tags: list[str] = []
-
-
-class Inputs(Section):
-    """Files of another run to go on from, in place of this configuration's own."""
-
-    trajectories: Annotated[list[Path], BeforeValidator(lambda given: given if isinstance(given, list) else
-                                                        [] if given is None else [given])] = []
-    """One or more files of trajectories, for curate: ours, or in any form that fireact/formats reads."""
-    curated: Path | None = None
-    """A folder with curated train.jsonl and validation.jsonl, for train."""
-    adapter: Path | None = None
-    """A LoRA adapter or a fine-tuned model's folder, for evaluate."""
-    run: Path | None = None
-    """A run directory, for report."""
-
-
-class Export(Section):
-    """In which forms the curated trajectories are written for other trainers."""
-
-    formats: list[Literal["alpaca", "openai", "sharegpt", "conversational", "searches"]] = [
-        "alpaca", "openai", "sharegpt", "conversational"]
-
-
-class Report(Section):
-    """What the report shows beyond the results."""
-
-    prices: list[str] = []
-    """Models at whose prices the recorded usage is counted as well, e.g. [gpt-4.1-mini]."""
-
-
-class Paper(Section):
-    """What the recipes of the paper take from paper=faithful or paper=corrected; nothing else reads it."""
-
-    rules: Literal["faithful", "corrected"]
-    table: str | None = None
-    """The table or figure that the run is a part of, compared with the paper at its end."""
-    trajectories: Count
-    """Of one method on HotpotQA."""
-    questions: Count
-    """That the teacher plays to get them."""
-    filters: list[FilterName]
-    loss: Literal["all_output", "assistant", "actions", "final"]
-    batch_size: Count
-    warmup_steps: Annotated[int, Field(ge=0)] | None
-    max_length: Count | None
-    too_long: Literal["error", "truncate", "drop"]
-    full_learning_rate: Positive
-    """Of train=paper_full."""
-    scoring: Literal["faithful", "strict"]
-    play: Literal["react", "reflexion"]
-    """How the Llama students are asked in an evaluation."""
 
 
 class Config(Section):
     """One run."""
 
-    stage: Literal["pipeline", "generate", "curate", "export", "train", "evaluate", "report"] = "pipeline"
+    stage: Literal["pipeline", "plan", "generate", "curate", "export", "train", "evaluate", "report"] = "pipeline"
     name: str = "default"
     """The recipe's name, for people and W&B."""
     seed: int = 0
     store: Path = Path("outputs/store")
     """Where finished stages are kept, to be shared by all runs."""
     concurrency: Count = 32
-    """Episodes played at once."""
+    """Episodes at once. Of a model behind an endpoint, requests at once at each address, with twice as many episodes in
+    play; one that cannot take as many is sent fewer."""
+    worker: int = 0
+    """Nothing but a number to sweep over, so that several workers play the same job: worker=0,1,2,3."""
+    tape: Taping = Taping()
+    budget: Budget = Budget()
     model: Node
     """The student."""
     teacher: Node
@@ -160,7 +59,7 @@ class Config(Section):
     """One, or a mix."""
     dataset: Node
     """One, or several to learn from."""
-    held_out: dict[str, Node] = {}
+    held_out: dict[str, Node] = Field(default_factory=dict)
     """Datasets, by any name, that the student is judged on and never trained on."""
     tool: Node
     noise: Node
@@ -181,9 +80,9 @@ class Mix(Section):
     """A strategy made of several: the teacher plays each, the student learns from all."""
 
     parts: dict[str, Node]
-    shares: dict[str, NotNegative] = {}
+    shares: dict[str, NotNegative] = Field(default_factory=dict)
     """How much of each, in proportion; 0 for a part that the student is only asked by."""
-    counts: dict[str, Annotated[int, Field(ge=0)]] = {}
+    counts: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     """How many trajectories of each, on each dataset, in place of shares; curate.n then keeps their proportion."""
     play: str
     """The part by which the student is asked in an evaluation."""
@@ -198,7 +97,7 @@ class Tasks(Section):
     """Several datasets: the teacher plays each, the student learns from all and is judged on each."""
 
     parts: dict[str, Node]
-    shares: dict[str, Positive] = {}
+    shares: dict[str, Positive] = Field(default_factory=dict)
     """How much of each, in proportion; none given: as much of each."""
 
 

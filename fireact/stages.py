@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from fireact.curate import CurateJob, Judged, Source
+from fireact.engine import Settings
 from fireact.errors import ConfigError, suggest
 from fireact.evaluate import Evaluation, Guise
 from fireact.generate import PlayJob, first, open_dataset
 from fireact.plugins import Node, build, check, plugin_name, target
 from fireact.prices import named
-from fireact.schema import Config, Number, Section, mix, number, tasks
+from fireact.protocols import Paid
+from fireact.schema import Config, mix, number, tasks
+from fireact.sections import Number, Sampling, Section
 from fireact.store import Store, fingerprint, identity, key
 from fireact.types import Question
 
@@ -57,7 +60,7 @@ class Stages:
         config = self.config
         return {self._label(task, method): self._play(
                     f"{task}/{method}", task, method, config.teacher, few_shot=True, split=config.generate.split,
-                    n=self._number(config.generate.n, task, "generate.n"))
+                    n=self._number(config.generate.n, task, "generate.n"), sampling=self._teaching)
                 for task, method in self._weights}
 
     @cached_property
@@ -68,12 +71,12 @@ class Stages:
         sources = [Source(task=task, method=method, share=share, files=files, dataset=self._datasets[task],
                           key=given or self.plays[self._label(task, method)].key(),
                           folder=None if files else self.folder("generate", self.plays[self._label(task, method)]),
-                          split=config.generate.split,
+                          split=config.generate.split, sampling=self._teaching,
                           questions=None if files else self._number(config.generate.n, task, "generate.n"))
                    for (task, method), share in self._weights.items()]
         counted = bool(config.curate.counts or mix(config.strategy).counts)
         return CurateJob(sources=sources, evaluated=self._evaluated, model=config.model, filters=self._filters,
-                         window=config.curate.window, validation=config.curate.validation, seed=config.seed,
+                         keep=config.curate.keep, window=config.curate.window, validation=config.curate.validation, seed=config.seed,
                          n=config.curate.n or (round(sum(self._weights.values())) if counted else None),
                          home=self.store.home)
 
@@ -101,6 +104,20 @@ class Stages:
                           for guise, wanted in guises if wanted]
         return found
 
+    def engine(self, run_dir: Path) -> Settings:
+        """What the run's episodes are played with."""
+        config, parent = self.config, run_dir.absolute().parent
+        sweep = str(parent) if (parent / "multirun.yaml").exists() else None
+        return Settings(concurrency=config.concurrency, tape=config.tape, budget=config.budget, store=config.store,
+                        run=str(run_dir.absolute()), sweep=sweep)
+
+    @property
+    def _teaching(self) -> Sampling:
+        """How often the teacher plays a question."""
+        given = self.config.generate
+        return Sampling(attempts=given.attempts, until_correct=given.until_correct, kept=given.kept,
+                        filters=self.config.curate.filters)
+
     @property
     def adapter(self) -> Path:
         """Where training leaves what it made."""
@@ -124,11 +141,26 @@ class Stages:
             raise ConfigError("train.cancel=true goes with stage=train: it ends a job, and begins no other work")
         for name in self.config.report.prices:
             named(name)
+        jobs["plan"] = lambda: [*jobs["generate"](), *jobs["evaluate"]()]
         for stage in wanted:
             for job in jobs[stage]() if stage in jobs else []:
                 job.key()
+                self._need_price(job)
                 if isinstance(job, PlayJob):
                     self.questions(job, f"{stage}.n")
+
+    def _need_price(self, job: PlayJob | CurateJob | TrainJob) -> None:
+        """Refuse a model of unknown price while a budget in money is set, before anything is spent."""
+        budget = self.config.budget
+        caps = {f"budget.{scope}.usd": getattr(budget, scope).usd for scope in ("run", "sweep", "day")}
+        option = next((name for name, cap in caps.items() if cap is not None), None)
+        # A model that is still to be fine-tuned has no id yet, and hence no price: it is refused at its first call.
+        if option is None or not isinstance(job, PlayJob) or (job.adapter and not job.adapter.exists()):
+            return
+        model = build(job.model, "model", home=job.home, adapter=job.adapter, tool=None)
+        if isinstance(model, Paid) and model.unpriced:
+            raise ConfigError(f"{option}={caps[option]:g} needs the prices of all that is paid for: {model.unpriced}; or "
+                              "give the budget in tokens or calls")
 
     def questions(self, job: PlayJob, option: str) -> list[Question]:
         """What a job plays. A split is read once a run, however many jobs play it. Raises ConfigError, DataError."""
@@ -184,7 +216,7 @@ class Stages:
         config = self.config
         job = self._play("/".join(part for part in (task, guise, fault) if part), task, mix(config.strategy).play,
                          config.model, few_shot=guise == "prompted", split=self._split(self._datasets[task]), n=n,
-                         tool=self._tool(fault))
+                         sampling=Sampling(attempts=config.evaluate.attempts), tool=self._tool(fault))
         if guise == "prompted":
             return job
         self._need_trainable()
@@ -207,12 +239,12 @@ class Stages:
         return noisy
 
     def _play(self, label: str, task: str, method: str, model: Node, *, few_shot: bool, split: str, n: int | None,
-              tool: Node | None = None) -> PlayJob:
+              sampling: Sampling, tool: Node | None = None) -> PlayJob:
         config = self.config
         return PlayJob(label=label, task=task, method=method, model=model,
                        strategy=mix(config.strategy).parts[method], few_shot=few_shot, tool=tool or config.tool,
                        dataset=self._datasets[task], split=split, seed=config.seed, limits=config.limits, n=n,
-                       concurrency=config.concurrency, home=self.store.home)
+                       sampling=sampling, home=self.store.home)
 
     def _need_trainable(self) -> None:
         cls, model = target(self.config.model, "model"), self.config.model

@@ -58,7 +58,8 @@ def key(**material: Any) -> str:
 def identity(node: Node, *, replies: bool = True) -> dict[str, Any]:
     """Return what of a plug-in's node can change a result: class, revision, and options, defaults included.
 
-    Without `replies`, the result is one in which the model does not reply: a curated set, an adapter.
+    Without `replies`, the result is one in which the model does not reply: a curated set, an adapter. A class whose
+    options stand for something else has a `counted`, which is given them and returns what counts in their place.
     """
     cls = target(node, "")
     ignored = {RUNTIME} if replies else {RUNTIME, REPLY}
@@ -72,7 +73,7 @@ def identity(node: Node, *, replies: bool = True) -> dict[str, Any]:
             value = _value(cls, field, node)
             is_path = CONTENT in marks and isinstance(value, str) and Path(value).exists()
             values[field.name] = _plain(Path(value) if is_path else value)
-    return values
+    return cls.counted(values) if hasattr(cls, "counted") else values
 
 
 def _value(cls: type, field: Any, node: Node) -> Any:

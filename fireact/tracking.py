@@ -1,4 +1,4 @@
-"""What a run measures over time: metrics.jsonl, always; W&B as its mirror; progress for the person who waits."""
+"""What a run measures over time: metrics.jsonl, always, and W&B as its mirror."""
 
 import json
 import os
@@ -11,52 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fireact.errors import ConfigError
-from fireact.schema import Wandb
-from fireact.types import Trajectory
+from fireact.sections import Wandb
 
 METRICS = "metrics.jsonl"
-EVERY = 5.0
-"""Seconds between two lines of progress."""
-
-
-class Progress:
-    """Counts episodes as they end, prints a line every few seconds, and writes the same to FOLDER/metrics.jsonl."""
-
-    def __init__(self, label: str, total: int, before: int, folder: Path):
-        """`before` of the `total` episodes were played earlier."""
-        self.label, self.total, self.played, self.folder = label, total, before, folder
-        self.new = self.correct = self.rounds = self.tokens = self.unreached = 0
-        self.unreached_in_a_row = 0
-        self.last_error: str | None = None
-        self.started = self._shown = time.monotonic()
-
-    def advance(self, record: Trajectory) -> None:
-        """Count one episode."""
-        self.played += 1
-        self.new += 1
-        self.correct += record.score.em > 0
-        self.rounds += record.rounds
-        self.tokens += int(record.total("completion_tokens"))
-        self.unreached_in_a_row = 0 if record.stop.played else self.unreached_in_a_row + 1
-        if not record.stop.played:
-            self.unreached, self.last_error = self.unreached + 1, record.error
-        if time.monotonic() - self._shown > EVERY or self.played == self.total:
-            self._shown = time.monotonic()
-            self._show()
-
-    def close(self) -> None:
-        """Say where things stand when the work ends early."""
-        if self.new and self.played < self.total:
-            self._show()
-
-    def _show(self) -> None:
-        seconds = time.monotonic() - self.started
-        left = (self.total - self.played) * seconds / max(self.new, 1)
-        values = {"played": self.played, "em": self.correct / self.new, "rounds": self.rounds / self.new,
-                  "tokens": self.tokens, "new": self.new, "seconds": seconds}
-        print(f"  {self.label}: {self.played}/{self.total} played, {values['em']:.0%} right, "
-              f"{values['rounds']:.1f} rounds each, {clock(left)} left", flush=True)
-        append_metrics(self.folder / METRICS, values)
 
 
 def seconds_per_episode(folder: Path) -> float | None:

@@ -92,6 +92,7 @@ class Episode:
 
     question_id: str
     seed: int = 0
+    """The run's, and for further attempts at the question another one each."""
     plan: Plan | None = None
 
 
@@ -142,6 +143,7 @@ class Completion:
     completion_tokens: int = 0
     cached_tokens: int = 0
     seconds: float = 0.0
+    """Of the request that was answered, from sending it to the end of its answer."""
     cost: float | None = None
 
 
@@ -188,6 +190,8 @@ class StopReason(str, Enum):
     """The episode's time limit was reached."""
     CONTEXT = "context"
     """The conversation no longer fitted into the model's window."""
+    FILTER = "filter"
+    """The provider's content filter refused the conversation, or cut off a reply."""
     MODEL = "model"
     """The model could not be reached, or refused."""
     TOOL = "tool"
@@ -226,6 +230,8 @@ class Trajectory:
     version: int = RECORD_VERSION
     dataset: str = ""
     """The name of the dataset the question is from."""
+    attempt: int = 0
+    """Which attempt at the question it is, counted from 0."""
 
     @property
     def rounds(self) -> int:

@@ -12,9 +12,7 @@ import asyncio
 import json
 import os
 import re
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -28,7 +26,9 @@ from weakref import finalize
 from pydantic import AfterValidator
 
 from fireact import __version__
-from fireact.errors import ConfigError, DataError, ToolUnavailable
+from fireact.database import Database
+from fireact.errors import ConfigError, ToolUnavailable
+from fireact.pacing import Outcome
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient, Response
@@ -55,12 +55,19 @@ KeyVariable = Annotated[str, AfterValidator(_key_variable)]
 
 
 class Passing(Exception):
-    """A failure that may be gone when the request is sent again. After the last try it is a ToolUnavailable."""
+    """A failure that may be gone when the request is sent again; what it becomes after the last try, its catcher says.
 
-    def __init__(self, text: str, wait: float | None = None) -> None:
-        """`wait` is after how many seconds the server wants to be asked again, where it says so."""
+    The text goes on from the name of who failed: 'did not answer within 30 seconds'.
+    """
+
+    def __init__(self, text: str, wait: float | None = None, outcome: Outcome = Outcome.FAULTY, *,
+                 refused: bool = False) -> None:
+        """`wait` is after how many seconds the server wants to be asked again, where it says so.
+
+        `refused`: the request was certainly not done; else its answer may only have got lost.
+        """
         super().__init__(text)
-        self.wait = wait
+        self.wait, self.outcome, self.refused = wait, outcome, refused
 
 
 @dataclass(kw_only=True)
@@ -203,7 +210,7 @@ class Web:
             what = f"the key in ${self.key_env}" if self.key_env else "the request"
             return ConfigError(f"{self.name} refuses {what}: {said}")
         if status in (408, 429) or status >= 500:
-            return Passing(f"failed with status {status}: {said}", _wait(response.headers.get("Retry-After")))
+            return Passing(f"failed with status {status}: {said}", retry_after(response.headers.get("Retry-After")))
         return ConfigError(f"{self.name} answered with status {status}: {said}; check base_url={self.url}")
 
 
@@ -213,44 +220,31 @@ class _Session:
     flights: dict[str, "asyncio.Task[str]"] = field(default_factory=dict)
 
 
+_TABLE = """CREATE TABLE IF NOT EXISTS answers (url TEXT NOT NULL, params TEXT NOT NULL, answer TEXT NOT NULL,
+            at TEXT NOT NULL, PRIMARY KEY (url, params))"""
+
+
 class _Kept:
     """The answers on disk. Its methods may be called from any thread."""
 
     def __init__(self, path: Path) -> None:
-        from filelock import FileLock
-
-        self._path, self._lock = path, Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite waits for no one when a file is turned to WAL, so that two processes may not begin at once.
-        with self._sentence(), FileLock(f"{path}.lock"):
-            self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-            finalize(self, self._db.close)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("CREATE TABLE IF NOT EXISTS answers (url TEXT NOT NULL, params TEXT NOT NULL, "
-                             "answer TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (url, params))")
+        self._file, self._lock = Database(path, "where answers are kept", _TABLE, version=0), Lock()
+        self._db = self._file.connect()
+        finalize(self, self._db.close)
 
     def get(self, url: str, params: str) -> str | None:
         """The answer to a request, None where there is none yet. Raises DataError."""
-        with self._lock, self._sentence():
+        with self._lock, self._file.sentence():
             row = self._db.execute("SELECT answer FROM answers WHERE url = ? AND params = ?", (url, params)).fetchone()
         return row and row[0]
 
     def put(self, url: str, params: str, answer: str) -> str:
         """Keep an answer; where another process was first, its answer stands and is returned. Raises DataError."""
         at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        with self._lock, self._sentence():
+        with self._lock, self._file.sentence():
             self._db.execute("INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                              (url, params, answer, at))
         return self.get(url, params) or answer
-
-    @contextmanager
-    def _sentence(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise DataError(f"{self._path}, where answers are kept, cannot be used ({error}); make room on the disk, "
-                            "or move the file away if it is damaged: a new one is begun") from None
 
 
 def _landed(flights: dict[str, "asyncio.Task[str]"], asked: str, done: "asyncio.Task[str]") -> None:
@@ -283,12 +277,12 @@ def _said(body: Any) -> str:
     return " ".join(error.split())[:200] if isinstance(error, str) else ""
 
 
-def _wait(retry_after: str | None) -> float | None:
+def retry_after(told: str | None) -> float | None:
     """Seconds that a Retry-After stands for, which is a number or a date; None for none, or one that is neither."""
-    if retry_after is None:
+    if told is None:
         return None
     try:
-        return max(0.0, float(retry_after)) if retry_after.strip().isdigit() else max(
-            0.0, (parsedate_to_datetime(retry_after) - datetime.now(timezone.utc)).total_seconds())
+        return max(0.0, float(told)) if re.fullmatch(r"\d+(\.\d+)?", told.strip()) else max(
+            0.0, (parsedate_to_datetime(told) - datetime.now(timezone.utc)).total_seconds())
     except (ValueError, TypeError):
         return None

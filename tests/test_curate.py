@@ -16,7 +16,7 @@ from fireact.filters import Judge
 from fireact.generate import TRAJECTORIES, PlayJob
 from fireact.jsonl import encode, read_jsonl
 from fireact.report import print_funnel
-from fireact.schema import FilterName
+from fireact.sections import FilterName
 from fireact.types import Question, Score, Step, StopReason, Trajectory
 from tests.model.tiny import tiny_tokenizer
 

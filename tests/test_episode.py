@@ -10,7 +10,7 @@ from fireact.errors import ConfigError, ContextError, ProviderError, ToolError, 
 from fireact.jsonl import decode, encode
 from fireact.model.oracle import Oracle
 from fireact.model.scripted import Scripted
-from fireact.schema import Limits
+from fireact.sections import Limits
 from fireact.strategy.cot import Cot
 from fireact.strategy.react import React
 from fireact.types import Act, Ask, Completion, Hop, Message, Observation, Plan, Question, StopReason, Trajectory

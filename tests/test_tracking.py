@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fireact.errors import ConfigError
-from fireact.schema import Wandb
+from fireact.sections import Wandb
 from fireact.tracking import (
     METRICS,
     Progress,

@@ -31,6 +31,8 @@ _WORD = re.compile(r"[^\W\d_]{5,}")
 class Oracle:
     """Plays gold plans."""
 
+    instant: ClassVar[bool] = True
+    """Nothing is worth keeping on the tape."""
     revision: ClassVar[int] = 2
     """Raised when the same options would no longer give the same replies."""
 
@@ -56,7 +58,7 @@ class Oracle:
             text = await self._answer(ask.episode.plan, dice, ask.form)
         return Completion(text)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nothing is held."""
 
     def _step(self, state: "_State", dice: random.Random, lost: bool, prime: str) -> str:

@@ -1,7 +1,7 @@
 """Replies given by hand, for tests and demonstrations: nothing is computed, nothing is sent."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ _Replies = Annotated[list[str], Field(min_length=1)]
 @dataclass(kw_only=True)
 class Scripted:
     """Says its replies in order in each conversation; the last is repeated."""
+
+    instant: ClassVar[bool] = True
+    """Nothing is worth keeping on the tape."""
 
     replies: _Replies = field(default_factory=lambda: ["Thought: I do not know.\nAction: finish[unknown]"])
     by_question: dict[str, _Replies] = field(default_factory=dict)
@@ -27,5 +30,5 @@ class Scripted:
         text = replies[min(said, len(replies) - 1)]
         return Completion(text, completion_tokens=len(text.split()))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nothing is held."""

@@ -29,6 +29,8 @@ class Serpapi:
     """Searches Google."""
 
     actions: ClassVar[tuple[str, ...]] = ("search",)
+    stateless: ClassVar[bool] = True
+    """The same search is answered alike in every episode."""
 
     home: Annotated[Path, RUNTIME]
     """Where answers are kept, unless `cache` says otherwise."""

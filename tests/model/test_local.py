@@ -61,7 +61,7 @@ def local(tiny):
 
     yield make
     for model in models:
-        model.close()
+        asyncio.run(model.close())
 
 
 def asks(count, words=20, seed=0, **options):

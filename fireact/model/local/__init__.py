@@ -96,7 +96,7 @@ class Local:
         """The most tokens of prompt and reply together. Raises ConfigError, ProviderError."""
         return self.window or weights.window(self.folder())
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Finish what is under way and free the model."""
         if self._thread is not None:
             self._jobs.put(None)

@@ -1,0 +1,35 @@
+"""Who plays what: claims on numbered pieces of work, over all processes and machines that share a folder.
+
+A claim is a lock on one byte of a file, which the operating system (or the file server) frees when its owner dies. So
+no claim outlives its process, and nothing has to be cleaned up.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+NAME = ".claims"
+
+
+class Claims:
+    """The claims that this process has in a folder. Open one a folder: closing any frees all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the folder's claims. Raises OSError."""
+        self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+
+    def take(self, number: int) -> bool:
+        """Claim a piece; False where another process has it. Raises OSError on a file system without locks."""
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def release(self, number: int) -> None:
+        """Give a piece up."""
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, number)
+
+    def close(self) -> None:
+        """Give up all."""
+        os.close(self._file)

@@ -1,0 +1,94 @@
+"""What episodes are played with, whatever they are: the tape, the meter with its budget, and how many at once.
+
+    with open_engine(settings) as engine:
+        model = engine.model(job, ...)
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fireact.ledger import Cap, Ledger, Scope
+from fireact.meter import Meter
+from fireact.protocols import Model, Tool
+from fireact.sections import Budget, Caps, Section, Taping
+from fireact.tape import Tape
+from fireact.tape.request import Party
+from fireact.tape.taped import TapedModel, TapedTool
+
+
+class Settings(Section):
+    """How a run plays. Nothing of it can change a record."""
+
+    concurrency: int
+    tape: Taping
+    budget: Budget
+    store: Path
+    run: str
+    """The run's directory."""
+    sweep: str | None
+    """The sweep's, for a cell of one."""
+
+    @property
+    def tape_file(self) -> Path:
+        """Where the tape is."""
+        return self.tape.file or self.store / "tape.sqlite"
+
+    @property
+    def ledger_file(self) -> Path:
+        """Where the ledger is."""
+        return self.budget.ledger or self.store / "ledger.sqlite"
+
+    def scopes(self) -> list[Scope]:
+        """What the run's spending counts for."""
+        found = [Scope("run", self.run, _cap(self.budget.run)), Scope("day", "", _cap(self.budget.day))]
+        return [*found, Scope("sweep", self.sweep, _cap(self.budget.sweep))] if self.sweep else found
+
+
+def _cap(caps: Caps) -> Cap:
+    return Cap(caps.usd, caps.tokens, caps.calls)
+
+
+@dataclass
+class Engine:
+    """The open files and counters of one process."""
+
+    settings: Settings
+    meter: Meter
+    _tapes: list[Tape] = field(default_factory=list)
+
+    def model(self, model: Model, job: str, /, **identity: Any) -> TapedModel:
+        """Put a model's answers on the tape of a job; `identity` is all that can change them."""
+        instant = getattr(model, "instant", False)
+        return TapedModel(model, Party.of(**identity), self._tape(job, off=instant), self.meter)
+
+    def tool(self, tool: Tool, job: str, /, **identity: Any) -> TapedTool:
+        """Put a tool's answers on it."""
+        return TapedTool(tool, Party.of(**identity), self._tape(job), self.meter)
+
+    def _tape(self, job: str, off: bool = False) -> Tape:
+        mode = "off" if off else self.settings.tape.mode
+        found = next((tape for tape in self._tapes if (tape.job, tape.mode) == (job, mode)), None)
+        if found is None:
+            found = Tape(self.settings.tape_file, mode, job, self.settings.tape.journal)
+            self._tapes.append(found)
+        return found
+
+    def close(self) -> None:
+        """Let go of all files; what is pending is written."""
+        for tape in self._tapes:
+            tape.close()
+        if self.meter.ledger is not None:
+            self.meter.ledger.close()
+
+
+@contextmanager
+def open_engine(settings: Settings) -> Iterator[Engine]:
+    """Open what a process plays with. Raises DataError for a file that cannot be used."""
+    engine = Engine(settings, Meter(Ledger(settings.ledger_file, settings.scopes())))
+    try:
+        yield engine
+    finally:
+        engine.close()

@@ -1,0 +1,172 @@
+"""What a run will take before anything is sent: calls, tokens, money and time, from a sample of recorded episodes.
+
+    python main.py stage=plan model@teacher=api generate.n=2000
+
+The sample is the nearest that the store has: the job's own folder, else episodes of the same method on the same dataset
+by another model. Where no tokens were counted they are estimated from the texts, at four characters a token. Without a
+sample the figures are the most that an episode's first prompt and its longest replies can come to.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fireact.generate import PlayJob, open_dataset, open_strategy
+from fireact.jsonl import write_atomic
+from fireact.plugins import build
+from fireact.prices import cost
+from fireact.protocols import Paid
+from fireact.records import Records
+from fireact.stats import Z, mean
+from fireact.turns import Plan
+from fireact.types import Ask, Trajectory
+
+LOOKED_AT = 300
+"""Episodes of a sample."""
+CHARACTERS = 4
+"""A token has about so many."""
+REPLY, ROUNDS = 128, 11
+"""Tokens of a reply and replies of an episode, where nothing is known."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What one recorded episode took."""
+
+    calls: int
+    tool_calls: int
+    prompt_tokens: float
+    completion_tokens: float
+    seconds: float | None
+    """Of all its calls; None where nobody measured the model that is asked for."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is left of one job. Money is in US dollars, None where no price is known; `error` is 95% either way."""
+
+    label: str
+    episodes: int
+    calls: float
+    tool_calls: float
+    prompt_tokens: float
+    completion_tokens: float
+    usd: float | None
+    usd_error: float | None
+    seconds: float | None
+    sample: int
+    """Episodes that it was estimated from; 0: it is an upper bound."""
+    source: str
+    paid: bool
+    """Whether the model is paid for."""
+
+
+def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Forecast:
+    """Estimate what is left of a job. Raises ConfigError, DataError."""
+    records = Records(folder)
+    left = sum(len(wanted.left(turn, records)) for turn in wanted.turns())
+    model = build(job.model, "model", home=job.home / "weights", adapter=None, tool=None)
+    price = model.price() if isinstance(model, Paid) else None
+    episodes, source = _sample(job, folder)
+    if not episodes:
+        episodes, source = [_bound(job, model)], "no sample: the most there can be"
+    costs = [cost(price, round(each.prompt_tokens), round(each.completion_tokens), 0) for each in episodes]
+    costs = [found + (each.calls - 1) * price.call if found is not None and price else found
+             for found, each in zip(costs, episodes, strict=True)]
+    usd = None if None in costs else mean([found or 0.0 for found in costs])
+    times = [each.seconds for each in episodes if each.seconds]
+    calls, tokens = mean([float(each.calls) for each in episodes]), mean(
+        [each.prompt_tokens + each.completion_tokens for each in episodes])
+    measured = "no sample" not in source
+    return Forecast(
+        job.label, left, left * calls, left * mean([float(each.tool_calls) for each in episodes]),
+        left * mean([each.prompt_tokens for each in episodes]), left * mean([each.completion_tokens for each in episodes]),
+        None if usd is None else left * usd, _error([found or 0.0 for found in costs], left) if measured else None,
+        _time(left, calls, tokens, mean(times) if times else None, concurrency, model),
+        len(episodes) if measured else 0, source, isinstance(model, Paid))
+
+
+def _error(costs: Sequence[float], n: int) -> float | None:
+    """Half of the 95% interval of the sum of n more: of what a mean of few does not know, and of chance itself."""
+    m = len(costs)
+    if m < 2:
+        return None
+    centre = mean(costs)
+    variance = sum((value - centre) ** 2 for value in costs) / (m - 1)
+    return Z * math.sqrt(variance * (n + n * n / m))
+
+
+def _time(n: int, calls: float, tokens: float, seconds: float | None, concurrency: int, model: Any) -> float | None:
+    """Seconds for n episodes: as many at once as there may be, and no more a minute than there may be."""
+    limits = [n * units * 60 / rate for units, rate in ((calls, getattr(model, "requests_per_minute", None)),
+                                                        (tokens, getattr(model, "tokens_per_minute", None))) if rate]
+    if seconds is not None:
+        limits.append(n * seconds / min(concurrency, max(n, 1)))
+    return max(limits, default=None)
+
+
+def _sample(job: PlayJob, folder: Path) -> tuple[list[Episode], str]:
+    """The nearest recorded episodes, and where they are from."""
+    opening = _opening(job)
+    for place, other in _candidates(job, folder):
+        records = Records(place)
+        names = [name for name, found in records.places.items() if found.played]
+        same = other.model == job.model
+        found = [_measured(records.read(*name), opening, timed=same) for name in islice(names, LOOKED_AT)]
+        if found:
+            return found, "this job's" if place == folder else f"{place.name}, {'the same' if same else 'another'} model"
+    return [], ""
+
+
+def _candidates(job: PlayJob, folder: Path) -> Iterator[tuple[Path, PlayJob]]:
+    """The folders of like jobs: this one's first, then those of the same model, then others."""
+    likes = []
+    for file in sorted(folder.parent.glob("*/job-*.json")):
+        try:
+            other = PlayJob.model_validate_json(file.read_text(encoding="utf-8"))
+        except ValueError:
+            continue  # Of another version.
+        alike = (other.task, other.method, other.few_shot) == (job.task, job.method, job.few_shot)
+        if alike or file.parent == folder:
+            likes.append((file.parent != folder, other.model != job.model, file.parent, other))
+    yield from ((place, other) for _, _, place, other in sorted(likes, key=lambda like: like[:3]))
+
+
+def _measured(record: Trajectory, opening: int, timed: bool) -> Episode:
+    """What an episode took; tokens that nobody counted are estimated from its texts."""
+    asks = [step for step in record.steps if step.completion]
+    prompt, said = record.total("prompt_tokens"), record.total("completion_tokens")
+    if asks and not prompt:
+        before = opening + len(record.question.text)
+        for step in record.steps:
+            if step.completion:
+                prompt += before / CHARACTERS
+                said += 0 if step.completion.completion_tokens else len(step.text) / CHARACTERS
+            before += len(step.text)
+    seconds = record.total("seconds")
+    return Episode(len(asks), record.tool_calls, prompt, said, seconds if timed and seconds else None)
+
+
+def _bound(job: PlayJob, model: Any) -> Episode:
+    """The most that an episode can come to by its strategy's rounds and the model's longest reply."""
+    rounds = job.strategy.get("max_rounds") or job.strategy.get("attempts") or ROUNDS
+    longest = getattr(model, "max_tokens", REPLY)
+    first = (_opening(job) + 200) / CHARACTERS
+    return Episode(rounds, rounds, rounds * first + longest * rounds * (rounds - 1), rounds * longest, None)
+
+
+def _opening(job: PlayJob) -> int:
+    """The characters of the first prompt, without the question."""
+    strategy = open_strategy(job.strategy, open_dataset(job.dataset, job.home))
+    request = next(strategy.play("", few_shot=job.few_shot), None)
+    first = request[0] if isinstance(request, list) else request
+    return sum(len(message.content) for message in first.messages) if isinstance(first, Ask) else 0
+
+
+def save(forecasts: Sequence[Forecast], path: Path) -> None:
+    """Write them as JSON."""
+    write_atomic(path, json.dumps([asdict(each) for each in forecasts], indent=1))

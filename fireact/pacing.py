@@ -1,0 +1,218 @@
+"""How many requests an endpoint gets at once and a minute: a level that it finds by itself, below what a user allows.
+
+    pacer = Pacer([Lane("http://a/v1", most=64), Lane("http://b/v1", most=64)], requests_per_minute=500)
+    lane = await pacer.enter(tokens=1200)       # waits its turn; the least busy lane
+    ...                                         # ask lane.url
+    pacer.leave(lane, Outcome.GOOD)
+
+The level rises by one a round trip while all goes well, and is cut by the share of requests that found the endpoint
+overloaded (additive increase, multiplicative decrease). A few refusals among many do not cut it: up to `TOLERATED` of
+them the endpoint is at its best, and a lower level would only leave it idle. A lane that is down is tried by one
+request at a time, with growing pauses, and all others wait.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+TOLERATED = 0.1
+"""The share of a window's requests that may be refused without a cut."""
+_WINDOW = 8
+"""The fewest requests that a level is judged by."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two looks at a lane that is down, doubled each time."""
+
+
+class Outcome(Enum):
+    """What a request says about its endpoint."""
+
+    GOOD = "good"
+    """It was answered, if only by a refusal of this one request."""
+    FAULTY = "faulty"
+    """It failed in a way that says nothing about the load: an inner error, a broken answer."""
+    OVERLOADED = "overloaded"
+    """It was refused or kept waiting for there were too many."""
+    DOWN = "down"
+    """There was nobody to answer."""
+
+
+@dataclass
+class Lane:
+    """One address, with what is known about its state."""
+
+    url: str
+    most: int
+    """The most requests under way at once."""
+    busy: int = 0
+    """Requests under way."""
+    level: float = field(init=False)
+    """The most that it is given now."""
+    resumes: float = 0.0
+    """The moment until which nothing is sent."""
+    down_since: float | None = None
+    _pause: float = _FIRST_PAUSE
+    _seen: int = 0
+    _refused: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin at the level that the user allows: finding it from below would cost a fast endpoint seconds."""
+        self.level = float(self.most)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another request may go out, but for pauses."""
+        return self.busy < (1 if self.down_since is not None else max(1, int(self.level)))
+
+    def judge(self, outcome: Outcome, now: float) -> None:
+        """Learn from how a request ended."""
+        if outcome is Outcome.DOWN:
+            self._missed(now)
+            return
+        if self.down_since is not None:
+            self.down_since, self._pause, self.resumes = None, _FIRST_PAUSE, now
+            self.level = max(1.0, self.level / 2)
+        self._seen += 1
+        self._refused += outcome is Outcome.OVERLOADED
+        if self._seen >= max(_WINDOW, self.level):
+            share = self._refused / self._seen
+            if share > TOLERATED:
+                self.level = max(1.0, self.level * max(0.5, 1 - share))
+            else:
+                self.level = min(float(self.most), self.level + 1)
+            self._seen = self._refused = 0
+
+    def _missed(self, now: float) -> None:
+        if self.down_since is None:
+            self.down_since = now
+        if now >= self.resumes:
+            self.resumes = now + self._pause
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+
+@dataclass
+class Rate:
+    """So many units a minute, evenly, after a burst of `burst` seconds' worth (the generic cell rate algorithm)."""
+
+    per_minute: float
+    burst: float = 1.0
+    _free: float = float("-inf")
+    """When all that was granted so far will have been earned."""
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next request may go out."""
+        return max(0.0, self._free - self.burst - now)
+
+    def take(self, units: float, now: float) -> None:
+        """Grant so many units. One request may take more than a minute's worth; those after it wait longer."""
+        self._free = max(self._free, now) + units * 60 / self.per_minute
+
+
+@dataclass
+class Pacer:
+    """Lets requests out in the order in which they came, to the least busy lane. For one event loop."""
+
+    lanes: Sequence[Lane]
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    _waiting: "deque[tuple[asyncio.Future[Lane], int]]" = field(default_factory=deque)
+    _alarm: "asyncio.TimerHandle | None" = None
+
+    def __post_init__(self) -> None:
+        """Set up the rates that were asked for, each with the units that a request takes of it."""
+        self._requests = Rate(self.requests_per_minute) if self.requests_per_minute else None
+        self._tokens = Rate(self.tokens_per_minute) if self.tokens_per_minute else None
+
+    @property
+    def level(self) -> int:
+        """How many requests may be under way now, over all lanes."""
+        return sum(int(lane.level) if lane.down_since is None else 1 for lane in self.lanes)
+
+    @property
+    def busy(self) -> int:
+        """How many are."""
+        return sum(lane.busy for lane in self.lanes)
+
+    @property
+    def down_since(self) -> float | None:
+        """Since when all lanes have been down; None where one is not."""
+        moments = [lane.down_since for lane in self.lanes]
+        return None if None in moments else max(moment for moment in moments if moment is not None)
+
+    async def enter(self, tokens: int = 0) -> Lane:
+        """Wait for a turn. `tokens` are those that the request will count for, estimated."""
+        if not self._waiting:
+            lane = self._free_lane(self.clock())
+            if lane:
+                return self._grant(lane, tokens)
+        turn: asyncio.Future[Lane] = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, tokens))
+        self._admit()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                turn.result().busy -= 1
+                self._admit()
+            raise
+
+    def leave(self, lane: Lane, outcome: Outcome | None) -> None:
+        """Say how a request ended; None where it was cancelled, which says nothing."""
+        lane.busy -= 1
+        if outcome is not None:
+            lane.judge(outcome, self.clock())
+        self._admit()
+
+    def pause(self, lane: Lane, seconds: float) -> None:
+        """Send a lane nothing for so long."""
+        lane.resumes = max(lane.resumes, self.clock() + seconds)
+
+    def reject(self, failure: Exception) -> None:
+        """Let all that wait fail: nobody will answer them."""
+        waiting, self._waiting = self._waiting, deque()
+        for turn, _ in waiting:
+            if not turn.done():
+                turn.set_exception(failure)
+
+    def _grant(self, lane: Lane, tokens: int) -> Lane:
+        now = self.clock()
+        for rate, units in ((self._requests, 1), (self._tokens, tokens)):
+            if rate:
+                rate.take(units, now)
+        lane.busy += 1
+        return lane
+
+    def _free_lane(self, now: float) -> Lane | None:
+        """The least busy lane that may be used now."""
+        if any(rate and rate.wait(now) for rate in (self._requests, self._tokens)):
+            return None
+        free = [lane for lane in self.lanes if lane.has_room and now >= lane.resumes]
+        # A lane that is down is tried while others have room too, or it would never be found to be up again.
+        return min(free, key=lambda lane: (lane.down_since is None, lane.busy / lane.level), default=None)
+
+    def _admit(self) -> None:
+        """Give turns to those that wait, as far as there is room."""
+        while self._waiting:
+            turn, tokens = self._waiting[0]
+            if not turn.done():
+                now = self.clock()
+                lane = self._free_lane(now)
+                if lane is None:
+                    self._wake(now)
+                    return
+                turn.set_result(self._grant(lane, tokens))
+            self._waiting.popleft()
+
+    def _wake(self, now: float) -> None:
+        """Look again when the first pause ends; a request that comes back looks by itself."""
+        pauses = [lane.resumes - now for lane in self.lanes if lane.has_room and lane.resumes > now]
+        waits = [rate.wait(now) for rate in (self._requests, self._tokens) if rate and rate.wait(now)]
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None
+        if waits or pauses:
+            seconds = max(waits) if waits else min(pauses)
+            self._alarm = asyncio.get_running_loop().call_later(seconds + 0.001, self._admit)

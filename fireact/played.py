@@ -1,0 +1,76 @@
+"""What was played of a job: the records of its questions, as far as they count, judged anew.
+
+    played = require(folder, dataset, questions, sampling, "generate")      # a sequence, read from disk as it is used
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import overload
+
+from fireact.errors import DataError
+from fireact.filters import EPISODE_FILTERS, Judge
+from fireact.protocols import Dataset
+from fireact.records import Name, Records
+from fireact.sections import Sampling
+from fireact.turns import Plan
+from fireact.types import Question, Trajectory
+
+
+@dataclass(frozen=True)
+class Played(Sequence[Trajectory]):
+    """The records of a job in the order of their questions. Each is read when it is used, so that any number fits."""
+
+    records: Records
+    names: Sequence[Name]
+    dataset: Dataset
+
+    def __len__(self) -> int:
+        """How many attempts there are."""
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, at: int) -> Trajectory: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "Played": ...
+
+    def __getitem__(self, at: int | slice) -> "Trajectory | Played":
+        """Read a record, judged by the dataset's present rules, or see a part of them. Raises DataError."""
+        if isinstance(at, slice):
+            return replace(self, names=self.names[at])
+        return judged(self.records.read(*self.names[at]), self.dataset)
+
+
+def judged(record: Trajectory, dataset: Dataset) -> Trajectory:
+    """Score a record anew: how answers are judged is no part of what was played."""
+    return replace(record, score=dataset.score(record.question, record.answer))
+
+
+def plan(questions: Sequence[Question], sampling: Sampling, dataset: Dataset) -> Plan:
+    """What a job is to play."""
+    filters = [name for name in sampling.filters if name in EPISODE_FILTERS]
+    judge = Judge({}, Path(), None, ())
+
+    def keeps(record: Trajectory) -> bool:
+        record = judged(record, dataset)
+        return all(judge.keeps(name, record) for name in filters)
+
+    return Plan(questions, sampling.attempts, sampling.until_correct, sampling.kept, keeps)
+
+
+def finished(folder: Path, questions: Sequence[Question], sampling: Sampling, dataset: Dataset) -> bool:
+    """Whether nothing of a job is left to play."""
+    return plan(questions, sampling, dataset).done(Records(folder))
+
+
+def require(folder: Path, dataset: Dataset, questions: Sequence[Question], sampling: Sampling, stage: str) -> Played:
+    """Return the records that a job asks for. Raises DataError where some are missing."""
+    records, wanted = Records(folder), plan(questions, sampling, dataset)
+    if not wanted.done(records):
+        there = sum(not wanted.left(turn, records) for turn in wanted.turns())
+        raise DataError(f"{records.path} has {there} of the {len(questions) * sampling.turns} that are wanted; "
+                        f"run stage={stage} first, or stage=pipeline")
+    names = [(question.id, attempt) for question in wanted.enough(records) for attempt in range(sampling.attempts)
+             if records.played(question.id, attempt)]
+    return Played(records, names, dataset)

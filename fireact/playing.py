@@ -1,0 +1,96 @@
+"""Play what a job lacks, many episodes at once, each attempt recorded as soon as it ends."""
+
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from fireact.claims import Claims
+from fireact.episode import Player
+from fireact.errors import BudgetExceeded, ConfigError, ProviderError
+from fireact.pool import each
+from fireact.progress import Progress
+from fireact.records import Records
+from fireact.turns import Plan, Turn, Turns
+from fireact.types import StopReason, Trajectory
+
+GIVE_UP = 5
+"""So many episodes in a row whose model or tool was out of reach end the work: a quota is used up, a line down."""
+
+
+async def play(player: Player, plan: Plan, records: Records, concurrency: int, progress: Progress) -> None:
+    """Play all turns that are left and that no other process plays; return when all are done.
+
+    Raises ConfigError, DataError; ProviderError where some could not be played, and BudgetExceeded, once what was under
+    way has ended.
+    """
+    with closing(Claims(records.folder)) as claims:
+        work = _Work(player, plan, records, progress, Turns(plan, records, claims, progress.others))
+        with progress:
+            await each(work.turns.take, work.play, concurrency, lambda _: None)
+        records.refresh()
+        work.finish()
+
+
+@dataclass
+class _Work:
+    player: Player
+    plan: Plan
+    records: Records
+    progress: Progress
+    turns: Turns
+    too_long: list[Trajectory] = field(default_factory=list)
+    """Questions that do not fit into the model's window, held back until one does: if none does, that is no result."""
+    reached: bool = False
+    """Whether one did."""
+    in_a_row: int = 0
+    """How many of the last episodes were out of reach."""
+    last_error: str | None = None
+    spent: BudgetExceeded | None = None
+
+    async def play(self, turn: Turn) -> None:
+        """Play a turn's attempts one after the other, as many as it takes."""
+        try:
+            for attempt in self.plan.left(turn, self.records):
+                if self.turns.stopped or attempt not in self.plan.left(turn, self.records):
+                    break
+                self._note(await self.player.play(turn.question, attempt))
+        except BudgetExceeded as reached:
+            # Nothing new begins. What is under way goes on as far as its next paid call.
+            self.spent, self.turns.stopped = reached, True
+        finally:
+            self.turns.give_back(turn)
+
+    def _note(self, record: Trajectory) -> None:
+        if record.stop is StopReason.CONTEXT and not record.steps and not self.reached:
+            self.too_long.append(record)
+            return
+        self.reached = True
+        held, self.too_long = self.too_long, []
+        for ended in (*held, record):
+            self._append(ended)
+
+    def _append(self, record: Trajectory) -> None:
+        self.records.append(record)
+        self.records.refresh()
+        self.in_a_row = 0 if record.stop.played else self.in_a_row + 1
+        if not record.stop.played:
+            self.last_error = record.error
+        if self.in_a_row >= GIVE_UP:
+            # Each of them may have paid for replies.
+            self.turns.stopped = True
+        self.progress.advance(record)
+
+    def finish(self) -> None:
+        """Put the records in order where all are there. Raises what keeps them from being all."""
+        if self.too_long and not self.reached and not self.records.places:
+            raise ConfigError(f"no question fits: {self.too_long[0].error}")
+        for record in self.too_long:
+            self._append(record)
+        if self.plan.done(self.records):
+            self.records.settle([(turn.question.id, attempt) for turn in self.plan.turns()
+                                 for attempt in turn.attempts])
+        elif self.spent is not None:
+            raise self.spent
+        else:
+            left = sum(bool(self.plan.left(turn, self.records)) for turn in self.plan.turns())
+            raise ProviderError(f"{left} of {len(list(self.plan.turns()))} questions could not be played, the others "
+                                f"are kept; start the same command again to play them: {self.last_error}")

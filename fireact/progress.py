@@ -1,0 +1,169 @@
+"""How far the playing of a job has got: a live table on a terminal, plain lines elsewhere, and FOLDER/metrics.jsonl.
+
+`kill -USR1 PID`, or the Enter key on a terminal, prints where every episode stands.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from fireact.episode import Player
+from fireact.meter import Meter
+from fireact.records import Records
+from fireact.tracking import METRICS, append_metrics, clock
+from fireact.turns import Plan
+from fireact.types import Trajectory
+
+EVERY = 5.0
+"""Seconds between two lines."""
+
+
+class Progress:
+    """Counts attempts as they end. A context manager, which ends with a last line."""
+
+    def __init__(self, label: str, plan: Plan, records: Records, player: Player, meter: Meter) -> None:
+        """Begin at what was played earlier."""
+        self.label, self.plan, self.records, self.player, self.meter = label, plan, records, player, meter
+        self.turns = list(plan.turns())
+        self.total = len(self.turns)
+        self.before = self.played
+        self.new = self.correct = self.rounds = self.unreached = 0
+        self.started = self._shown = time.monotonic()
+        self._told_of_others = False
+        self._start = (meter.asked, meter.replayed, meter.used + meter.reused, meter.completion_tokens, meter.usd,
+                       meter.saved_usd)
+
+    @property
+    def played(self) -> int:
+        """Turns that are done, by whichever process."""
+        return self._played[0]
+
+    @property
+    def _played(self) -> tuple[int, int]:
+        """Counted anew only where the folder has got more records."""
+        size, now = len(self.records.places), time.monotonic()
+        # Counting takes a moment where there are very many.
+        if self._counted[1] != size and (now > self._count_again or size >= self.total):
+            self._counted = sum(not self.plan.left(turn, self.records) for turn in self.turns), size
+            self._count_again = now + 20 * (time.monotonic() - now)
+        return self._counted
+
+    _counted: tuple[int, int] = (0, -1)
+    _count_again: float = 0.0
+
+    def advance(self, record: Trajectory) -> None:
+        """Count one attempt."""
+        self.new += 1
+        self.correct += record.score.em > 0
+        self.rounds += record.rounds
+        self.unreached += not record.stop.played
+        if time.monotonic() - self._shown > EVERY:
+            self._show()
+
+    def others(self, number: int) -> None:
+        """Say once that other processes have the rest under way."""
+        if not self._told_of_others:
+            self._told_of_others = True
+            print(f"  {self.label}: the last {number} are being played by other processes; waiting for them", flush=True)
+
+    def values(self) -> dict[str, Any]:
+        """The figures of this process since the job began, as they go to metrics.jsonl."""
+        meter, (asked, replayed, used, tokens, usd, saved) = self.meter, self._start
+        seconds = time.monotonic() - self.started
+        new = max(self.new, 1)
+        calls = meter.asked - asked
+        return {"played": self.played, "new": self.new, "em": self.correct / new, "rounds": self.rounds / new,
+                "seconds": seconds, "failed": self.unreached, "playing": len(self.player.under_way),
+                "calls": calls, "calls_per_second": calls / seconds if seconds else 0.0,
+                "tokens": meter.completion_tokens - tokens, "usd": meter.usd - usd,
+                "replayed": meter.replayed - replayed, "saved_usd": meter.saved_usd - saved,
+                "tool_calls": meter.used + meter.reused - used, "repeated": sum(meter.faults.values()),
+                "hedged": meter.hedged, "at_most_lost_usd": meter.lost_usd,
+                **({"level": meter.level} if meter.level is not None else {})}
+
+    def line(self) -> str:
+        """The figures in words."""
+        now = self.values()
+        rest = (self.total - now["played"]) * now["seconds"] / max(now["played"] - self.before, 1)
+        parts = [f"{now['played']}/{self.total} played", f"{now['em']:.0%} right", f"{now['rounds']:.1f} rounds each"]
+        if now["failed"]:
+            parts.append(f"{now['failed']} failed")
+        if now["calls"]:
+            parts.append(f"{now['calls_per_second']:.1f} calls/s")
+        if now["usd"] or now["saved_usd"]:
+            parts.append(f"US$ {now['usd']:.4f}")
+        if now["replayed"]:
+            saved = f", US$ {now['saved_usd']:.4f} saved" if now["saved_usd"] else ""
+            parts.append(f"{now['replayed']} from the tape{saved}")
+        if now["repeated"]:
+            parts.append(f"{now['repeated']} sent again")
+        if now.get("level") not in (None, self.player_limit):
+            parts.append(f"at most {now['level']} at once")
+        return f"{self.label}: {', '.join(parts)}, {clock(rest)} left"
+
+    player_limit: int | None = None
+    """How many requests the user allows at once."""
+
+    def tell(self) -> None:
+        """Print where every episode stands."""
+        print(f"  {self.line()}", flush=True)
+        for (id, attempt), run in sorted(self.player.under_way.items()):
+            print(f"    {id}{f' attempt {attempt + 1}' if attempt else ''}: {run}", flush=True)
+        for fault, count in self.meter.faults.most_common():
+            print(f"    sent again {count} times: {fault}", flush=True)
+
+    def __enter__(self) -> "Progress":
+        """Begin to show, and to listen for the signal and the key."""
+        self.started = self._shown = time.monotonic()
+        self._listen()
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Stop, and say where things stand."""
+        with suppress(ValueError, NotImplementedError):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
+        with suppress(ValueError, OSError, NotImplementedError):
+            asyncio.get_running_loop().remove_reader(sys.stdin)
+        if self._live:
+            self._live.stop()
+        if self.new:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown = time.monotonic()
+        if not self._live or not self._live.is_started:
+            print(f"  {self.line()}", flush=True)
+        append_metrics(self.records.folder / METRICS, self.values())
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(signal.SIGUSR1, self.tell)
+        if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+            with suppress(OSError, NotImplementedError):
+                loop.add_reader(sys.stdin, self._key)
+
+    def _key(self) -> None:
+        # In the background, what is typed is not for this process, and reading it would stop it.
+        if os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp() or not sys.stdin.readline():
+            asyncio.get_running_loop().remove_reader(sys.stdin)
+            return
+        self.tell()
+
+    @cached_property
+    def _live(self) -> Any:
+        """The live table; None where nobody watches."""
+        if not sys.stdout.isatty():
+            return None
+        from rich.live import Live
+
+        from fireact.live import Table
+
+        return Live(Table(self), refresh_per_second=4)

@@ -1,0 +1,199 @@
+"""The sections of a run's configuration: which keys there are, and of which type.
+
+No plug-in and nothing of Hydra here: fireact/schema.py puts the sections together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from fireact.database import Journal
+from fireact.types import Count, NotNegative, Positive
+
+MOST_ATTEMPTS = 1000
+Mode = Literal["record", "replay", "strict", "off"]
+"""replay: what is on the tape is not asked again, what is missing is asked and recorded. record: a job asks anew for
+all that other jobs have recorded, but goes on from its own records. strict: what is missing is an error. off: no tape."""
+Number = Count | None | dict[str, Annotated[int, Field(ge=0)] | None]
+"""How many questions: the first n, all (None), or so many of each dataset by its name; 0 leaves a dataset out."""
+
+
+class Section(BaseModel):
+    """A part of the configuration; a key that is not declared is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+FilterName = Literal["finished", "correct", "no_repeat", "no_format_error", "supported", "not_evaluated", "fits"]
+Attempts = Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)]
+
+
+class Generate(Section):
+    """What the teacher plays."""
+
+    split: str = "train"
+    n: Number = 650
+    """How many questions of each dataset, the first of the split's fixed order; None for all."""
+    attempts: Attempts = 1
+    """How often each question is played, each time as another sample."""
+    until_correct: bool = False
+    """Play further attempts only until one is right, so that harder questions get more of them."""
+    kept: Count | None = None
+    """Stop once so many attempts pass those of curate.filters that look at an attempt alone. Those of the first
+    questions count, in the order of the split, so that the same are taken whichever ended first."""
+
+
+class Sampling(Section):
+    """How often the questions of a job are played, see `Generate`."""
+
+    attempts: int = 1
+    until_correct: bool = False
+    kept: int | None = None
+    filters: list[FilterName] = []
+    """What is worth keeping."""
+
+    @property
+    def turns(self) -> int:
+        """How many turns a question has: attempts that end with the first right one are a single turn."""
+        return 1 if self.until_correct else self.attempts
+
+
+class Limits(Section):
+    """Where the driver ends an episode, whatever the strategy wants."""
+
+    errors: Count = 3
+    """Replies in a row that break the grammar or call an unknown tool."""
+    tokens: Count | None = None
+    """Tokens of all its completions together."""
+    seconds: Positive | None = None
+
+
+class Curate(Section):
+    """Which of the teacher's trajectories are trained on."""
+
+    keep: Literal["first_correct", "all"] = "first_correct"
+    """Of a question's attempts that pass the filters: the first, or all."""
+    filters: list[FilterName] = list(FilterName.__args__)
+    """Applied in this order; see fireact/curate.py for what each means."""
+    n: Count | None = None
+    """How many to train on; None takes `counts`, the strategy's counts, or all that are left."""
+    counts: dict[str, dict[str, Annotated[int, Field(ge=0)]]] | None = None
+    """How many of each dataset by each method, e.g. {hotpotqa: {react: 500, cot: 187}}, in place of all shares."""
+    validation: Annotated[int, Field(ge=0)] = 16
+    """How many of the kept ones are held out for the validation loss."""
+    window: Count | None = None
+    """The longest sequence in tokens for the filter `fits`; None takes the student's own window."""
+
+
+class Evaluate(Section):
+    """Which questions the student is judged by, and in which guises."""
+
+    split: str | None = None
+    """None: the one that results on a dataset are reported on."""
+    n: Number = 100
+    """How many questions of each dataset, the first of the split's fixed order; None for all."""
+    attempts: Attempts = 1
+    """How often each question is played; with several, pass@k and the majority's answer are reported too."""
+    prompted: bool = True
+    """Evaluate the student as it came, with few-shot examples."""
+    finetuned: bool = True
+    """Evaluate the fine-tuned student, without examples."""
+    faults: list[str] = []
+    """Evaluate under these faults of the tool as well, see fireact/tool/noise.py."""
+
+
+class Taping(Section):
+    """The tape of answered calls, see fireact/tape."""
+
+    mode: Mode = "replay"
+    file: Path | None = None
+    """None: tape.sqlite in the store."""
+    journal: Journal = "wal"
+    """delete: for a file that several machines share over a network file system, which `wal` does not bear."""
+
+
+class Caps(Section):
+    """The most that may be paid for; None: no cap."""
+
+    usd: NotNegative | None = None
+    tokens: Annotated[int, Field(ge=0)] | None = None
+    """Of prompts and replies together."""
+    calls: Annotated[int, Field(ge=0)] | None = None
+
+
+class Budget(Section):
+    """Caps on paid calls, of models behind an endpoint and of search engines. What the tape answers costs nothing."""
+
+    run: Caps = Caps()
+    """Of one start of the command."""
+    sweep: Caps = Caps()
+    """Of all cells of a sweep together."""
+    day: Caps = Caps()
+    """Of all runs with this ledger on one day (UTC)."""
+    ledger: Path | None = None
+    """The file that all processes book in; None: ledger.sqlite in the store."""
+
+
+class Wandb(Section):
+    """Weights & Biases, a mirror of what metrics.jsonl holds."""
+
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """auto: online where WANDB_API_KEY is set, offline else."""
+    project: str = "fireact"
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = []
+
+
+class Inputs(Section):
+    """Files of another run to go on from, in place of this configuration's own."""
+
+    trajectories: Annotated[list[Path], BeforeValidator(lambda given: given if isinstance(given, list) else
+                                                        [] if given is None else [given])] = []
+    """One or more files of trajectories, for curate: ours, or in any form that fireact/formats reads."""
+    curated: Path | None = None
+    """A folder with curated train.jsonl and validation.jsonl, for train."""
+    adapter: Path | None = None
+    """A LoRA adapter or a fine-tuned model's folder, for evaluate."""
+    run: Path | None = None
+    """A run directory, for report."""
+
+
+class Export(Section):
+    """In which forms the curated trajectories are written for other trainers."""
+
+    formats: list[Literal["alpaca", "openai", "sharegpt", "conversational", "searches"]] = [
+        "alpaca", "openai", "sharegpt", "conversational"]
+
+
+class Report(Section):
+    """What the report shows beyond the results."""
+
+    prices: list[str] = []
+    """Models at whose prices the recorded usage is counted as well, e.g. [gpt-4.1-mini]."""
+
+
+class Paper(Section):
+    """What the recipes of the paper take from paper=faithful or paper=corrected; nothing else reads it."""
+
+    rules: Literal["faithful", "corrected"]
+    table: str | None = None
+    """The table or figure that the run is a part of, compared with the paper at its end."""
+    trajectories: Count
+    """Of one method on HotpotQA."""
+    questions: Count
+    """That the teacher plays to get them."""
+    filters: list[FilterName]
+    loss: Literal["all_output", "assistant", "actions", "final"]
+    batch_size: Count
+    warmup_steps: Annotated[int, Field(ge=0)] | None
+    max_length: Count | None
+    too_long: Literal["error", "truncate", "drop"]
+    full_learning_rate: Positive
+    """Of train=paper_full."""
+    scoring: Literal["faithful", "strict"]
+    play: Literal["react", "reflexion"]
+    """How the Llama students are asked in an evaluation."""
