@@ -2,10 +2,10 @@
 
     python -m bench.engine
 
-500 episodes of 2 searches and an answer, against `fireact.loopback` in a process of its own, played as a run plays them:
-with tape, ledger and records. Beside it a bare aiohttp loop, and the openai package's typed call, send the same number
-of requests. Processor time is user and system time of the client while episodes are played, without imports. `ideal` is
-the delays served, divided by how many are served at once.
+500 episodes of 2 searches and an answer, against `fireact.loopback` in a process of its own, played as a run plays
+them: with tape, ledger and records. Beside it a bare aiohttp loop, and the openai package's typed call, send the same
+number of requests. Processor time is user and system time of the client while episodes are played, without imports.
+`ideal` is the delays served, divided by how many are served at once.
 """
 
 import argparse

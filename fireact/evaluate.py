@@ -141,7 +141,8 @@ def gather(cells: Sequence[Evaluation], played: Mapping[str, Sequence[Trajectory
 def rows(guise: str, dataset: str, records: Sequence[Trajectory], fault: str = "") -> list[dict[str, Any]]:
     """Return one flat row a question, for results.jsonl; `fault` is that of the tool, if it had one."""
     return [{"dataset": dataset, "guise": guise, "fault": fault, "model": record.provenance.get("model"),
-             "method": record.method, "id": record.id, "attempt": record.attempt, "kind": record.question.kind, "question": record.question.text,
+             "method": record.method, "id": record.id, "attempt": record.attempt,
+             "kind": record.question.kind, "question": record.question.text,
              "gold": record.question.answers[0], "answer": record.answer, "em": record.score.em, "f1": record.score.f1,
              "rounds": record.rounds, "tool_calls": record.tool_calls, "stop": record.stop.value,
              "prompt_tokens": record.total("prompt_tokens"), "completion_tokens": record.total("completion_tokens"),

@@ -14,7 +14,6 @@ from fireact.plugins import Node, build
 from fireact.sections import FilterName
 from fireact.types import Question, StopReason, Trajectory
 
-
 EPISODE_FILTERS: tuple[FilterName, ...] = ("finished", "correct", "no_repeat", "no_format_error", "supported")
 """Those that look at an episode alone: not at the student, nor at what it will be judged by."""
 

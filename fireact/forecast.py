@@ -84,7 +84,8 @@ def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Fore
     measured = "no sample" not in source
     return Forecast(
         job.label, left, left * calls, left * mean([float(each.tool_calls) for each in episodes]),
-        left * mean([each.prompt_tokens for each in episodes]), left * mean([each.completion_tokens for each in episodes]),
+        left * mean([each.prompt_tokens for each in episodes]),
+        left * mean([each.completion_tokens for each in episodes]),
         None if usd is None else left * usd, _error([found or 0.0 for found in costs], left) if measured else None,
         _time(left, calls, tokens, mean(times) if times else None, concurrency, model),
         len(episodes) if measured else 0, source, isinstance(model, Paid))
@@ -118,7 +119,8 @@ def _sample(job: PlayJob, folder: Path) -> tuple[list[Episode], str]:
         same = other.model == job.model
         found = [_measured(records.read(*name), opening, timed=same) for name in islice(names, LOOKED_AT)]
         if found:
-            return found, "this job's" if place == folder else f"{place.name}, {'the same' if same else 'another'} model"
+            whose = f"{place.name}, {'the same' if same else 'another'} model"
+            return found, "this job's" if place == folder else whose
     return [], ""
 
 

@@ -131,9 +131,10 @@ class _Loaded:
         what = (job.model, job.adapter, job.tool if "tool" in options(job.model) else None)
         if self._model is None or what != self._what:
             await self.close()
-            self._model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter,
+            model: Model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter,
                                 concurrency=self.engine.settings.concurrency, meter=self.engine.meter)
-            self._what = what
+            self._what, self._model = what, model
+            return model
         return self._model
 
     async def close(self) -> None:

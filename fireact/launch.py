@@ -18,10 +18,11 @@ from fireact.jsonl import read_jsonl, write_atomic
 from fireact.manifest import environment
 from fireact.paper import compare
 from fireact.paper.text import COLOURS, parts, write
+from fireact.played import Played, digest, finished, plan, require
 from fireact.plugins import build
-from fireact.played import Played, finished, plan, require
 from fireact.process import INTERRUPTED, ChildFailed
 from fireact.records import TRAJECTORIES
+from fireact.report.forecast import parts as forecast_parts
 from fireact.report.terminal import show
 from fireact.schema import STAGES, Config
 from fireact.sections import Section
@@ -50,11 +51,12 @@ class Run:
         forecasts = []
         for stage, plays in jobs.items():
             for job in plays.values():
-                wanted = plan(self.stages.questions(job, f"{stage}.n"), job.sampling, open_dataset(job.dataset, job.home))
+                dataset = open_dataset(job.dataset, job.home)
+                wanted = plan(self.stages.questions(job, f"{stage}.n"), job.sampling, dataset)
                 folder = self.stages.folder("generate", job)
                 forecasts.append(forecast.forecast(job, folder, wanted, self.config.concurrency))
         forecast.save(forecasts, self.run_dir / "plan.json")
-        show(report.forecast.parts(forecasts, self.config.budget))
+        show(forecast_parts(forecasts, self.config.budget))
 
     def generate(self) -> None:
         """Let the teacher play."""
@@ -134,8 +136,11 @@ class Run:
         self._do("fireact.generate", tasks, {f"{stage}/{label}" for label in done}, str(engine))
         for task in tasks:
             self.timings[task.label]["seconds"] = 0.0 if task.label in done else last_seconds(task.folder)
-        return {label: require(folders[label], datasets[label], asked[label], job.sampling, stage)
-                for label, job in jobs.items()}
+        played = {label: require(folders[label], datasets[label], asked[label], job.sampling, stage)
+                  for label, job in jobs.items()}
+        for label, records in played.items():
+            self.timings[f"{stage}/{label}"]["records"] = digest(records)
+        return played
 
     def _summary(self, job: PlayJob, records: Played) -> dict[str, Any]:
         seconds = seconds_per_episode(self.stages.folder("generate", job))
@@ -236,7 +241,9 @@ def _compare_with_paper(run_dir: Path, table: str) -> None:
 def upstream(stage: str, config: Config) -> list[str]:
     """Return the stages whose results `stage` goes on from, first to last."""
     given = config.inputs
-    if stage in ("plan", "generate") or (stage == "curate" and given.trajectories) or (stage == "train" and given.curated):
+    if stage in ("plan", "generate"):
+        return []
+    if (stage == "curate" and given.trajectories) or (stage == "train" and given.curated):
         return []
     if stage == "evaluate" and (given.adapter or not config.evaluate.finetuned):
         return []

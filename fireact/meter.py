@@ -4,10 +4,11 @@ Models and tools that are paid for are given the run's meter. Before each reques
 take, and after it they settle what it took; `Meter` keeps the counts for the display and hands the rest to the ledger.
 """
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
-from fireact.errors import ConfigError
+from fireact.errors import BudgetExceeded, ConfigError
 from fireact.ledger import Amount, Ledger, Ticket
 
 
@@ -43,33 +44,56 @@ class Meter:
     level: int | None = None
     """How many requests may be under way now; None for a model without such a limit."""
 
-    def reserve(self, usd: float | None, tokens: int, name: str) -> Ticket | None:
-        """Set aside the most that one request of `name` can take. Raises BudgetExceeded, ConfigError."""
+    _open: int = 0
+    """Requests for which something is reserved."""
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def reserve(self, usd: float | None, tokens: int, name: str) -> Ticket | None:
+        """Set aside the most that one request of `name` can take.
+
+        Near a cap it waits for requests under way, which mostly take less than was reserved for them. Raises
+        BudgetExceeded once there are none, and ConfigError for an unknown price where a cap is on money.
+        """
         if self.ledger is None:
             return None
         if usd is None and any(scope.cap.usd is not None for scope in self.ledger.scopes):
             raise ConfigError(f"a budget in US dollars is set, and what {name} costs is not known; set its price, or a "
                               "budget in tokens or calls")
-        return self.ledger.reserve(Amount(usd or 0.0, tokens, 1))
+        async with self._turn:
+            while True:
+                try:
+                    ticket = self.ledger.reserve(Amount(usd or 0.0, tokens, 1))
+                except BudgetExceeded:
+                    if not self._open:
+                        raise
+                    self._freed.clear()
+                    await self._freed.wait()
+                else:
+                    self._open += 1
+                    return ticket
 
     def settle(self, ticket: Ticket | None, usd: float | None, tokens: int) -> None:
         """Book what a request took in place of what was reserved for it."""
         if usd is None:
             self.unpriced += 1
         self.usd += usd or 0.0
-        if ticket is not None and self.ledger is not None:
-            self.ledger.settle(ticket, Amount(usd or 0.0, tokens, 1))
+        self._close(ticket, Amount(usd or 0.0, tokens, 1))
 
     def release(self, ticket: Ticket | None) -> None:
         """Give back what was reserved for a request that is not paid for."""
-        if ticket is not None and self.ledger is not None:
-            self.ledger.release(ticket)
+        self._close(ticket, Amount())
 
     def lose(self, ticket: Ticket | None, usd: float | None, tokens: int) -> None:
         """Book the most for a request that may have to be paid for, though nothing usable came of it."""
         self.lost_usd += usd or 0.0
+        self._close(ticket, Amount(usd or 0.0, tokens, 1))
+
+    def _close(self, ticket: Ticket | None, took: Amount) -> None:
         if ticket is not None and self.ledger is not None:
-            self.ledger.settle(ticket, Amount(usd or 0.0, tokens, 1))
+            self._open -= 1
+            self._freed.set()
+            self.ledger.settle(ticket, took)
 
     def save(self, usd: float | None, tokens: int) -> None:
         """Count a reply that did not have to be paid for again."""

@@ -1,14 +1,14 @@
 """How many requests an endpoint gets at once and a minute: a level that it finds by itself, below what a user allows.
 
     pacer = Pacer([Lane("http://a/v1", most=64), Lane("http://b/v1", most=64)], requests_per_minute=500)
-    lane = await pacer.enter(tokens=1200)       # waits its turn; the least busy lane
-    ...                                         # ask lane.url
-    pacer.leave(lane, Outcome.GOOD)
+    turn = await pacer.enter(tokens=1200)       # waits for it; the least busy lane
+    ...                                         # ask turn.lane.url
+    pacer.leave(turn, Outcome.GOOD)
 
 The level rises by one a round trip while all goes well, and is cut by the share of requests that found the endpoint
 overloaded (additive increase, multiplicative decrease). A few refusals among many do not cut it: up to `TOLERATED` of
 them the endpoint is at its best, and a lower level would only leave it idle. A lane that is down is tried by one
-request at a time, with growing pauses, and all others wait.
+request at a time, with growing pauses; all others wait, or go to other lanes.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ TOLERATED = 0.1
 """The share of a window's requests that may be refused without a cut."""
 _WINDOW = 8
 """The fewest requests that a level is judged by."""
+_SURE = 3
+"""So many requests in a row that find nobody show that a lane is down: a single one may be a slip of a gateway's."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two looks at a lane that is down, doubled each time."""
 
@@ -53,7 +55,10 @@ class Lane:
     resumes: float = 0.0
     """The moment until which nothing is sent."""
     down_since: float | None = None
+    probed: bool = False
+    """Whether a request is under way that tries whether it is still down."""
     _pause: float = _FIRST_PAUSE
+    _missed: int = 0
     _seen: int = 0
     _refused: int = 0
 
@@ -64,16 +69,31 @@ class Lane:
     @property
     def has_room(self) -> bool:
         """Whether another request may go out, but for pauses."""
-        return self.busy < (1 if self.down_since is not None else max(1, int(self.level)))
+        return self.busy < max(1, int(self.level)) if self.down_since is None else not self.probed
 
-    def judge(self, outcome: Outcome, now: float) -> None:
-        """Learn from how a request ended."""
-        if outcome is Outcome.DOWN:
-            self._missed(now)
-            return
+    def judge(self, outcome: Outcome, probe: bool, now: float) -> None:
+        """Learn from how a request ended. `probe`: it was sent to try whether the lane is still down."""
         if self.down_since is not None:
-            self.down_since, self._pause, self.resumes = None, _FIRST_PAUSE, now
+            # What was sent before it went down, and ends only now, says nothing about now.
+            if probe:
+                self._tried(outcome, now)
+            return
+        self._missed = self._missed + 1 if outcome is Outcome.DOWN else 0
+        if self._missed >= _SURE:
+            self.down_since, self._pause = now, _FIRST_PAUSE
+            self.resumes = max(self.resumes, now + self._pause)
+        elif outcome is not Outcome.DOWN:
+            self._count(outcome)
+
+    def _tried(self, outcome: Outcome, now: float) -> None:
+        if outcome is Outcome.DOWN:
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self.resumes = now + self._pause
+        else:
+            self.down_since, self._missed = None, 0
             self.level = max(1.0, self.level / 2)
+
+    def _count(self, outcome: Outcome) -> None:
         self._seen += 1
         self._refused += outcome is Outcome.OVERLOADED
         if self._seen >= max(_WINDOW, self.level):
@@ -84,12 +104,14 @@ class Lane:
                 self.level = min(float(self.most), self.level + 1)
             self._seen = self._refused = 0
 
-    def _missed(self, now: float) -> None:
-        if self.down_since is None:
-            self.down_since = now
-        if now >= self.resumes:
-            self.resumes = now + self._pause
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+@dataclass(frozen=True)
+class Turn:
+    """The leave to send one request."""
+
+    lane: Lane
+    probe: bool
+    """Whether it tries a lane that is down."""
 
 
 @dataclass
@@ -118,7 +140,7 @@ class Pacer:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     clock: Callable[[], float] = time.monotonic
-    _waiting: "deque[tuple[asyncio.Future[Lane], int]]" = field(default_factory=deque)
+    _waiting: "deque[tuple[asyncio.Future[Turn], int]]" = field(default_factory=deque)
     _alarm: "asyncio.TimerHandle | None" = None
 
     def __post_init__(self) -> None:
@@ -142,28 +164,30 @@ class Pacer:
         moments = [lane.down_since for lane in self.lanes]
         return None if None in moments else max(moment for moment in moments if moment is not None)
 
-    async def enter(self, tokens: int = 0) -> Lane:
+    async def enter(self, tokens: int = 0) -> Turn:
         """Wait for a turn. `tokens` are those that the request will count for, estimated."""
         if not self._waiting:
             lane = self._free_lane(self.clock())
             if lane:
                 return self._grant(lane, tokens)
-        turn: asyncio.Future[Lane] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         self._waiting.append((turn, tokens))
         self._admit()
         try:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                turn.result().busy -= 1
-                self._admit()
+                self.leave(turn.result(), None)
             raise
 
-    def leave(self, lane: Lane, outcome: Outcome | None) -> None:
+    def leave(self, turn: Turn, outcome: Outcome | None) -> None:
         """Say how a request ended; None where it was cancelled, which says nothing."""
+        lane = turn.lane
         lane.busy -= 1
+        if turn.probe:
+            lane.probed = False
         if outcome is not None:
-            lane.judge(outcome, self.clock())
+            lane.judge(outcome, turn.probe, self.clock())
         self._admit()
 
     def pause(self, lane: Lane, seconds: float) -> None:
@@ -177,13 +201,14 @@ class Pacer:
             if not turn.done():
                 turn.set_exception(failure)
 
-    def _grant(self, lane: Lane, tokens: int) -> Lane:
+    def _grant(self, lane: Lane, tokens: int) -> Turn:
         now = self.clock()
         for rate, units in ((self._requests, 1), (self._tokens, tokens)):
             if rate:
                 rate.take(units, now)
         lane.busy += 1
-        return lane
+        lane.probed = lane.down_since is not None
+        return Turn(lane, lane.probed)
 
     def _free_lane(self, now: float) -> Lane | None:
         """The least busy lane that may be used now."""

@@ -3,16 +3,18 @@
     played = require(folder, dataset, questions, sampling, "generate")      # a sequence, read from disk as it is used
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import overload
 
 from fireact.errors import DataError
 from fireact.filters import EPISODE_FILTERS, Judge
+from fireact.jsonl import encode
 from fireact.protocols import Dataset
 from fireact.records import Name, Records
-from fireact.sections import Sampling
+from fireact.sections import FilterName, Sampling
 from fireact.turns import Plan
 from fireact.types import Question, Trajectory
 
@@ -42,6 +44,20 @@ class Played(Sequence[Trajectory]):
         return judged(self.records.read(*self.names[at]), self.dataset)
 
 
+def digest(records: Iterable[Trajectory]) -> str:
+    """Return a hash of what was played, in its order: of all but times, commits and versions.
+
+    Two runs of the same job have the same where the model and the tool answer the same.
+    """
+    whole = sha256()
+    for record in records:
+        steps = tuple(replace(step, seconds=0.0, completion=step.completion and replace(step.completion, seconds=0.0))
+                      for step in record.steps)
+        provenance = {name: record.provenance.get(name) for name in ("model", "few_shot", "key")}
+        whole.update(encode(replace(record, steps=steps, seconds=0.0, provenance=provenance)).encode())
+    return whole.hexdigest()[:16]
+
+
 def judged(record: Trajectory, dataset: Dataset) -> Trajectory:
     """Score a record anew: how answers are judged is no part of what was played."""
     return replace(record, score=dataset.score(record.question, record.answer))
@@ -49,7 +65,7 @@ def judged(record: Trajectory, dataset: Dataset) -> Trajectory:
 
 def plan(questions: Sequence[Question], sampling: Sampling, dataset: Dataset) -> Plan:
     """What a job is to play."""
-    filters = [name for name in sampling.filters if name in EPISODE_FILTERS]
+    filters: list[FilterName] = [name for name in sampling.filters if name in EPISODE_FILTERS]
     judge = Judge({}, Path(), None, ())
 
     def keeps(record: Trajectory) -> bool:

@@ -25,7 +25,7 @@ async def play(player: Player, plan: Plan, records: Records, concurrency: int, p
     with closing(Claims(records.folder)) as claims:
         work = _Work(player, plan, records, progress, Turns(plan, records, claims, progress.others))
         with progress:
-            await each(work.turns.take, work.play, concurrency, lambda _: None)
+            await each(work.turns.take, work.play, concurrency)
         records.refresh()
         work.finish()
 

@@ -4,21 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-In = TypeVar("In")
-Out = TypeVar("Out")
+T = TypeVar("T")
 
 
-async def each(take: Callable[[], Awaitable[In | None]], work: Callable[[In], Awaitable[Out]], concurrency: int,
-               done: Callable[[Out], None]) -> None:
+async def each(take: Callable[[], Awaitable[T | None]], work: Callable[[T], Awaitable[None]], concurrency: int) -> None:
     """Await `work` on all that `take` gives until it gives None, at most `concurrency` at once.
 
-    Each result is handed over to `done` as soon as it is there. The first exception ends all that is under way and is
-    raised; results handed over before stay handed over.
+    The first exception ends all that is under way and is raised.
     """
 
     async def worker() -> None:
         while (item := await take()) is not None:
-            done(await work(item))
+            await work(item)
 
     tasks = [asyncio.create_task(worker()) for _ in range(concurrency)]
     try:

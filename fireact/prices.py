@@ -101,6 +101,11 @@ def lookup(model: str, base_url: str | None = None, when: datetime | None = None
     return _listed(model, "openai", base_url, when or datetime.now(timezone.utc))
 
 
+def per_call(dollars: float) -> Price:
+    """The price of something that costs so many US dollars a call, e.g. a search."""
+    return Price(0.0, 0.0, 0.0, 0.0, "set by hand", call=dollars)
+
+
 def named(name: str) -> Price:
     """Return the price of `[provider/]model[@YYYY-MM-DD]`, by default OpenAI's and today's; providers by genai-prices.
 

@@ -69,7 +69,7 @@ class Progress:
         """Say once that other processes have the rest under way."""
         if not self._told_of_others:
             self._told_of_others = True
-            print(f"  {self.label}: the last {number} are being played by other processes; waiting for them", flush=True)
+            print(f"  {self.label}: the last {number} are played by other processes; waiting for them", flush=True)
 
     def values(self) -> dict[str, Any]:
         """The figures of this process since the job began, as they go to metrics.jsonl."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from fireact.prices import Price
 from fireact.types import Act, Ask, Completion, Observation, Play, Question, Score
+
+if TYPE_CHECKING:
+    from fireact.prices import Price
 
 
 @runtime_checkable
@@ -38,7 +40,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Paid(Protocol):
-    """A model whose calls cost money."""
+    """A model or tool whose calls cost money."""
 
     def price(self) -> Price | None:
         """What a call costs now; None where that is not known."""

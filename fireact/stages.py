@@ -76,7 +76,8 @@ class Stages:
                    for (task, method), share in self._weights.items()]
         counted = bool(config.curate.counts or mix(config.strategy).counts)
         return CurateJob(sources=sources, evaluated=self._evaluated, model=config.model, filters=self._filters,
-                         keep=config.curate.keep, window=config.curate.window, validation=config.curate.validation, seed=config.seed,
+                         keep=config.curate.keep, window=config.curate.window,
+                         validation=config.curate.validation, seed=config.seed,
                          n=config.curate.n or (round(sum(self._weights.values())) if counted else None),
                          home=self.store.home)
 
@@ -157,10 +158,13 @@ class Stages:
         # A model that is still to be fine-tuned has no id yet, and hence no price: it is refused at its first call.
         if option is None or not isinstance(job, PlayJob) or (job.adapter and not job.adapter.exists()):
             return
-        model = build(job.model, "model", home=job.home, adapter=job.adapter, tool=None)
-        if isinstance(model, Paid) and model.unpriced:
-            raise ConfigError(f"{option}={caps[option]:g} needs the prices of all that is paid for: {model.unpriced}; or "
-                              "give the budget in tokens or calls")
+        context = {"home": job.home, "tool": None, "corpus": None}
+        tool = build(job.tool, "tool", **context)
+        parts = build(job.model, "model", adapter=job.adapter, **context), tool, getattr(tool, "tool", None)
+        for part in parts:
+            if isinstance(part, Paid) and part.unpriced:
+                raise ConfigError(f"{option}={caps[option]:g} needs the prices of all that is paid for: "
+                                  f"{part.unpriced}; or give the budget in tokens or calls")
 
     def questions(self, job: PlayJob, option: str) -> list[Question]:
         """What a job plays. A split is read once a run, however many jobs play it. Raises ConfigError, DataError."""

@@ -28,6 +28,7 @@ from pydantic import AfterValidator
 from fireact import __version__
 from fireact.database import Database
 from fireact.errors import ConfigError, ToolUnavailable
+from fireact.meter import Meter
 from fireact.pacing import Outcome
 
 if TYPE_CHECKING:
@@ -97,6 +98,10 @@ class Web:
     """The longest pause in seconds; a server that asks for a longer one is not asked again."""
     connections: int = 8
     """Requests under way at once; further ones wait."""
+    paid: bool = False
+    price: float | None = None
+    """US dollars an answer, where it is `paid`; None: unknown."""
+    meter: Meter = field(default_factory=Meter)
     _sessions: "dict[asyncio.AbstractEventLoop, _Session]" = field(init=False, repr=False, default_factory=dict)
 
     async def get(self, params: Mapping[str, str]) -> dict[str, Any]:
@@ -141,13 +146,20 @@ class Web:
         kept = await asyncio.to_thread(self._kept.get, self.url, asked)
         if kept is not None:
             return kept
+        ticket = await self.meter.reserve(self.price, 0, self.name) if self.paid else None
         tries = AsyncRetrying(stop=stop_after_attempt(self.retries + 1), wait=self._pause, reraise=True,
                               retry=retry_if_exception(self._worth_a_try))
+        answer = None
         try:
             answer = await tries(self._send, params)
         except Passing as failure:
             rest = "" if self._worth_a_try(failure) else f" (and wants no request for {failure.wait:.0f} seconds)"
             raise ToolUnavailable(f"{self.name} {failure}{rest}; start the same command again later to go on") from None
+        finally:
+            if answer is None:
+                self.meter.release(ticket)
+            elif self.paid:
+                self.meter.settle(ticket, self.price, 0)
         return await asyncio.to_thread(self._kept.put, self.url, asked, answer)
 
     def _worth_a_try(self, failure: BaseException) -> bool:

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from fireact.episode import Player
-from fireact.errors import ConfigError, ContextError, ProviderError, ToolError, ToolUnavailable
+from fireact.errors import (
+    BudgetExceeded,
+    ConfigError,
+    ContextError,
+    FilterError,
+    ProviderError,
+    ToolError,
+    ToolUnavailable,
+)
 from fireact.jsonl import decode, encode
 from fireact.model.oracle import Oracle
 from fireact.model.scripted import Scripted
@@ -100,24 +108,46 @@ def test_a_model_that_cannot_be_reached_ends_the_episode() -> None:
     assert (record.stop, record.error, record.rounds) == (StopReason.MODEL, "the endpoint is down", 1)
 
 
-def test_what_was_paid_for_before_an_outage_is_not_paid_for_again() -> None:
-    """The quota was used up after two replies and one search: the next try asks for the third reply."""
-    broken = Failing(ProviderError("no line"), after=2)
-    first = play(broken)
-    assert [step.kind for step in first.steps] == ["ask", "act", "ask", "act"]
-    model, echo = Failing(ProviderError("no line"), after=1), Echo()
-    player = Player(method="react", task="gold", strategy=React(), few_shot=False, model=model, tool=echo,
-                    dataset=Gold(QUESTION))
-    second = asyncio.run(player.play(QUESTION, first.steps))
-    assert second.steps[:4] == first.steps
-    assert [step.kind for step in second.steps[4:]] == ["ask", "act"]
-    assert [len(ask.messages) for ask in model.calls] == [5, 7]
-    assert len(echo.calls) == 1
-    assert [step.text for step in echo.calls[0].past[:4]] == [step.text for step in first.steps]
-
-
 def test_a_conversation_that_outgrows_the_window_ends_the_episode() -> None:
     assert play(Failing(ContextError("too long"), after=2)).stop is StopReason.CONTEXT
+
+
+def test_a_refusal_by_the_content_filter_ends_the_episode_and_counts() -> None:
+    record = play(Failing(FilterError("not safe"), after=1))
+    assert (record.stop, record.error, record.rounds) == (StopReason.FILTER, "not safe", 1)
+    assert record.stop.played
+
+
+def test_a_budget_that_is_used_up_is_raised() -> None:
+    with pytest.raises(BudgetExceeded, match="no money"):
+        play(Failing(BudgetExceeded("no money")))
+
+
+def test_attempts_are_samples_of_their_own() -> None:
+    model = Failing(ProviderError("x"), after=9)
+    player = Player(method="react", task="gold", strategy=React(max_rounds=1), few_shot=False, model=model, tool=Echo(),
+                    dataset=Gold(QUESTION), seed=7)
+    records = [asyncio.run(player.play(QUESTION, attempt)) for attempt in range(3)]
+    assert [record.attempt for record in records] == [0, 1, 2]
+    seeds = [ask.episode.seed for ask in model.calls if ask.episode]
+    assert seeds[0] == 7
+    assert len(set(seeds)) == 3
+    assert player.under_way == {}
+
+
+def test_where_an_episode_stands_can_be_asked() -> None:
+    stands: list[str] = []
+
+    class Curious(Failing):
+        async def complete(self, ask):
+            stands.extend(str(run) for run in player.under_way.values())
+            return await super().complete(ask)
+
+    player = Player(method="react", task="gold", strategy=React(max_rounds=2), few_shot=False,
+                    model=Curious(ProviderError("x"), after=9), tool=Echo(), dataset=Gold(QUESTION))
+    asyncio.run(player.play(QUESTION))
+    assert [text.split(" for ")[0] for text in stands] == ["0 replies, waiting", "1 replies, waiting"]
+    assert "waiting for the model for" in stands[0]
 
 
 def test_a_question_that_is_too_long_is_a_record() -> None:

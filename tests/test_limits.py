@@ -10,11 +10,14 @@ FILES = [*sorted((ROOT / "fireact").rglob("*.py")), ROOT / "main.py"]
 
 LAYERS = [
     {"types", "protocols", "errors"},
-    {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs",
-     "plan", "plugins", "jsonl", "render", "retrieval", "schema", "web", "recordings", "prices"},
+    {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs", "database",
+     "ledger", "meter", "pacing", "plan", "plugins", "jsonl", "render", "retrieval", "schema", "sections", "web",
+     "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
-    {"store", "process", "episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination"},
-    {"generate", "filters", "viewer", "curate", "train", "evaluate", "report", "paper"},
+    {"store", "process", "episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
+     "tape", "engine", "claims", "records", "turns", "sampling", "filters", "played", "progress", "live", "playing",
+     "loopback"},
+    {"generate", "forecast", "viewer", "curate", "train", "evaluate", "report", "paper"},
     {"stages", "children", "launch", "explain", "main"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""

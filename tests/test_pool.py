@@ -9,6 +9,19 @@ from hypothesis import strategies as st
 from fireact.pool import each
 
 
+async def play(items, work, concurrency, done):
+    """Take the items in turn, and hand each result over to `done`."""
+    waiting = iter(items)
+
+    async def take():
+        return next(waiting, None)
+
+    async def whole(item):
+        done(await work(item))
+
+    await each(take, whole, concurrency)
+
+
 @settings(max_examples=30)
 @given(total=st.integers(0, 12), concurrency=st.integers(1, 15))
 def test_all_are_done_once_and_no_more_at_a_time_than_allowed(total: int, concurrency: int) -> None:
@@ -23,7 +36,7 @@ def test_all_are_done_once_and_no_more_at_a_time_than_allowed(total: int, concur
         under_way -= 1
         return item * item
 
-    asyncio.run(each(range(total), work, concurrency, results.append))
+    asyncio.run(play(range(total), work, concurrency, results.append))
     assert sorted(results) == [item * item for item in range(total)]
     assert most == min(total, concurrency)
 
@@ -41,7 +54,7 @@ def test_a_slow_one_delays_only_itself() -> None:
                 others.set()
             return item
 
-        await asyncio.wait_for(each(range(10), work, 2, results.append), 5)
+        await asyncio.wait_for(play(range(10), work, 2, results.append), 5)
 
     asyncio.run(main())
     assert results[-1] == 0
@@ -63,7 +76,7 @@ def test_items_are_drawn_only_when_there_is_room() -> None:
         return item
 
     with pytest.raises(ValueError, match="five"):
-        asyncio.run(each(items(), work, 3, lambda _: None))
+        asyncio.run(play(items(), work, 3, lambda _: None))
     assert len(drawn) < 20
 
 
@@ -84,7 +97,7 @@ def test_results_from_before_a_failure_are_kept_and_the_rest_is_ended() -> None:
         return item
 
     with pytest.raises(ValueError, match="the first failure"):
-        asyncio.run(each(range(20), work, 4, results.append))
+        asyncio.run(play(range(20), work, 4, results.append))
     assert results == [0, 1, 2]
     assert sorted(ended) == [3, 4, 6]
 
@@ -98,7 +111,7 @@ def test_the_first_of_several_failures_is_raised() -> None:
         raise ValueError(item)
 
     with pytest.raises(ValueError, match=r"^2$"):
-        asyncio.run(each(range(3), work, 3, lambda _: None))
+        asyncio.run(play(range(3), work, 3, lambda _: None))
 
 
 def test_a_result_that_cannot_be_handed_over_is_a_failure() -> None:
@@ -109,7 +122,7 @@ def test_a_result_that_cannot_be_handed_over_is_a_failure() -> None:
         return item
 
     with pytest.raises(OSError, match="the disk is full"):
-        asyncio.run(each(range(5), work, 2, done))
+        asyncio.run(play(range(5), work, 2, done))
 
 
 def test_cancelling_ends_all_that_is_under_way() -> None:
@@ -123,7 +136,7 @@ def test_cancelling_ends_all_that_is_under_way() -> None:
             ended.append(item)
 
     async def main() -> None:
-        task = asyncio.create_task(each(range(10), work, 3, lambda _: None))
+        task = asyncio.create_task(play(range(10), work, 3, lambda _: None))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -13,7 +13,6 @@ from fireact.errors import ConfigError
 from fireact.sections import Wandb
 from fireact.tracking import (
     METRICS,
-    Progress,
     Tracker,
     append_metrics,
     clock,
@@ -173,28 +172,6 @@ def test_flatten() -> None:
 
 def test_clock() -> None:
     assert [clock(seconds) for seconds in (0, 59.9, 61, 3600)] == ["0:00", "0:59", "1:01", "60:00"]
-
-
-def test_progress_is_shown_at_the_end_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress("react by oracle", total=12, before=10, folder=tmp_path)
-    progress.advance(record())
-    assert capsys.readouterr().out == ""
-    progress.advance(record(0.0))
-    progress.close()
-    said = capsys.readouterr().out
-    assert said == "  react by oracle: 12/12 played, 50% right, 1.0 rounds each, 0:00 left\n"
-    (line,) = lines(tmp_path)
-    assert (line["played"], line["em"], line["rounds"], line["tokens"]) == (12, 0.5, 1.0, 10)
-
-
-def test_progress_that_ends_early_says_where_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress("x", total=3, before=0, folder=tmp_path)
-    progress.close()
-    assert capsys.readouterr().out == ""
-    progress.advance(record(0.0, StopReason.MODEL, "the endpoint is down"))
-    progress.close()
-    assert "x: 1/3 played" in capsys.readouterr().out
-    assert (progress.unreached, progress.last_error) == (1, "the endpoint is down")
 
 
 def test_seconds_an_episode_add_up_over_the_processes_that_played(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fireact.errors import ConfigError, DataError, ToolError, ToolUnavailable
-from fireact.web import Passing, Web, _wait
+from fireact.web import Passing, Web, retry_after
 from tests.helpers import ROOT, files_up_to
 from tests.loopback import Reply, script, serve
 
@@ -163,9 +163,9 @@ def test_seconds_to_wait() -> None:
     def after(**span: int) -> str:
         return format_datetime(datetime.now(timezone.utc) + timedelta(**span), usegmt=True)
 
-    assert [_wait(text) for text in (None, "0", " 7 ", "-3", "soon", "²", "Wed, 99 Foo", after(hours=-1))] == [
+    assert [retry_after(text) for text in (None, "0", " 7 ", "-3", "soon", "²", "Wed, 99 Foo", after(hours=-1))] == [
         None, 0.0, 7.0, None, None, None, None, 0.0]
-    assert 3500 < (_wait(after(hours=1)) or 0) <= 3600
+    assert 3500 < (retry_after(after(hours=1)) or 0) <= 3600
 
 
 @pytest.mark.parametrize(("reply", "kind", "sentence"), [

@@ -67,7 +67,7 @@ class Endpoint:
     def _forget(self) -> None:
         self._asked: Counter[bytes] = Counter()
         self._paid: set[bytes] = set()
-        self._down_until: float | None = None
+        self._down_since: float | None = None
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -118,11 +118,11 @@ class Endpoint:
     def _let_in(self, request: web.BaseRequest) -> None:
         """Raise Refused while the server is down, and for a wrong key."""
         faults = self._served.faults
-        begins = faults.down_after is not None and self._served.stats.requests > faults.down_after
-        if begins and self._down_until is None:
-            self._down_until = time.monotonic() + faults.down_for
-        if self._down_until is not None and time.monotonic() < self._down_until:
-            raise Refused(503, "The server is down for a while.", fault="down_after", kind="server_error")
+        if faults.down_after is not None and self._served.stats.requests > faults.down_after:
+            now = time.monotonic()
+            self._down_since = now if self._down_since is None else self._down_since
+            if now < self._down_since + faults.down_for:
+                raise Refused(503, "The server is down for a while.", fault="down_after", kind="server_error")
         if faults.key is not None:
             given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
             if given != faults.key:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact.jsonl import write_atomic
+from fireact.report.attempts import attempts_table
 from fireact.report.episodes import RESULTS, read_results
 from fireact.report.html import render
 from fireact.report.terminal import show
@@ -44,14 +45,15 @@ def print_contamination(contamination: Mapping[str, Any]) -> None:
 
 def print_results(metrics: Mapping[str, Any]) -> None:
     """Print what is there of a run's metrics: the teacher, the training, and the student in both guises."""
-    parts: list[Table | str] = []
+    parts: list[Table | str | None] = []
     if "generate" in metrics:
-        parts.append(results_table("The teacher, by method", metrics["generate"]))
+        parts += [results_table("The teacher, by method", metrics["generate"]), attempts_table(metrics["generate"])]
     if "train" in metrics:
         parts.append("Training: " + ", ".join(f"{name} {value}" for name, value in training_facts(metrics["train"])))
     for dataset, evaluation in metrics.get("evaluate", {}).items():
         summaries = by_guise(evaluation)
         parts += [results_table(f"The student on {dataset}", summaries), kinds_table(summaries), stops_table(summaries)]
+        parts.append(attempts_table(summaries))
         if "difference" in evaluation:
             parts.append(difference(evaluation["difference"]))
         if "faults" in evaluation:
@@ -59,7 +61,7 @@ def print_results(metrics: Mapping[str, Any]) -> None:
         priced = prices_table(evaluation)
         if priced:
             parts += [priced, *price_notes(evaluation)]
-    show(parts)
+    show(part for part in parts if part is not None)
 
 
 def write_html(run_dir: Path) -> Path:

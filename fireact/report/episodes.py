@@ -53,6 +53,7 @@ class Row:
     prompt_tokens: float
     completion_tokens: float
     seconds: float
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _evaluated(run_dir: Path) -> list[Card]:
     path = run_dir / RESULTS
     questions: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in read_jsonl(path, Row) if path.exists() else ():
-        if not row.fault:
+        if not row.fault and row.attempt == 0:
             questions[row.dataset, row.id].append(row)
     chosen = balanced(list(questions.values()), lambda part: part[0].id, _outcome, _variety)[:EVALUATED]
     wanted = {part[0].id for part in chosen}
@@ -112,7 +113,7 @@ def _evaluated(run_dir: Path) -> list[Card]:
 
 def _taught(run_dir: Path, count: int) -> list[Card]:
     found = [record for path in sorted(run_dir.glob("trajectories*.jsonl")) if path.exists()
-             for record in islice(read_finished(path, Trajectory), LOOKED_AT)]
+             for record in islice(read_finished(path, Trajectory), LOOKED_AT) if record.attempt == 0]
     chosen = balanced(found, lambda record: record.id, lambda record: record.score.em == 1,
                       lambda record: (record.method, record.question.kind, record.stop.value))[:count]
     return [_card([(Row(**{name: row[name] for name in Row.__dataclass_fields__}), record)])
@@ -122,7 +123,7 @@ def _taught(run_dir: Path, count: int) -> list[Card]:
 def _records(path: Path, ids: set[str]) -> dict[str, Trajectory]:
     if not path.exists():
         return {}
-    return {record.id: record for record in read_finished(path, Trajectory) if record.id in ids}
+    return {record.id: record for record in read_finished(path, Trajectory) if record.id in ids and record.attempt == 0}
 
 
 def _outcome(part: Sequence[Row]) -> tuple[bool, ...]:

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from fireact.errors import ConfigError, DataError
 from fireact.jsonl import decode_text, open_file, read_finished
+from fireact.report.attempts import attempts_table
 from fireact.report.episodes import Card, sample
 from fireact.report.text import (
     Table,
@@ -147,6 +148,7 @@ def _evaluations(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "guises": list(summaries),
             "kinds": [(row.kind, row.n, [(percent(em), em or 0.0) for em in row.em]) for row in kind_rows(summaries)],
             "stops": stops_table(summaries),
+            "attempts": attempts_table(summaries),
             "faults": faults_table(evaluation) if "faults" in evaluation else None,
             "prices": prices_table(evaluation),
             "price_notes": price_notes(evaluation),

@@ -1,7 +1,8 @@
 """The tape: every answered call of a model or tool, on disk before its episode goes on.
 
     tape = Tape(Path("tape.sqlite"), "replay", job="...")
-    completion = await tape.once(request, lambda: model.complete(ask))
+    line, kept = await tape.once(request, ask)
+    python -m fireact.tape tape.sqlite                      # what it holds
 
 So an episode that is played again, after a kill or in another run, asks and pays for nothing twice; and a tape can be
 given away, for others to replay what it holds without a key or a network (`strict`).
@@ -13,12 +14,13 @@ that neither the file nor the work grows with the length of a conversation.
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from fireact.database import Database, Journal
 from fireact.errors import DataError
@@ -28,18 +30,29 @@ from fireact.tape.request import Request
 
 VERSION = 1
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS texts (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS parties (digest BLOB PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS calls (key BLOB NOT NULL, job TEXT NOT NULL, party BLOB NOT NULL, request TEXT NOT NULL,
-    answer TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (key, job)) WITHOUT ROWID;
+CREATE TABLE texts (digest BLOB PRIMARY KEY, before BLOB NOT NULL, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE parties (digest BLOB PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE calls (key BLOB NOT NULL, job TEXT NOT NULL, party BLOB NOT NULL, request TEXT NOT NULL,
+    answer TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (key, job)) WITHOUT ROWID
 """
+"""A row of `texts` is a `Link`, one of `parties` a `Party`; a call's `request` is what a `Request` tells."""
 _FIRST = "SELECT answer FROM calls WHERE key = ? ORDER BY job != ?, at LIMIT 1"
 _OWN = "SELECT answer FROM calls WHERE key = ? AND job = ?"
+_REMEMBERED = 100_000
+"""So many texts are known to be in the file without looking."""
 
 
 def file(path: Path, journal: Journal = "wal") -> Database:
     """What a tape's file is."""
     return Database(path, "the tape of answered calls", SCHEMA, VERSION, journal)
+
+
+class _Answered(NamedTuple):
+    """A call that waits to be written."""
+
+    request: Request
+    answer: str
+    recorded: "asyncio.Future[None]"
 
 
 @dataclass
@@ -52,10 +65,13 @@ class Tape:
     """Marks what this job records."""
     journal: Journal = "wal"
     _flights: "dict[bytes, asyncio.Task[str]]" = field(init=False, repr=False, default_factory=dict)
-    _pending: "list[tuple[Request, str, asyncio.Future[None]]]" = field(init=False, repr=False, default_factory=list)
+    _pending: list[_Answered] = field(init=False, repr=False, default_factory=list)
+    """What is not known to be in the file yet."""
     _committing: "asyncio.Task[None] | None" = field(init=False, repr=False, default=None)
     _written: set[bytes] = field(init=False, repr=False, default_factory=set)
-    """Digests of the texts and parties that are known to be in the file."""
+    """Digests of texts and parties that are known to be in the file."""
+    _missed: str | None = field(init=False, repr=False, default=None)
+    """The sentence of the first `strict` miss, which ends all others that are under way too."""
 
     async def once(self, request: Request, ask: Callable[[], Awaitable[str]]) -> tuple[str, bool]:
         """Return a request's answer, and whether it came from the tape; `ask` gets it where it did not.
@@ -70,21 +86,35 @@ class Tape:
         if kept is not None:
             return kept, True
         if self.mode == "strict":
-            raise DataError(describe(self.path, self._reader, request))
+            self._missed = self._missed or describe(self.path, self._reader, request)
+            raise DataError(self._missed)
         flight = self._flights.get(request.key)
-        if flight is None:
-            flight = self._flights[request.key] = asyncio.create_task(self._record(request, ask))
-            flight.add_done_callback(lambda done: self._landed(request.key, done))
-            return await asyncio.shield(flight), False
-        return await asyncio.shield(flight), True
+        if flight is not None:
+            return await asyncio.shield(flight), True
+        flight = self._flights[request.key] = asyncio.create_task(self._record(request, ask))
+        flight.add_done_callback(lambda done: self._landed(request.key, done))
+        return await asyncio.shield(flight), False
 
     def close(self) -> None:
-        """Let go of the file; what was recorded is in it."""
-        if "_reader" in vars(self):
-            self._reader.close()
-        if "_writer" in vars(self):
-            self._thread.shutdown(wait=True)
-            self._writer.close()
+        """Write what was answered, and let go of the file. Raises DataError.
+
+        Requests that are still under way are cancelled: close the tape before what it asks. They have ended when the
+        event loop has had its next turn.
+        """
+        for task in (*self._flights.values(), self._committing):
+            if task is not None:
+                task.cancel()
+        self._committing = None
+        opened = vars(self)
+        if "_thread" in opened:
+            self._thread.shutdown()
+        try:
+            if self._pending:
+                self._commit(self._pending)
+        finally:
+            for name in ("_reader", "_writer"):
+                if name in opened:
+                    opened[name].close()
 
     def _get(self, key: bytes) -> str | None:
         with self._file.sentence():
@@ -95,51 +125,52 @@ class Tape:
         # A lone half of a surrogate pair in a model's words has no UTF-8 form, and SQLite takes none.
         answer = (await ask()).encode("utf-8", "replace").decode()
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending.append((request, answer, recorded))
+        self._pending.append(_Answered(request, answer, recorded))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
         await recorded
-        return answer
+        # Where another process was first with the same job's call, its answer stands.
+        return self._get(request.key) or answer
 
     async def _commit_all(self) -> None:
         """Commit what is pending, and then what has come meanwhile, until there is nothing left."""
         loop = asyncio.get_running_loop()
         try:
             while self._pending:
-                batch, self._pending = self._pending, []
-                failure = await loop.run_in_executor(self._thread, self._commit,
-                                                     [(request, answer) for request, answer, _ in batch])
-                for _, _, recorded in batch:
-                    if not recorded.done():
-                        recorded.set_exception(failure) if failure else recorded.set_result(None)
+                batch, failure = self._pending[:], None
+                try:
+                    await loop.run_in_executor(self._thread, self._commit, batch)
+                except Exception as error:
+                    # Whatever it is, those that wait must hear of it.
+                    failure = error
+                del self._pending[: len(batch)]
+                for answered in batch:
+                    if not answered.recorded.done():
+                        if failure:
+                            answered.recorded.set_exception(failure)
+                        else:
+                            answered.recorded.set_result(None)
         finally:
             self._committing = None
 
-    def _commit(self, batch: list[tuple[Request, str]]) -> DataError | None:
+    def _commit(self, batch: Sequence[_Answered]) -> None:
+        """Write calls in one transaction. Raises DataError, and then none of them is in the file."""
         at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        new = {digest: text for request, _ in batch for digest, text in request.texts.items()
-               if digest not in self._written}
-        parties = {request.party.digest: request.party.identity for request, _ in batch
+        requests = [answered.request for answered in batch]
+        texts = {link.digest: link for request in requests for chain in request.chains.values() for link in chain
+                 if link.digest not in self._written}
+        parties = {request.party.digest: request.party.identity for request in requests
                    if request.party.digest not in self._written}
-        try:
-            with self._file.sentence():
-                self._writer.execute("BEGIN IMMEDIATE")
-                try:
-                    self._writer.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", new.items())
-                    self._writer.executemany("INSERT OR IGNORE INTO parties VALUES (?, ?)", parties.items())
-                    self._writer.executemany(
-                        "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)",
-                        [(request.key, self.job, request.party.digest, request.rest, answer, at)
-                         for request, answer in batch])
-                    self._writer.execute("COMMIT")
-                except BaseException:
-                    if self._writer.in_transaction:
-                        self._writer.execute("ROLLBACK")
-                    raise
-        except DataError as failure:
-            return failure
-        self._written.update(new, parties)
-        return None
+        with self._file.sentence(), self._writer as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?, ?)", texts.values())
+            db.executemany("INSERT OR IGNORE INTO parties VALUES (?, ?)", parties.items())
+            db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)",
+                           [(request.key, self.job, request.party.digest, request.told, answer, at)
+                            for request, answer, _ in batch])
+        if len(self._written) > _REMEMBERED:
+            self._written.clear()
+        self._written.update(texts, parties)
 
     def _landed(self, key: bytes, done: "asyncio.Task[str]") -> None:
         del self._flights[key]
@@ -152,10 +183,12 @@ class Tape:
 
     @cached_property
     def _reader(self) -> sqlite3.Connection:
-        if self.mode == "strict" and not self.path.exists():
+        if self.mode != "strict":
+            return self._file.connect()
+        if not self.path.exists():
             raise DataError(f"{self.path} does not exist, and tape.mode=strict plays from the tape alone; check "
                             "tape.file, or record it with tape.mode=replay")
-        return self._file.connect()
+        return self._file.read()
 
     @cached_property
     def _writer(self) -> sqlite3.Connection:

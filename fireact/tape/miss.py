@@ -1,16 +1,20 @@
-"""Say what a strict replay lacks: the nearest recorded request, and in what it differs."""
+"""Say what a strict replay lacks: the nearest recorded request, and in what it differs.
+
+Requests are chains of texts. So the place at which one leaves all that is recorded is found link by link, and what is
+recorded in that place is what it is compared with; where all its texts are there, it differs in an option.
+"""
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from difflib import SequenceMatcher
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fireact.tape.request import Request
+from fireact.tape.request import Link, Request
 
-_NEWEST = 50_000
-"""So many recorded requests are looked at."""
+_MOST = 4
+"""Differences that are told."""
 _AROUND = 30
 """Characters shown on either side of a difference."""
 
@@ -18,75 +22,70 @@ _AROUND = 30
 def describe(path: Path, db: sqlite3.Connection, request: Request) -> str:
     """The sentence for a request that is not on the tape."""
     begin = f"{path} has no answer to this request, and tape.mode=strict asks for none"
-    wanted = json.loads(request.rest)
-    found = max(_recorded(db), key=lambda other: _alike(request, wanted, *other), default=None)
-    if found is None:
+    if not db.execute("SELECT 1 FROM calls LIMIT 1").fetchone():
         return f"{begin}: the tape is empty; record it with tape.mode=replay"
-    party, rest = found
-    differences = []
-    if party != request.party.digest:
-        differences += _between(_identity(db, party), json.loads(request.party.identity), "")
-    differences += _texts(db, request, rest, wanted)
-    return (f"{begin}; the nearest recorded one differs in {'; '.join(differences[:4]) or 'its key alone'}. "
+    differences = [*_texts(db, request), *_options(db, request)][:_MOST]
+    return (f"{begin}; the nearest recorded one differs in {'; '.join(differences) or 'its key alone'}. "
             "Mend the configuration, or let what is missing be asked for with tape.mode=replay")
 
 
-def _recorded(db: sqlite3.Connection) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    for party, rest in db.execute(f"SELECT party, request FROM calls LIMIT {_NEWEST}"):
-        yield party, json.loads(rest)
+def _texts(db: sqlite3.Connection, request: Request) -> Iterator[str]:
+    """Where the chains leave what is recorded."""
+    for name, chain in request.chains.items():
+        for number, link in enumerate(chain, 1):
+            if db.execute("SELECT 1 FROM texts WHERE digest = ?", (link.digest,)).fetchone():
+                continue
+            place = name if name == "argument" else f"{name.removesuffix('s')} {number}"
+            yield f"{place}: {_compared(db, link)}"
+            break
 
 
-def _alike(request: Request, wanted: Mapping[str, Any], party: bytes, rest: Mapping[str, Any]) -> float:
-    """How much two requests have in common: the fields, then the messages, then who was asked."""
-    if wanted.keys() != rest.keys():
-        return -1
-    mine, theirs = wanted.get("messages", []), rest.get("messages", [])
-    shared = len(set(mine) & set(theirs)) - abs(len(mine) - len(theirs)) / 2
-    equal = sum(rest[name] == value for name, value in wanted.items())
-    return 10 * shared + equal + (party == request.party.digest)
+def _compared(db: sqlite3.Connection, link: Link) -> str:
+    recorded = [text for text, in db.execute("SELECT text FROM texts WHERE before = ?", (link.before,))]
+    if not recorded:
+        return f"nothing recorded, {_short(link.text)} asked"
+    nearest = max(recorded, key=lambda text: _likeness(text, link.text))
+    start = max(0, _common(nearest, link.text) - _AROUND)
+    return f"{_short(nearest[start:])} recorded, {_short(link.text[start:])} asked"
 
 
-def _texts(db: sqlite3.Connection, request: Request, rest: Mapping[str, Any], wanted: Mapping[str, Any]
-           ) -> Iterator[str]:
-    """The differences of all but who was asked."""
-    for name, value in wanted.items():
-        other = rest[name]
-        if value == other:
-            continue
-        if name in ("messages", "argument"):
-            mine, theirs = ([value], [other]) if name == "argument" else (value, other)
-            at = next((at for at, pair in enumerate(zip(theirs, mine, strict=False)) if pair[0] != pair[1]), None)
-            if at is None:
-                yield f"{name}: {len(theirs)} recorded, {len(mine)} asked"
-            else:
-                place = name if name == "argument" else f"message {at + 1}"
-                yield f"{place}: {_shown(_text(db, theirs[at]), request.texts[bytes.fromhex(mine[at])])}"
-        else:
-            yield f"{name}: {other!r} recorded, {value!r} asked"
+def _options(db: sqlite3.Connection, request: Request) -> Sequence[str]:
+    """In what the most similar of those requests differs that end as this one does; without any, only who was asked."""
+    wanted = json.loads(request.told)
+    ends = [(name, wanted[name]) for name in request.chains]
+    where = " AND ".join("instr(request, ?)" for _ in ends)
+    found = db.execute(f"SELECT DISTINCT party, request FROM calls WHERE {where}",
+                       [f'"{name}":"{end}"' for name, end in ends]).fetchall()
+    parties = dict(db.execute("SELECT digest, identity FROM parties"))
+    asked = json.loads(request.party.identity)
+    if not found:
+        if request.party.digest in parties:
+            return []
+        found = [(digest, request.told) for digest in parties]
+    unlike = {digest: list(_between(json.loads(identity), asked)) for digest, identity in parties.items()}
+    return min(([*unlike[party], *_between(json.loads(told), wanted)] for party, told in found), key=len)
 
 
-def _shown(recorded: str, asked: str) -> str:
-    """The first difference of two texts, with a little of what is around it."""
-    blocks = SequenceMatcher(None, recorded[:4000], asked[:4000], autojunk=False).get_matching_blocks()
-    start = blocks[0].size if blocks[0].a == blocks[0].b == 0 else 0
-    return (f"{recorded[max(0, start - _AROUND): start + _AROUND]!r} recorded, "
-            f"{asked[max(0, start - _AROUND): start + _AROUND]!r} asked")
-
-
-def _text(db: sqlite3.Connection, digest: str) -> str:
-    row = db.execute("SELECT text FROM texts WHERE digest = ?", (bytes.fromhex(digest),)).fetchone()
-    return row[0] if row else ""
-
-
-def _identity(db: sqlite3.Connection, digest: bytes) -> Any:
-    row = db.execute("SELECT identity FROM parties WHERE digest = ?", (digest,)).fetchone()
-    return json.loads(row[0]) if row else {}
-
-
-def _between(recorded: Any, asked: Any, name: str) -> Iterator[str]:
-    """The options of a model or tool that are not the same."""
+def _between(recorded: Any, asked: Any, name: str = "") -> Iterator[str]:
+    """The values that are not the same."""
     if isinstance(recorded, dict) and isinstance(asked, dict):
         for part in sorted({*recorded, *asked}):
             yield from _between(recorded.get(part), asked.get(part), f"{name}.{part}".lstrip("."))
     elif recorded != asked:
-        yield f"{name}: {recorded!r} recorded, {asked!r} asked"
+        yield f"{name}: {_short(recorded)} recorded, {_short(asked)} asked"
+
+
+def _short(value: Any) -> str:
+    return repr(value[: 2 * _AROUND] if isinstance(value, str) else value)
+
+
+def _common(one: str, other: str) -> int:
+    """How many letters two texts begin with in common."""
+    return bisect_left(range(min(len(one), len(other))), True, key=lambda at: one[: at + 1] != other[: at + 1])
+
+
+def _likeness(one: str, other: str) -> float:
+    """How much of two texts is the same before and behind the place in which they differ; 1 for equal ones."""
+    start = _common(one, other)
+    end = _common(one[:start - 1:-1] if start else one[::-1], other[:start - 1:-1] if start else other[::-1])
+    return 2 * (start + end) / max(len(one) + len(other), 1)

@@ -1,17 +1,19 @@
 """What a call is known by: who was asked, for what, and as which sample.
 
-A request names its texts by their digests. The digest of a message is computed once, so that the key of a long
-conversation costs no more than that of a short one.
+A conversation is a chain, each message linked to the one before it, and a request names only its end. So a long
+conversation makes neither longer requests nor more work than a short one, and what two have in common is kept once.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
-from fireact.types import Act, Ask, Message
+from fireact.types import Act, Ask, Message, Step
+
+CHAINS = ("messages", "argument", "past")
+"""The fields of a request that name the end of a chain, by its digest in hex."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,17 @@ class Party:
     @classmethod
     def of(cls, **identity: Any) -> "Party":
         """Make one of plain values."""
-        text = json.dumps(identity, sort_keys=True, default=str, ensure_ascii=False)
+        text = json.dumps(identity, sort_keys=True, default=str)
         return cls(text, _digest(text))
+
+
+class Link(NamedTuple):
+    """A text of a chain, and all before it."""
+
+    digest: bytes
+    before: bytes
+    """The digest of the link before it; of a first link the name of its field."""
+    text: str
 
 
 @dataclass(frozen=True)
@@ -34,49 +45,52 @@ class Request:
     """One call."""
 
     party: Party
-    texts: Mapping[bytes, str]
-    """Texts by their digests."""
-    rest: str
-    """JSON: all but the texts, which it names by their digests, in hex."""
+    chains: dict[str, list[Link]]
+    """By their fields."""
+    told: str
+    """JSON: all but the texts."""
     key: bytes
 
 
 def ask_request(party: Party, ask: Ask) -> Request:
     """The request that asks a model. An ask's seed is its sample's number."""
-    texts = dict(map(_message, ask.messages))
-    rest = {"messages": [digest.hex() for digest, _ in map(_message, ask.messages)], "stop": ask.stop,
-            "prime": ask.prime, "form": ask.form, "shots": ask.shots, "max_tokens": ask.max_tokens,
+    rest = {"stop": ask.stop, "prime": ask.prime, "form": ask.form, "shots": ask.shots, "max_tokens": ask.max_tokens,
             "seed": ask.episode.seed if ask.episode else None}
-    return _request(party, texts, rest)
+    return _request(party, {"messages": ask.messages}, rest)
 
 
 def act_request(party: Party, act: Act, *, stateless: bool) -> Request:
     """The request that calls a tool; what the episode did before is part of it, unless the tool is `stateless`."""
-    texts = dict([_text(act.argument)])
-    rest: dict[str, Any] = {"tool": act.tool, "argument": _text(act.argument)[0].hex()}
-    if not stateless:
-        past = [(step.tool, step.argument, *_text(step.text)) for step in act.past if step.kind == "act"]
-        texts.update((digest, text) for _, _, digest, text in past)
-        rest |= {"past": [(tool, argument, digest.hex()) for tool, argument, digest, _ in past],
-                 "question": act.episode.question_id if act.episode else None}
-    return _request(party, texts, rest)
+    if stateless:
+        return _request(party, {"argument": (act.argument,)}, {"tool": act.tool})
+    past = tuple(step for step in act.past if step.kind == "act")
+    return _request(party, {"argument": (act.argument,), "past": past},
+                    {"tool": act.tool, "question": act.episode.question_id if act.episode else None})
 
 
-def _request(party: Party, texts: Mapping[bytes, str], rest: Mapping[str, Any]) -> Request:
-    told = json.dumps(rest, separators=(",", ":"), ensure_ascii=False)
-    return Request(party, texts, told, _digest(f"{party.digest.hex()}{told}"))
+def _request(party: Party, texts: dict[str, tuple[Any, ...]], rest: dict[str, Any]) -> Request:
+    chains: dict[str, list[Link]] = {}
+    for name, parts in texts.items():
+        chain = chains[name] = []
+        before = name.encode()
+        for part in parts:
+            chain.append(_link(before, part))
+            before = chain[-1].digest
+    ends = {name: chain[-1].digest.hex() if chain else "" for name, chain in chains.items()}
+    told = json.dumps({**ends, **rest}, separators=(",", ":"))
+    return Request(party, chains, told, _digest(party.digest.hex() + told))
 
 
 @lru_cache(maxsize=1 << 14)
-def _message(message: Message) -> tuple[bytes, str]:
-    return _text(f"{message.role}: {message.content}")
-
-
-def _text(text: str) -> tuple[bytes, str]:
+def _link(before: bytes, part: Message | Step | str) -> Link:
+    text = part
+    if isinstance(part, Message):
+        text = f"{part.role}: {part.content}"
+    elif isinstance(part, Step):
+        text = f"{part.tool}[{part.argument}]: {part.text} {list(part.ids)}"
     # A lone half of a surrogate pair in a model's words has no UTF-8 form, and SQLite takes none.
-    text = text.encode("utf-8", "replace").decode()
-    return _digest(text), text
+    return Link(_digest(f"{before.hex()} {text}"), before, text.encode("utf-8", "replace").decode())
 
 
 def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,7 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fireact.errors import ToolError, ToolUnavailable
-from fireact.types import RUNTIME, Act, Count, Observation, Positive
+from fireact.meter import Meter
+from fireact.prices import Price, per_call
+from fireact.types import RUNTIME, Act, Count, NotNegative, Observation, Positive
 from fireact.web import KeyVariable, Passing, Web
 
 PARAMETERS = {"engine": "google", "google_domain": "google.com", "gl": "us", "hl": "en"}
@@ -54,6 +56,9 @@ class Serpapi:
     """Repetitions after a passing fault (429, 5xx, a dropped connection), with back-off."""
     connections: Annotated[Count, RUNTIME] = 8
     """Calls under way at once."""
+    price_search: Annotated[NotNegative | None, RUNTIME] = None
+    """US dollars a search, by your plan with SerpAPI; None: unknown, which a budget in money refuses."""
+    meter: Annotated[Meter, RUNTIME] = field(default_factory=Meter)
 
     async def __call__(self, act: Act) -> Observation:
         """Search once. Raises what protocols.Tool names: an empty or an overlong search is a ToolError."""
@@ -68,10 +73,20 @@ class Serpapi:
         return Observation(rich(answer, self.k, self.chars) or f"Nothing was found for {query[:60]!r}; "
                                                                "try other words.")
 
+    def price(self) -> Price | None:
+        """See `protocols.Paid`."""
+        return None if self.price_search is None else per_call(self.price_search)
+
+    @property
+    def unpriced(self) -> str | None:
+        """See `protocols.Paid`."""
+        return None if self.price() else "what a search by SerpAPI costs is not known; set tool.price_search (US dollars)"
+
     @cached_property
     def _web(self) -> Web:
         return Web(name="SerpAPI", url=self.base_url, cache=self.cache or self.home / "web.sqlite", judge=judge,
-                   key_env=self.key_env, timeout=self.timeout, retries=self.retries, connections=self.connections)
+                   key_env=self.key_env, timeout=self.timeout, retries=self.retries, connections=self.connections,
+                   paid=True, price=self.price_search, meter=self.meter)
 
 
 def judge(status: int, answer: dict[str, Any]) -> Exception | None:

@@ -152,7 +152,7 @@ class Calls:
         except Refused as refusal:
             outcome = Outcome.GOOD
             if not self.dialect.adapted(str(refusal), told):
-                raise
+                raise ProviderError(str(refusal)) from None
         except (BudgetExceeded, asyncio.CancelledError):
             raise
         except FireActError:
@@ -168,7 +168,7 @@ class Calls:
         price = self.price()
         most = cost(price, prompt, longest, written_tokens=prompt) if price and price.written > price.input else cost(
             price, prompt, longest)
-        ticket = self.meter.reserve(most, prompt + longest, f"the model {self.model}")
+        ticket = await self.meter.reserve(most, prompt + longest, f"the model {self.model}")
         self.meter.busy = self.pacer.busy
         started, settled = time.monotonic(), False
         try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
-from fireact.errors import ConfigError, ContextError, FilterError, ProviderError
+from fireact.errors import ConfigError, ContextError, FilterError, FireActError
 from fireact.model.api.reply import Kind, message
 from fireact.pacing import Outcome
 from fireact.web import AGENT, Passing, hidden, retry_after
@@ -37,7 +37,7 @@ class Answer:
     """Seconds for which the endpoint will take nothing more, by its x-ratelimit headers; 0 where it will."""
 
 
-class Refused(ProviderError):
+class Refused(FireActError):
     """The endpoint refused a request for what is in it (400, 422). Not told as it is where it can be adapted."""
 
 
