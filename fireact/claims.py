@@ -1,7 +1,7 @@
 """Who plays what: claims on numbered pieces of work, over all processes and machines that share a folder.
 
-A claim is a lock on one byte of a file, which the operating system (or the file server) frees when its owner dies. So
-no claim outlives its process, and nothing has to be cleaned up.
+A claim is a lock on bytes of a file, one a number, which the operating system (or the file server) frees when its owner
+dies. So no claim outlives its process, and nothing has to be cleaned up.
 """
 
 import fcntl
@@ -18,17 +18,17 @@ class Claims:
         """Open the folder's claims. Raises OSError."""
         self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
 
-    def take(self, number: int) -> bool:
-        """Claim a piece; False where another process has it. Raises OSError on a file system without locks."""
+    def take(self, numbers: range) -> bool:
+        """Claim all of these; False where another process has one. Raises OSError on a file system without locks."""
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, len(numbers), numbers.start)
         except (BlockingIOError, PermissionError):
             return False
         return True
 
-    def release(self, number: int) -> None:
-        """Give a piece up."""
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, number)
+    def release(self, numbers: range) -> None:
+        """Give them up."""
+        fcntl.lockf(self._file, fcntl.LOCK_UN, len(numbers), numbers.start)
 
     def close(self) -> None:
         """Give up all."""

@@ -50,7 +50,7 @@ class Source(Section):
     split: str
     questions: int | None
     """How many questions of the split were played; None for all."""
-    sampling: Sampling
+    sampling: Sampling = Sampling()
 
 
 class Judged(Section):
@@ -68,7 +68,7 @@ class CurateJob(Section):
     evaluated: list[Judged]
     model: Node
     filters: list[FilterName]
-    keep: Literal["first_correct", "all"]
+    keep: Literal["first_correct", "all"] = "first_correct"
     window: int | None
     n: int | None
     validation: int

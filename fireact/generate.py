@@ -55,7 +55,7 @@ class PlayJob(Section):
     seed: int
     limits: Limits
     n: int | None
-    sampling: Sampling
+    sampling: Sampling = Sampling()
     home: Path
 
     def key(self) -> str:

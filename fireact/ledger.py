@@ -36,7 +36,8 @@ _PENDING = 64
 
 _COLUMNS = [f"{state}_{unit}" for state in ("spent", "held", "saved") for unit in ("nanos", "tokens", "calls")]
 _SCHEMA = f"""CREATE TABLE scopes (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL,
-              opened TEXT NOT NULL, {", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in _COLUMNS)}, UNIQUE (kind, id))"""
+              opened TEXT NOT NULL, {", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in _COLUMNS)},
+              UNIQUE (kind, id))"""
 _OPEN = """INSERT INTO scopes (kind, id, opened) VALUES (?, ?, ?)
            ON CONFLICT (kind, id) DO UPDATE SET opened = excluded.opened"""
 _FIND = "SELECT number FROM scopes WHERE kind = ? AND id = ?"
@@ -253,9 +254,10 @@ def _sentence(scope: Scope, unit: int, limit: int, spent: int, held: int, mine: 
         return f"{option}={cap} is less than the next call may take ({most}); what was played is kept. {again}"
     advice = {"run": f"Raise {option}, or start the same command again for a budget anew", "sweep": again,
               "day": f"{again}, or go on tomorrow (UTC)"}[scope.kind]
-    whose = f", {others} of it by other processes or by calls that were cut off" if held > mine else " by calls under way"
-    return (f"{option}={cap} is reached: {done} are spent, {reserved} are reserved{whose}, and the next call may take up "
-            f"to {most}; what was played is kept. {advice}")
+    others = f", {others} of it by other processes or by calls that were cut off,"
+    whose = others if held > mine else " by calls under way,"
+    return (f"{option}={cap} is reached: {done} are spent, {reserved} are reserved{whose} and the next call may take "
+            f"up to {most}; what was played is kept. {advice}")
 
 
 def _show(path: Path, as_json: bool) -> None:

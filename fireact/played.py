@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -77,16 +78,16 @@ def plan(questions: Sequence[Question], sampling: Sampling, dataset: Dataset) ->
 
 def finished(folder: Path, questions: Sequence[Question], sampling: Sampling, dataset: Dataset) -> bool:
     """Whether nothing of a job is left to play."""
-    return plan(questions, sampling, dataset).done(Records(folder))
+    with closing(Records(folder)) as records:
+        return plan(questions, sampling, dataset).done(records)
 
 
 def require(folder: Path, dataset: Dataset, questions: Sequence[Question], sampling: Sampling, stage: str) -> Played:
     """Return the records that a job asks for. Raises DataError where some are missing."""
     records, wanted = Records(folder), plan(questions, sampling, dataset)
-    if not wanted.done(records):
+    names = wanted.enough(records)
+    if names is None:
         there = sum(not wanted.left(turn, records) for turn in wanted.turns())
         raise DataError(f"{records.path} has {there} of the {len(questions) * sampling.turns} that are wanted; "
                         f"run stage={stage} first, or stage=pipeline")
-    names = [(question.id, attempt) for question in wanted.enough(records) for attempt in range(sampling.attempts)
-             if records.played(question.id, attempt)]
     return Played(records, names, dataset)

@@ -29,9 +29,13 @@ class ChildFailed(Exception):
 
     def __init__(self, code: int):
         """`code` is what subprocess tells: minus the signal's number for a child that was killed."""
-        super().__init__(f"a stage ended with exit code {code}")
+        super().__init__(code)  # Launchers hand it on between processes, made anew from this.
         self.killed = -code if code < 0 else None
         self.code = 128 - code if code < 0 else code
+
+    def __str__(self) -> str:
+        """What a sweep prints of a cell that failed."""
+        return f"a stage ended with exit code {self.code}"
 
 
 def guard(work: Callable[[], None]) -> int:

@@ -9,10 +9,9 @@ folder's lock; when all are there they are put into the order of the questions, 
 """
 
 import fcntl
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -23,8 +22,11 @@ from fireact.jsonl import Appender, decode, open_file
 from fireact.types import StopReason, Trajectory
 
 TRAJECTORIES = "trajectories.jsonl"
-_HEAD = re.compile(rb'\{"id":("(?:[^"\\]|\\.)*")')
-_STOP, _EM, _ATTEMPT = b'"stop":"', b'"score":{"em":', b'"attempt":'
+_HEAD = re.compile(rb'\{"id":"([^"\\]*)",')
+# Nothing before a record's own `stop` has a field of this name, and within a text its quotes would be escaped.
+_STOP, _ENDED = b'"stop":"', re.compile(rb'"stop":"([a-z]+)","score":\{"em":(\d+(?:\.\d+)?(?:e-?\d+)?),')
+# The last field, which came later: what was recorded before it has none.
+_ATTEMPT = re.compile(rb'"attempt":(\d{1,9})\}\s*\Z')
 _UNPLAYED = {stop.value.encode() for stop in StopReason if not stop.played}
 
 
@@ -71,8 +73,9 @@ class Records:
             now = os.stat(self.path)
         except FileNotFoundError:
             return
-        if now.st_ino != self._inode or now.st_size < self._read or self._file is None:
-            self.close()
+        if self._file is None or now.st_ino != self._inode or now.st_size < self._read:
+            if self._file is not None:
+                self._file.close()
             self._file = open_file(self.path)
             self._inode, self._read = os.fstat(self._file.fileno()).st_ino, 0
             self.places = {}
@@ -82,26 +85,22 @@ class Records:
         for line in self._file:
             if not line.endswith(b"\n"):
                 return  # Its writer was killed, or is still at it.
-            self._note(line)
+            if line.strip():
+                self._note(line)
             self._read += len(line)
 
     def _note(self, line: bytes) -> None:
-        head = _HEAD.match(line)
-        stop = line.rfind(_STOP)
-        if head is None or stop < 0:
-            # Blank, or not written by this program: the parser says what is wrong with it.
-            if line.strip():
-                decode(Trajectory, line.decode("utf-8", "replace"), str(self.path))
-            return
-        stop += len(_STOP)
-        # The field came later: what was recorded before it has none.
-        attempt = line.rfind(_ATTEMPT)
-        number = int(line[attempt + len(_ATTEMPT): line.find(b"}", attempt)]) if attempt >= 0 else 0
-        name = json.loads(head[1]), number
-        em = line.rfind(_EM)
-        played = line[stop: line.find(b'"', stop)] not in _UNPLAYED
-        if played or name not in self.places or not self.places[name].played:
-            self.places[name] = Place(self._read, len(line), played, line[em + len(_EM): em + len(_EM) + 1] == b"1")
+        head, stop = _HEAD.match(line), _ENDED.match(line, max(0, line.find(_STOP)))
+        if head and stop:
+            attempt = _ATTEMPT.search(line, max(0, len(line) - 30))
+            name = head[1].decode("utf-8", "replace"), int(attempt[1]) if attempt else 0
+            played, correct = stop[1] not in _UNPLAYED, float(stop[2]) == 1
+        else:
+            # An id with escapes, or another program's line: the parser reads it, or says what is wrong with it.
+            record = self._parsed(line)
+            name, played, correct = (record.id, record.attempt), record.stop.played, record.score.em == 1
+        if played or not self.played(*name):
+            self.places[name] = Place(self._read, len(line), played, correct)
 
     def played(self, id: str, attempt: int = 0) -> bool:
         """Whether an attempt has a record that counts."""
@@ -115,8 +114,10 @@ class Records:
 
     def read(self, id: str, attempt: int = 0) -> Trajectory:
         """Read one record, which must be there. Raises DataError."""
-        place = self.places[(id, attempt)]
-        return decode(Trajectory, self._line(place).decode("utf-8", "replace"), str(self.path))
+        return self._parsed(self._line(self.places[(id, attempt)]))
+
+    def _parsed(self, line: bytes) -> Trajectory:
+        return decode(Trajectory, line.decode("utf-8", "replace"), str(self.path))
 
     def _line(self, place: Place) -> bytes:
         assert self._file is not None
@@ -138,14 +139,14 @@ class Records:
             wanted = [name for name in order if name in self.places]
             named = set(wanted)
             wanted += [name for name in self.places if name not in named]
-            offsets = [self.places[name].offset for name in wanted]
-            whole = sum(self.places[name].length for name in wanted) == self._read
-            if whole and all(first < second for first, second in pairwise(offsets)):
+            places = [self.places[name] for name in wanted]
+            whole = sum(place.length for place in places) == (os.stat(self.path).st_size if places else 0)
+            if whole and all(first.offset < second.offset for first, second in pairwise(places)):
                 return
             part = self.path.with_name(f".{TRAJECTORIES}.part")
             with open(part, "wb") as file:
-                for name in wanted:
-                    file.write(self._line(self.places[name]))
+                for place in places:
+                    file.write(self._line(place))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, self.path)
@@ -170,8 +171,3 @@ class Records:
         if self._locks is not None:
             os.close(self._locks)
             self._locks = None
-
-
-def read_all(records: Records, names: Iterable[Name]) -> Iterator[Trajectory]:
-    """Read those of the named attempts that count, in this order."""
-    return (records.read(*name) for name in names if records.played(*name))

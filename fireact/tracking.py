@@ -13,17 +13,21 @@ from fireact.errors import ConfigError
 from fireact.sections import Wandb
 
 METRICS = "metrics.jsonl"
+_REPLAYED = 0.1
+"""The replies from the tape, for each asked of the model, with which a process still measures its speed."""
 
 
 def seconds_per_episode(folder: Path) -> float | None:
     """Return how long an episode took, in seconds of the whole machine, or None where nobody measured it.
 
-    A folder may have been played by several processes, one after the other: each counts from 0.
+    A folder may have been played by several processes, one after the other: each counts from 0. One whose replies came
+    from the tape in the main measured nothing.
     """
     path = folder / METRICS
     lines = parse_metrics(path.read_bytes()) if path.exists() else []
     following = [*lines[1:], {"new": 0}]
     last = [line for line, after in zip(lines, following, strict=False) if after["new"] <= line["new"]]
+    last = [line for line in last if line.get("replayed", 0) <= _REPLAYED * (line.get("calls", 0) + 1)]
     episodes = sum(line["new"] for line in last)
     return sum(line["seconds"] for line in last) / episodes if episodes else None
 

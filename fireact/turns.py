@@ -6,12 +6,13 @@ answer, one turn.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from fireact.claims import Claims
-from fireact.records import Records
+from fireact.records import Name, Records
 from fireact.sections import MOST_ATTEMPTS
 from fireact.types import Question, Trajectory
 
@@ -26,12 +27,13 @@ class Turn:
     question: Question
     number: int
     """The question's place in its split."""
-    attempts: tuple[int, ...]
+    attempts: range
 
     @property
-    def claim(self) -> int:
-        """The number by which processes claim it: any two that share an attempt share the number of the first."""
-        return self.number * MOST_ATTEMPTS + self.attempts[0]
+    def claim(self) -> range:
+        """The numbers by which processes claim it, one an attempt."""
+        first = self.number * MOST_ATTEMPTS
+        return range(first + self.attempts.start, first + self.attempts.stop)
 
 
 @dataclass
@@ -47,14 +49,12 @@ class Plan:
     keeps: Callable[[Trajectory], bool] = field(default=lambda record: record.score.em == 1)
     """Which are."""
 
-    def turns(self) -> Iterable[Turn]:
+    def turns(self) -> Iterator[Turn]:
         """All turns, in order."""
+        at_once = self.attempts if self.until_correct else 1
         for number, question in enumerate(self.questions):
-            if self.until_correct:
-                yield Turn(question, number, tuple(range(self.attempts)))
-            else:
-                for attempt in range(self.attempts):
-                    yield Turn(question, number, (attempt,))
+            for first in range(0, self.attempts, at_once):
+                yield Turn(question, number, range(first, first + at_once))
 
     def left(self, turn: Turn, records: Records) -> list[int]:
         """The attempts of a turn that are to be played still."""
@@ -62,34 +62,40 @@ class Plan:
             return []
         return [attempt for attempt in turn.attempts if not records.played(turn.question.id, attempt)]
 
-    def enough(self, records: Records) -> Sequence[Question]:
-        """The questions that count: all, or the first ones that hold as many attempts as are to be `kept`.
+    def counted(self, turn: Turn, records: Records) -> list[Name]:
+        """The attempts of a turn that count: those played, or, where the first right one ends them, those up to it."""
+        names = [(turn.question.id, attempt) for attempt in turn.attempts if records.played(turn.question.id, attempt)]
+        if self.until_correct:
+            right = next((at for at, name in enumerate(names) if records.correct(*name)), len(names))
+            return names[: right + 1]
+        return names
 
-        Which these are does not depend on the order in which they ended. Stops at the first that is not played.
+    def kept_of(self, turn: Turn, records: Records) -> int:
+        """How many attempts of a turn are worth keeping."""
+        return sum(self.keeps(records.read(*name)) for name in self.counted(turn, records))
+
+    def enough(self, records: Records) -> list[Name] | None:
+        """The attempts that count, in order; None while some are to be played still.
+
+        They are those of all questions, or of the first ones that hold as many as are to be `kept`: so which these are
+        does not depend on the order in which they ended.
         """
-        if self.kept is None:
-            return self.questions
-        kept = 0
-        for number, question in enumerate(self.questions):
-            names = [(question.id, attempt) for attempt in range(self.attempts)]
-            if not any(records.played(*name) for name in names):
-                return self.questions[:number]
-            kept += sum(self.keeps(records.read(*name)) for name in names if records.played(*name))
-            if kept >= self.kept:
-                return self.questions[: number + 1]
-        return self.questions
+        names: list[Name] = []
+        kept, last = 0, None
+        for turn in self.turns():
+            if last is not None and turn.number > last:
+                break
+            if self.left(turn, records):
+                return None
+            names += self.counted(turn, records)
+            if self.kept is not None and last is None:
+                kept += self.kept_of(turn, records)
+                last = turn.number if kept >= self.kept else None
+        return names
 
     def done(self, records: Records) -> bool:
         """Whether nothing is left to play."""
-        if not any(self.left(turn, records) for turn in self.turns()):
-            return True
-        return self.kept is not None and self._kept(records) >= self.kept
-
-    def _kept(self, records: Records) -> int:
-        """Of the questions up to the first that is not played, how many attempts are worth keeping."""
-        counted = self.enough(records)
-        return sum(self.keeps(records.read(question.id, attempt)) for question in counted
-                   for attempt in range(self.attempts) if records.played(question.id, attempt))
+        return self.enough(records) is not None
 
 
 @dataclass
@@ -106,11 +112,23 @@ class Turns:
     _waiting: deque[Turn] = field(init=False)
     _elsewhere: deque[Turn] = field(init=False, default_factory=deque)
     _poll: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
-    _judged: dict[tuple[str, int], bool] = field(init=False, default_factory=dict)
+    _kept: Counter[int] = field(init=False, default_factory=Counter)
+    """How many attempts are worth keeping, by the number of their question."""
+    _found: int = field(init=False, default=0)
+    """How many in all."""
+    _last: float = field(init=False, default=float("inf"))
+    """The last question that is needed, as far as is known."""
 
     def __post_init__(self) -> None:
         """Line up what is left."""
-        self._waiting = deque(turn for turn in self.plan.turns() if self.plan.left(turn, self.records))
+        self._waiting = deque()
+        for turn in self.plan.turns():
+            if turn.number > self._last:
+                break
+            if self.plan.left(turn, self.records):
+                self._waiting.append(turn)
+            else:
+                self._count(turn)
 
     async def take(self) -> Turn | None:
         """Return the next turn, claimed; None where there is none left. Waits for what others have under way."""
@@ -119,38 +137,43 @@ class Turns:
                 turn = self._next()
                 if turn is not None:
                     return turn
-                if not self._elsewhere or self._enough():
+                self._waiting = deque(turn for turn in self._elsewhere if turn.number <= self._last)
+                self._elsewhere.clear()
+                if not self._waiting:
                     return None
-                self.others(len(self._elsewhere))
+                self.others(len(self._waiting))
                 await asyncio.sleep(POLL)
                 self.records.refresh()
-                self._waiting, self._elsewhere = self._elsewhere, deque()
             return None
 
     def give_back(self, turn: Turn) -> None:
         """Say that a turn is over, played or not."""
         self.claims.release(turn.claim)
+        self._count(turn)
 
     def _next(self) -> Turn | None:
-        while self._waiting and not self._enough():
+        while self._waiting and self._waiting[0].number <= self._last:
             turn = self._waiting.popleft()
-            if not self.plan.left(turn, self.records):
-                continue
-            if not self.claims.take(turn.claim):
-                self._elsewhere.append(turn)
-                continue
-            # Whoever had it before may just have finished it.
-            self.records.refresh()
-            left = self.plan.left(turn, self.records)
-            if left:
-                return turn
-            self.claims.release(turn.claim)
+            if self.plan.left(turn, self.records):
+                if not self.claims.take(turn.claim):
+                    self._elsewhere.append(turn)
+                    continue
+                # Whoever had it before may just have finished it.
+                self.records.refresh()
+                if self.plan.left(turn, self.records):
+                    return turn
+                self.claims.release(turn.claim)
+            self._count(turn)
         return None
 
-    def _enough(self) -> bool:
+    def _count(self, turn: Turn) -> None:
+        """Count what is worth keeping of a turn that is over, once."""
         if self.plan.kept is None:
-            return False
-        for name, place in self.records.places.items():
-            if name not in self._judged and place.played:
-                self._judged[name] = self.plan.keeps(self.records.read(*name))
-        return sum(self._judged.values()) >= self.plan.kept
+            return
+        kept = self.plan.kept_of(turn, self.records)
+        self._kept[turn.number] += kept
+        self._found += kept
+        if kept and self._found >= self.plan.kept:
+            numbers = sorted(self._kept)
+            sums = accumulate(self._kept[number] for number in numbers)
+            self._last = next(number for number, found in zip(numbers, sums, strict=True) if found >= self.plan.kept)

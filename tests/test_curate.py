@@ -278,7 +278,7 @@ def test_a_generation_folder_must_be_complete(job: Make, tmp_path: Path) -> None
         return job(sources=[{**source, "questions": questions}], filters=["correct"])
 
     assert len(run(make(2), tmp_path / "out")[0]) == 2
-    with pytest.raises(DataError, match=r"has 2 of the 3 questions; run stage=generate first"):
+    with pytest.raises(DataError, match=r"has 2 of the 3 that are wanted; run stage=generate first"):
         run(make(3), tmp_path / "out")
     with pytest.raises(ConfigError, match=r"generate\.n=4 is more than the 3 questions of the split 'train'"):
         run(make(4), tmp_path / "out")
@@ -290,7 +290,7 @@ def test_other_rules_judge_what_was_played_and_play_nothing_again(job: Make, tmp
     common = {"task": "strategyqa", "method": "react", "split": "train"}
     play = {**common, "label": "strategyqa/react", "few_shot": False,
             "model": {"_target_": "fireact.model.scripted.Scripted", "replies": ["x"]},
-            "strategy": {"_target_": "fireact.strategy.react.React"}, "seed": 0, "limits": {}, "n": 1, "concurrency": 1,
+            "strategy": {"_target_": "fireact.strategy.react.React"}, "seed": 0, "limits": {}, "n": 1,
             "tool": {"_target_": "fireact.tool.corpus.Corpus", "corpus": None}, "home": tmp_path}
     keys, kept = set(), []
     for number, scoring in enumerate(("faithful", "strict")):

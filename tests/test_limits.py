@@ -11,10 +11,10 @@ FILES = [*sorted((ROOT / "fireact").rglob("*.py")), ROOT / "main.py"]
 LAYERS = [
     {"types", "protocols", "errors"},
     {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs", "database",
-     "ledger", "meter", "pacing", "plan", "plugins", "jsonl", "render", "retrieval", "schema", "sections", "web",
+     "ledger", "meter", "pacing", "plan", "plugins", "process", "store", "jsonl", "render", "retrieval", "schema", "sections", "web",
      "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
-    {"store", "process", "episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
+    {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
      "tape", "engine", "claims", "records", "turns", "sampling", "filters", "played", "progress", "live", "playing",
      "loopback"},
     {"generate", "forecast", "viewer", "curate", "train", "evaluate", "report", "paper"},

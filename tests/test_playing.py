@@ -107,8 +107,8 @@ def test_without_a_tape_nothing_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("cap", "word"), [
-    (Caps(calls=30), "budget.run.calls=30"), (Caps(tokens=30_000), "budget.run.tokens=30000"),
-    (Caps(usd=0.03), "budget.run.usd=0.03"),
+    (Caps(calls=30), "budget.run.calls=30"), (Caps(tokens=3_000), "budget.run.tokens=3000"),
+    (Caps(usd=0.003), "budget.run.usd=0.003"),
 ])
 def test_a_budget_stops_cleanly_and_a_higher_one_goes_on(tmp_path: Path, cap: Caps, word: str) -> None:
     with serve(Faults(delay=0.005)) as server:

@@ -33,6 +33,7 @@ class Row:
     rounds: int
     stop: str
     fault: str = ""
+    attempt: int = 0
 
     @property
     def finished(self) -> bool:
@@ -86,7 +87,8 @@ def run_dirs(paths: Sequence[Path]) -> list[Path]:
 def read(run: Path) -> list[Measure]:
     """Return a run's measurements, [] where it has not evaluated. Raises ConfigError, DataError."""
     config, metrics = _config(run / CONFIG), _metrics(run / METRICS)
-    rows = tuple(read_jsonl(run / ROWS, Row)) if (run / ROWS).exists() else ()
+    # The paper's numbers are of one attempt.
+    rows = [row for row in read_jsonl(run / ROWS, Row) if row.attempt == 0] if (run / ROWS).exists() else []
     found = []
     for dataset, evaluation in metrics.get("evaluate", {}).items():
         for guise, fault, summary in _summaries(evaluation):

@@ -87,5 +87,5 @@ def _common(one: str, other: str) -> int:
 def _likeness(one: str, other: str) -> float:
     """How much of two texts is the same before and behind the place in which they differ; 1 for equal ones."""
     start = _common(one, other)
-    end = _common(one[:start - 1:-1] if start else one[::-1], other[:start - 1:-1] if start else other[::-1])
+    end = _common(one[start:][::-1], other[start:][::-1])
     return 2 * (start + end) / max(len(one) + len(other), 1)

@@ -83,11 +83,12 @@ def _request(party: Party, texts: dict[str, tuple[Any, ...]], rest: dict[str, An
 
 @lru_cache(maxsize=1 << 14)
 def _link(before: bytes, part: Message | Step | str) -> Link:
-    text = part
     if isinstance(part, Message):
         text = f"{part.role}: {part.content}"
     elif isinstance(part, Step):
         text = f"{part.tool}[{part.argument}]: {part.text} {list(part.ids)}"
+    else:
+        text = part
     # A lone half of a surrogate pair in a model's words has no UTF-8 form, and SQLite takes none.
     return Link(_digest(f"{before.hex()} {text}"), before, text.encode("utf-8", "replace").decode())
 

@@ -1,4 +1,4 @@
-"""The API model against a server on the loopback that speaks /v1/chat/completions."""
+"""The API model against a server on the loopback: what is sent, and what comes back."""
 
 import asyncio
 import json
@@ -6,15 +6,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fireact.errors import ConfigError, ContextError, ProviderError
 from fireact.model.api import Api
-from fireact.plugins import check
-from fireact.prices import lookup
+from fireact.store import identity
 from fireact.types import Ask, Completion, Episode, Message
 
 KEY = "sk-very-secret-0123456789"
@@ -22,9 +19,21 @@ ASK = Ask((Message("system", "Be short."), Message("user", "Capital of France?")
           episode=Episode("q1", seed=7))
 
 
-def chat(text: Any = "Thought: so.", finish: str = "stop", **more: Any) -> dict[str, Any]:
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
+def chat(text: Any = "Thought: so.", finish: str | None = "stop", *, reasoning: str | None = None,
+         **more: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text, **({"reasoning_content": reasoning} if reasoning else {})}
+    choice = {"index": 0, "finish_reason": finish, "message": message}
     return {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], **more}
+
+
+def used(prompt: int, completion: int, **details: int | None) -> dict[str, Any]:
+    """An answer with this usage."""
+    return chat(usage={"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
+                       "prompt_tokens_details": details})
+
+
+def failed(text: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": text, **more}}
 
 
 @dataclass
@@ -32,71 +41,98 @@ class Endpoint:
     """Answers with `answers` in order, the last one again and again, and keeps what it was asked."""
 
     url: str
-    answers: list[tuple[int, Any]] = field(default_factory=lambda: [(200, chat())])
+    answers: list[tuple[Any, ...]] = field(default_factory=lambda: [(200, chat())])
+    """Status, body, and headers in place of a pause of a millisecond. A body None breaks the connection off."""
+    holds: dict[int, threading.Event] = field(default_factory=dict)
+    """By a request's number: what its answer waits for."""
     calls: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
-    delay: float = 0.0
+    headers: list[Any] = field(default_factory=list)
+    models: list[str] | None = None
+    """What GET /models lists; None: nothing is there."""
+    ended: threading.Event = field(default_factory=threading.Event)
 
-    def answer(self) -> tuple[int, str, bytes]:
-        status, body = self.answers[min(len(self.calls), len(self.answers)) - 1]
-        if isinstance(body, str):
-            return status, "text/html", body.encode()
-        return status, "application/json", json.dumps(body).encode()
+    def asked(self, path: str, headers: Any, body: bytes) -> tuple[Any, ...]:
+        self.calls.append(json.loads(body))
+        self.paths.append(path)
+        self.headers.append(headers)
+        number = len(self.calls) - 1
+        if number in self.holds:
+            self.holds[number].wait(20)
+        return self.answers[min(number, len(self.answers) - 1)]
 
 
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    gone = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             asked = self.rfile.read(int(self.headers["Content-Length"]))
-            this.calls.append(json.loads(asked))
+            self.answer(*this.asked(self.path, self.headers, asked))
+
+        def do_GET(self) -> None:
             this.paths.append(self.path)
-            this.keys.append(self.headers["Authorization"])
-            gone.wait(this.delay)
-            status, kind, body = this.answer()
+            listed = {"data": [{"id": model} for model in this.models or []]}
+            self.answer(404 if this.models is None else 200, listed)
+
+        def answer(self, status: int, body: Any, headers: Any = None) -> None:
+            if body is None:
+                self.close_connection = True
+                return
+            sent = body.encode() if isinstance(body, str) else json.dumps(body).encode()
             self.send_response(status)
-            for name, value in (("Content-Type", kind), ("Content-Length", len(body)), ("retry-after-ms", 1)):
-                self.send_header(name, str(value))
+            for name, value in (headers or {"retry-after-ms": "1"}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(sent)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(sent)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.handle_error = lambda *args: None        # A client may leave while it is being answered.
     this = Endpoint(f"http://127.0.0.1:{server.server_port}/v1")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield this
-    gone.set()
+    for held in this.holds.values():
+        held.set()
     server.shutdown()
     server.server_close()
     thread.join()
 
 
+endpoint = pytest.fixture(serving)
+
+
 def complete(api: Api, ask: Ask = ASK) -> Completion:
-    async def once() -> Completion:
+    (reply,) = together(api, ask)
+    return reply
+
+
+def together(api: Api, *asks: Ask) -> list[Completion]:
+    """Ask all at once, and leave nothing behind: no connection and no task."""
+
+    async def all_of_them() -> list[Completion]:
         try:
-            return await api.complete(ask)
+            return await asyncio.gather(*map(api.complete, asks))
         finally:
-            client = vars(api).get("_client")
-            if client is not None:
-                await client.close()
+            await api.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            assert len(asks) > 1 or not others
 
-    return asyncio.run(once())
+    return asyncio.run(all_of_them())
 
 
-def refusal(api: Api, kind: type[Exception]) -> str:
+def refusal(api: Api, kind: type[Exception], ask: Ask = ASK) -> str:
     """The sentence of the failure, which is one line and never tells the key."""
     with pytest.raises(kind) as failure:
-        complete(api)
+        complete(api, ask)
     assert type(failure.value) is kind
     text = str(failure.value)
     assert KEY not in text
@@ -105,17 +141,20 @@ def refusal(api: Api, kind: type[Exception]) -> str:
 
 
 def test_what_is_sent(endpoint: Endpoint) -> None:
-    complete(Api(model="gpt-x", base_url=endpoint.url, temperature=0.5, max_tokens=64, key_env="OPENAI_API_KEY"))
+    complete(Api(model="gpt-x", base_url=endpoint.url, temperature=0.5, max_tokens=64, key_env="OPENAI_API_KEY",
+                 options={"top_p": 0.9}))
     assert endpoint.paths == ["/v1/chat/completions"]
-    assert endpoint.keys == [f"Bearer {KEY}"]
+    assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert endpoint.headers[0]["User-Agent"].startswith("fireact/")
     assert endpoint.calls == [{
         "model": "gpt-x", "temperature": 0.5, "max_tokens": 64, "seed": 7, "stop": ["\nObservation", "\nQuestion:"],
-        "messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Capital of France?"}]}]
+        "messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Capital of France?"}],
+        "top_p": 0.9}]
 
 
 def test_no_key_is_sent_where_none_was_named(endpoint: Endpoint) -> None:
     complete(Api(model="m", base_url=endpoint.url))
-    assert endpoint.keys == ["Bearer none"]
+    assert endpoint.headers[0]["Authorization"] is None
 
 
 def test_a_prime_is_asked_for_in_words_unless_it_is_a_label(endpoint: Endpoint) -> None:
@@ -148,217 +187,68 @@ def test_what_comes_back(endpoint: Endpoint) -> None:
     assert reply.seconds > 0
 
 
-def test_without_usage_or_prices_nothing_is_made_up(endpoint: Endpoint) -> None:
-    reply = complete(Api(model="m", base_url=endpoint.url, price_in=2.0, price_out=8.0))
-    assert (reply.prompt_tokens, reply.completion_tokens, reply.cost) == (0, 0, None)
-    endpoint.answers = [(200, chat(usage={"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}))]
-    assert complete(Api(model="m", base_url=endpoint.url)).cost is None
+def test_the_stop_strings_are_cut_on_our_side_too(endpoint: Endpoint) -> None:
+    endpoint.answers = [(200, chat("Thought: a\nQuestion: b\nObservation: c"))]
+    assert complete(Api(model="m", base_url=endpoint.url)).text == "Thought: a"
 
 
-def used(prompt: int, completion: int, **details: int | None) -> dict[str, Any]:
-    """An answer with this usage."""
-    return chat(usage={"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
-                       "prompt_tokens_details": details})
+def test_a_model_may_be_used_again_after_it_was_closed(endpoint: Endpoint) -> None:
+    api = Api(model="m", base_url=endpoint.url)
+    assert [complete(api).text for _ in range(2)] == ["Thought: so."] * 2
+    asyncio.run(Api(model="m").close())
 
 
-@pytest.fixture
-def openai_itself(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
-    """What base_url=null leads to: only there is a model known by its id."""
-    monkeypatch.setattr("fireact.model.api._OPENAI", endpoint.url)
-    endpoint.answers = [(200, used(1000, 20, cached_tokens=800))]
-    return endpoint
-
-
-def test_the_list_price_counts_cached_tokens(openai_itself: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
-    listed = lookup("gpt-4.1")
-    assert listed
-    assert listed.cached < listed.input
-    cost = complete(Api(model="gpt-4.1")).cost
-    assert cost == pytest.approx((200 * listed.input + 800 * listed.cached + 20 * listed.output) / 1e6)
+@pytest.mark.parametrize("finish", ["eos", "", None, "STOP"])
+def test_a_finish_reason_that_is_none_of_openais_is_understood(
+        endpoint: Endpoint, finish: str, capsys: pytest.CaptureFixture[str]) -> None:
+    endpoint.answers = [(200, chat("so", finish))]
+    assert complete(Api(model="m", base_url=endpoint.url, price_in=0, price_out=0)).finish == "stop"
     assert capsys.readouterr().err == ""
 
 
-def test_tokens_written_to_a_cache_have_their_own_price(openai_itself: Endpoint) -> None:
-    openai_itself.answers = [(200, used(1000, 20, cached_tokens=None, cache_write_tokens=600))]
-    listed = lookup("gpt-5.6-sol")
-    assert listed
-    assert listed.written > listed.input
-    cost = complete(Api(model="gpt-5.6-sol")).cost
-    assert cost == pytest.approx((400 * listed.input + 600 * listed.written + 20 * listed.output) / 1e6)
-
-
-@pytest.mark.parametrize(("options", "dollars"), [
-    ({"price_in": 10.0, "price_out": 30.0}, 1000 * 10 + 20 * 30),
-    ({"price_in": 10.0, "price_out": 30.0, "price_cached": 1.0}, 200 * 10 + 800 * 1 + 20 * 30),
-    ({"price_in": 0.0, "price_out": 0.0}, 0),
-])
-def test_a_price_that_was_set_wins(openai_itself: Endpoint, options: dict[str, Any], dollars: float) -> None:
-    assert complete(Api(model="gpt-4.1", **options)).cost == pytest.approx(dollars / 1e6)
-
-
-def test_what_was_not_set_is_looked_up(openai_itself: Endpoint) -> None:
-    listed = lookup("gpt-4.1")
-    assert listed
-    assert complete(Api(model="gpt-4.1", price_in=10.0)).cost == pytest.approx(
-        (1000 * 10 + 20 * listed.output) / 1e6)
-    assert complete(Api(model="gpt-4.1", price_out=30.0)).cost == pytest.approx(
-        (200 * listed.input + 800 * listed.cached + 20 * 30) / 1e6)
-    assert complete(Api(model="gpt-4.1", price_cached=0.0)).cost == pytest.approx(
-        (200 * listed.input + 20 * listed.output) / 1e6)
-
-
-def test_a_fine_tuned_model_costs_its_own_price(openai_itself: Endpoint, tmp_path: Path) -> None:
-    (tmp_path / "model.json").write_text('{"model": "ft:gpt-4o-mini-2024-07-18:org::id"}')
-    tuned, plain = lookup("ft:gpt-4o-mini-2024-07-18:org::id"), lookup("gpt-4o-mini-2024-07-18")
-    assert tuned
-    assert plain
-    assert tuned.output > plain.output
-    cost = complete(Api(model="gpt-4o-mini-2024-07-18", adapter=tmp_path)).cost
-    assert cost == pytest.approx((200 * tuned.input + 800 * tuned.cached + 20 * tuned.output) / 1e6)
-
-
-def test_an_unknown_price_is_told_once(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
-    """A model at another endpoint is not OpenAI's, whatever its name."""
-    endpoint.answers = [(200, used(1000, 20))]
-
-    async def twice(api: Api) -> list[float | None]:
-        costs = [(await api.complete(ASK)).cost for _ in range(2)]
-        await api._client.close()
-        return costs
-
-    assert asyncio.run(twice(Api(model="gpt-4.1", base_url=endpoint.url))) == [None, None]
+def test_an_unknown_finish_reason_is_told_once(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    endpoint.answers = [(200, chat("so", "banana"))]
+    replies = together(Api(model="m", base_url=endpoint.url, price_in=0, price_out=0), ASK, ASK)
+    assert [(reply.text, reply.finish) for reply in replies] == [("so", "stop")] * 2
     assert capsys.readouterr().err == (
-        f"  no price is known for gpt-4.1 at {endpoint.url}, so its cost is left open; set the model's options "
-        "price_in and price_out (US dollars per million tokens)\n")
+        f"  {endpoint.url} ended a reply with the unknown finish_reason='banana'; it is taken for a whole one\n")
 
 
-def test_one_price_of_two_is_not_enough(endpoint: Endpoint) -> None:
-    endpoint.answers = [(200, used(1000, 20))]
-    assert complete(Api(model="m", base_url=endpoint.url, price_in=1.0)).cost is None
-    assert complete(Api(model="m", base_url=endpoint.url, price_cached=1.0)).cost is None
+def test_the_least_busy_of_several_addresses_is_asked(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = serving(monkeypatch)
+    other = next(generator)
+    endpoint.holds = {number: threading.Event() for number in range(9)}
+    other.holds = {0: threading.Event()}
+
+    async def four() -> None:
+        api = Api(model="m", base_url=[endpoint.url, other.url])
+        tasks = [asyncio.create_task(api.complete(ASK)) for _ in range(4)]
+        while len(endpoint.calls) + len(other.calls) < 4:
+            await asyncio.sleep(0.005)
+        assert (len(endpoint.calls), len(other.calls)) == (2, 2)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await api.complete(ASK)                 # The other has answered one, and holds one.
+        assert (len(endpoint.calls), len(other.calls)) == (2, 3)
+        for held in (*endpoint.holds.values(), *other.holds.values()):
+            held.set()
+        await asyncio.gather(*tasks)
+        await api.close()
+
+    asyncio.run(four())
+    generator.close()
 
 
-def test_a_passing_fault_is_repeated(endpoint: Endpoint) -> None:
-    endpoint.answers = [(429, {"error": {"message": "slow down"}}), (500, "<html>oops</html>"), (200, chat("done"))]
-    assert complete(Api(model="m", base_url=endpoint.url, retries=2)).text == "done"
-    assert len(endpoint.calls) == 3
+def test_what_servers_are_called_counts_in_place_of_where_they_stand() -> None:
+    def counted(**options: Any) -> dict[str, Any]:
+        return identity({"_target_": "fireact.model.api.Api", "model": "m", **options})
 
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_fault_that_does_not_pass_is_told(endpoint: Endpoint, status: int) -> None:
-    endpoint.answers = [(status, {"error": {"message": "the server\nis overloaded"}})]
-    text = refusal(Api(model="m", base_url=endpoint.url, retries=1), ProviderError)
-    assert text == f"{endpoint.url} failed: the server is overloaded"
-    assert len(endpoint.calls) == 2
-
-
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_names_its_variable(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    monkeypatch.setenv("MY_KEY", f"  {KEY}\n")
-    endpoint.answers = [(status, {"error": {"message": f"Incorrect API key provided: {KEY}."}})]
-    text = refusal(Api(model="m", base_url=endpoint.url, key_env="MY_KEY"), ConfigError)
-    assert text == f"{endpoint.url} refuses the key in $MY_KEY: Incorrect API key provided: ***."
-    assert endpoint.keys == [f"Bearer {KEY}"]
-
-
-@pytest.mark.parametrize("key", ["sk-\nvery-secret", "sk-sécrèt"])
-def test_a_key_that_cannot_be_sent_is_refused_untold(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", key)
-    text = refusal(Api(model="m", base_url="http://127.0.0.1:9/v1", key_env="OPENAI_API_KEY"), ConfigError)
-    assert text == "the key in $OPENAI_API_KEY holds a line break or a letter that no key has; set it anew"
-
-
-def test_a_key_in_place_of_its_variables_name_is_refused_untold() -> None:
-    node = {"_target_": "fireact.model.api.Api", "model": "m"}
-    check({**node, "key_env": None}, "teacher")
-    with pytest.raises(ConfigError, match=r"^key_env is no name of an environment variable; ") as failure:
-        check({**node, "key_env": KEY}, "teacher")
-    assert KEY not in str(failure.value)
-
-
-def test_an_unknown_model_is_a_config_error(endpoint: Endpoint) -> None:
-    endpoint.answers = [(404, {"error": {"message": "The model `m` does not exist"}})]
-    text = refusal(Api(model="m", base_url=endpoint.url), ConfigError)
-    assert text.startswith(f"{endpoint.url} has no model 'm': The model `m` does not exist; set ")
-
-
-def test_a_prompt_that_is_too_long_is_a_context_error(endpoint: Endpoint) -> None:
-    endpoint.answers = [(400, {"error": {"message": "This model's maximum context length is 10 tokens",
-                                         "code": "context_length_exceeded"}})]
-    assert "maximum context length is 10" in refusal(Api(model="m", base_url=endpoint.url), ContextError)
-
-
-def test_another_refused_request_is_a_provider_error(endpoint: Endpoint) -> None:
-    endpoint.answers = [(400, {"error": {"message": "Unsupported value: 'temperature'"}})]
-    text = refusal(Api(model="m", base_url=endpoint.url), ProviderError)
-    assert text == f"{endpoint.url} refuses the request: Unsupported value: 'temperature'"
-    assert len(endpoint.calls) == 1
-
-
-@pytest.mark.parametrize(("body", "told"), [
-    ("<html>Welcome</html>", "'<html>Welcome</html>'"),
-    ("", "''"),
-    ({"error": {"message": "quota"}}, "choices: Field required"),
-    (chat() | {"choices": []}, "choices: List should have at least 1 item"),
-    (chat(None), "choices.0.message.content: Input should be a valid string"),
-    ({"choices": [{"message": None}]}, "choices.0.message"),
-    (["a", "list"], "Input should be an object"),
-])
-def test_an_answer_that_is_no_completion_is_told(endpoint: Endpoint, body: Any, told: str) -> None:
-    endpoint.answers = [(200, body)]
-    text = refusal(Api(model="m", base_url=endpoint.url), ProviderError)
-    assert text.startswith(f"{endpoint.url} answered without a text (")
-    assert told in text
-    assert text.endswith("; check that base_url is a chat API")
-
-
-def test_an_endpoint_that_is_silent_is_given_up(endpoint: Endpoint) -> None:
-    endpoint.delay = 5
-    text = refusal(Api(model="m", base_url=endpoint.url, timeout=0.2, retries=0), ProviderError)
-    assert text == f"{endpoint.url} did not answer within 0.2 seconds; raise the model's option timeout"
-
-
-def test_an_endpoint_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    text = refusal(Api(model="m", base_url="http://127.0.0.1:9/v1", retries=0), ProviderError)
-    assert text == "http://127.0.0.1:9/v1 cannot be reached: All connection attempts failed"
-
-
-@pytest.mark.parametrize("url", ["127.0.0.1:8000/v1", "ftp://x/v1", "http://x:port/v1", ""])
-def test_what_is_no_address_is_refused(url: str) -> None:
-    text = refusal(Api(model="m", base_url=url), ConfigError)
-    assert text == f"base_url={url} is no address; write e.g. http://127.0.0.1:8000/v1"
-
-
-@pytest.mark.parametrize("key", [None, "", " \n"])
-def test_openai_needs_a_key(monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    if key is not None:
-        monkeypatch.setenv("OPENAI_API_KEY", key)
-    text = refusal(Api(model="gpt-4.1"), ConfigError)
-    assert text.startswith("model gpt-4.1 needs a key: set the environment variable OPENAI_API_KEY, or base_url")
-
-
-def test_an_endpoint_of_ones_own_needs_no_key(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY")
-    assert complete(Api(model="m", base_url=endpoint.url)).text == "Thought: so."
-
-
-def test_the_address_comes_from_the_configuration_alone(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint) -> None:
-    """The openai package would take it from the environment, and the store would take both models for one."""
-    monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
-    assert str(Api(model="m")._client.base_url) == "https://api.openai.com/v1/"
-
-
-@pytest.mark.parametrize(("name", "value", "sentence"), [
-    ("temperature", -1, "greater than or equal to 0"),
-    ("max_tokens", 0, "greater than or equal to 1"),
-    ("price_in", -2, "greater than or equal to 0"),
-    ("price_out", float("nan"), "a finite number"),
-    ("price_cached", -0.1, "greater than or equal to 0"),
-    ("timeout", 0, "greater than 0"),
-    ("retries", -1, "greater than or equal to 0"),
-])
-def test_numbers_out_of_range_are_refused(name: str, value: float, sentence: str) -> None:
-    with pytest.raises(ConfigError, match=f"teacher.{name}={value} does not fit: input should be {sentence}"):
-        check({"_target_": "fireact.model.api.Api", name: value}, "teacher")
+    assert counted()["family"] == "api.openai.com"
+    assert counted(base_url="http://user@A:8000/v1")["family"] == "a:8000"
+    assert counted(base_url="http://a:8000/v1") == counted(base_url=["https://a:8000/v2", "http://b:1/v1"])
+    assert counted(base_url="http://a:8000/v1") != counted(base_url="http://a:8001/v1")
+    assert counted(base_url="http://a:1/v1", family="llama") == counted(base_url=["http://b:2/v1"], family="llama")
+    runtime = {"hedge": 4, "timeout": 1.0, "patience": 1.0, "requests_per_minute": 5, "tokens_per_minute": 5,
+               "headers": {"a": "b"}, "key_env": "K", "retries": 1, "price_in": 1.0}
+    assert counted(**runtime) == counted()
+    for change in ({"temperature": 1.0}, {"options": {"top_p": 0.5}}, {"route": "completions"}, {"query": {"a": "b"}}):
+        assert counted(**change) != counted()

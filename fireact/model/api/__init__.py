@@ -4,7 +4,8 @@
     python main.py model@teacher=api teacher.base_url=http://127.0.0.1:8000/v1 teacher.model=my-model
     python main.py model@teacher=api teacher.model=my-model 'teacher.base_url=[http://a:8000/v1,http://b:8000/v1]'
 
-request.py writes what is sent, reply.py reads what comes, transport.py sends, calls.py gets a request through.
+access.py checks what a user writes, request.py writes what is sent, reply.py reads what comes, transport.py sends, and
+calls.py gets a request through.
 """
 
 import os
@@ -22,36 +23,21 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from fireact import prices
 from fireact.errors import ConfigError
 from fireact.meter import Meter
+from fireact.model.api import access
 from fireact.model.api.calls import Calls
 from fireact.model.api.request import Dialect, Route
 from fireact.model.api.transport import Transport
 from fireact.pacing import Lane, Pacer
 from fireact.types import REPLY, RUNTIME, Ask, Completion, Count, NotNegative, Positive
-from fireact.web import KeyVariable, is_address
+from fireact.web import KeyVariable
 
 _OPENAI = "https://api.openai.com/v1"
-_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 
 
 class _Tuned(BaseModel):
     """What is read of the file in which train=hosted leaves its model's id."""
 
     model: str
-
-
-def _no_secrets(headers: dict[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        if _SECRET_HEADER.search(name) and not value.startswith("$"):
-            # No ValueError: pydantic would have the sentence repeat the value.
-            raise ConfigError(f"the header {name} holds a secret, which would be saved with the configuration; put it "
-                              f"into an environment variable and write its name, e.g. headers: {{{name}: $MY_KEY}}")
-    return headers
-
-
-def _addresses(given: str | list[str] | None) -> str | list[str] | None:
-    if given == []:
-        raise ConfigError("base_url=[] names no endpoint; write one or more addresses, or null for OpenAI's own")
-    return given
 
 
 @dataclass(kw_only=True)
@@ -65,7 +51,7 @@ class Api:
     """The model's id at the endpoint, e.g. gpt-4.1."""
     adapter: Path | None = None
     """The folder of a model that train=hosted fine-tuned: the id in its model.json is asked in place of `model`."""
-    base_url: Annotated[str | list[str] | None, AfterValidator(_addresses)] = None
+    base_url: Annotated[str | list[str] | None, AfterValidator(access.addresses)] = None
     """None is OpenAI's own. Of several addresses, which all must serve the same model, the least busy is asked."""
     family: str | None = None
     """What counts in keys, of the store and of the tape, in place of the address: the same name for servers that serve
@@ -75,17 +61,17 @@ class Api:
     key_env: Annotated[KeyVariable | None, RUNTIME] = None
     """The environment variable that holds the key, which itself is never written anywhere. None: OPENAI_API_KEY for
     OpenAI's own endpoint, and no key for any other, so that none is sent where it does not belong."""
-    headers: Annotated[dict[str, str], AfterValidator(_no_secrets), RUNTIME] = field(default_factory=dict)
+    headers: Annotated[dict[str, str], AfterValidator(access.no_secrets), RUNTIME] = field(default_factory=dict)
     """Sent with every request. A value $NAME is read from the environment, e.g. {api-key: $AZURE_OPENAI_API_KEY}."""
-    query: dict[str, str] = field(default_factory=dict)
-    """Sent behind every address, e.g. {api-version: 2025-04-01-preview} for Azure's older API."""
+    query: Annotated[dict[str, str], AfterValidator(access.no_secrets)] = field(default_factory=dict)
+    """Sent behind every address, e.g. {api-version: 2025-04-01-preview} for Azure's older API. $NAME as above."""
     temperature: Annotated[NotNegative | None, REPLY] = 0.0
     """None: not sent, for models that refuse it."""
     reasoning_effort: Annotated[str | None, REPLY] = None
     """How long a model that thinks first may think, e.g. none, low; None: not sent."""
     max_tokens: Annotated[Count, REPLY] = 512
     """The longest reply, with what a model thinks before it."""
-    options: Annotated[dict[str, Any], REPLY] = field(default_factory=dict)
+    options: Annotated[dict[str, Any], AfterValidator(access.free_fields), REPLY] = field(default_factory=dict)
     """More of the request's fields, as the endpoint calls them, e.g. {top_p: 0.9, chat_template_kwargs: {...}}."""
     price_in: Annotated[NotNegative | None, RUNTIME] = None
     """US dollars per million prompt tokens; None: the price that fireact/prices.py finds for the model at the endpoint.
@@ -102,7 +88,7 @@ class Api:
     timeout: Annotated[Positive, RUNTIME] = 120.0
     """Seconds a request may take."""
     retries: Annotated[int, Field(ge=0), RUNTIME] = 5
-    """Repetitions after a fault of one request: 500, a dropped connection, a broken answer."""
+    """Repetitions after a fault of one request: 500, silence, a dropped connection, a broken answer."""
     patience: Annotated[NotNegative, RUNTIME] = 600.0
     """Seconds for which an endpoint that is overloaded or down is waited for. One that has not answered yet is waited
     for no longer than 30."""
@@ -157,8 +143,7 @@ class Api:
             raise ConfigError(f"the key in ${self._variable} holds a line break or a letter that no key has; "
                               "set it anew")
         for place in self._places:
-            if not is_address(place):
-                raise ConfigError(f"base_url={place} is no address; write e.g. http://127.0.0.1:8000/v1")
+            access.check(place)
         return self._places[0], self._key or "none"
 
     def price(self) -> prices.Price | None:
@@ -178,18 +163,25 @@ class Api:
 
     @cached_property
     def _calls(self) -> Calls:
-        _, key = self.account()
+        self.account()
         if self.unpriced:
             print(f"  {self.unpriced}", file=sys.stderr, flush=True)
-        transport = Transport(key, self._variable or "key_env", self._headers(), self.query, self.timeout)
         pacer = Pacer([Lane(place, self.concurrency) for place in self._places], self.requests_per_minute,
                       self.tokens_per_minute)
         # OpenAI's own newer models refuse the older name.
         limit = "max_completion_tokens" if self.base_url is None and self.route == "chat" else "max_tokens"
         return Calls(model=self._asked, options=self._options(), longest=self.max_tokens,
-                     dialect=Dialect(self.route, limit=limit), transport=transport, pacer=pacer, meter=self.meter,
+                     dialect=Dialect(self.route, limit), transport=self._transport(), pacer=pacer, meter=self.meter,
                      price=self.price, retries=self.retries, patience=self.patience, hedge=self.hedge,
                      seeded=self.temperature != 0)
+
+    def _transport(self) -> Transport:
+        headers, secrets = access.filled(self.headers), access.secrets(self.headers, self.query)
+        if self._variable and self._key:
+            secrets = {self._variable: self._key, **secrets}
+            if "authorization" not in map(str.lower, headers):
+                headers["Authorization"] = f"Bearer {self._key}"
+        return Transport(headers, access.filled(self.query), secrets, self.timeout)
 
     @cached_property
     def _asked(self) -> str:
@@ -206,14 +198,6 @@ class Api:
     def _options(self) -> dict[str, Any]:
         named = {"temperature": self.temperature, "reasoning_effort": self.reasoning_effort}
         return {**{name: value for name, value in named.items() if value is not None}, **self.options}
-
-    def _headers(self) -> dict[str, str]:
-        found = {}
-        for name, value in self.headers.items():
-            found[name] = os.environ.get(value[1:], "").strip() if value.startswith("$") else value
-            if not found[name]:
-                raise ConfigError(f"the header {name} is to hold {value}, and this environment variable is not set")
-        return found
 
     @property
     def _key(self) -> str:

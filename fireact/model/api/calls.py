@@ -5,6 +5,7 @@ one whose answer got lost may have to be paid for, and counts as if it had.
 """
 
 import asyncio
+import re
 import statistics
 import sys
 import time
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from fireact.errors import BudgetExceeded, ConfigError, ContextError, FireActError, ProviderError, suggest
 from fireact.meter import Meter
-from fireact.model.api.reply import Reply, Usage, parse
-from fireact.model.api.request import PATHS, Dialect, body, most_tokens, said
-from fireact.model.api.transport import Refused, Transport
-from fireact.pacing import Lane, Outcome, Pacer
+from fireact.model.api.reply import NoReply, Reply, Usage, parse
+from fireact.model.api.request import PATHS, Dialect, body, mend, most_tokens, said
+from fireact.model.api.transport import Missing, Refused, Transport
+from fireact.pacing import Lane, Outcome, Pacer, Turn
 from fireact.prices import Price, cost
 from fireact.types import Ask, Completion
 from fireact.web import Passing
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
 FIRST_CONTACT = 30.0
 """Seconds for which an endpoint that has not answered yet is waited for: its address may be wrong."""
-_STRAGGLERS = 20
+_KNOWN = 20
 """Replies after which it is known how long one takes."""
+_LONGEST_REST = 60.0
+"""Seconds after which an endpoint that wants a longer rest, and refused nothing, is asked all the same."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,16 @@ class _Got:
     seconds: float
     """From sending the request to the end of its answer."""
     usd: float | None
+
+
+class _Failed(Exception):
+    """A request failed in a way that may pass."""
+
+    def __init__(self, place: str, cause: Passing) -> None:
+        super().__init__(f"{place} {cause}")
+        self.cause, self.outcome, self.wait = cause, cause.outcome, cause.wait
+        self.alone = cause.outcome is Outcome.FAULTY or not cause.refused
+        """Whether it says something of this one request, which may have to be paid for, not of the endpoint's state."""
 
 
 @dataclass(kw_only=True)
@@ -65,148 +78,170 @@ class Calls:
 
     async def complete(self, ask: Ask) -> Completion:
         """Ask once. Raises ConfigError, BudgetExceeded, ContextError, FilterError, ProviderError."""
-        got = await (self._hedged(ask) if self.hedge else self._patiently(ask))
+        got = await self._patiently(ask)
         usage, reply = got.reply.usage or Usage(), got.reply
         return Completion(said(reply.text, ask), reply.finish, usage.prompt_tokens, usage.completion_tokens,
                           usage.cached, got.seconds, got.usd)
 
-    async def _hedged(self, ask: Ask) -> _Got:
-        """Send a second request where the first takes long; whichever is answered first counts."""
-        assert self.hedge is not None
-        first = asyncio.create_task(self._patiently(ask))
-        tasks = [first]
-        try:
-            if len(self._took) >= _STRAGGLERS:
-                await asyncio.wait(tasks, timeout=self.hedge * statistics.median(self._took))
-                if not first.done():
-                    self.meter.hedged += 1
-                    tasks.append(asyncio.create_task(self._patiently(ask)))
-            done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if rest and all(task.exception() for task in done):
-                done, _ = await asyncio.wait(rest)
-            got = done.pop().result()
-            # The other one is paid for too; what it would have been is not known, so it counts as much again.
-            twice = got.usd if len(tasks) > 1 else 0.0
-            return _Got(got.reply, got.seconds, None if got.usd is None else got.usd + (twice or 0.0))
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
     async def _patiently(self, ask: Ask) -> _Got:
         """Ask until there is an answer, or no use in asking on."""
         try:
-            return await self._once(ask)
-        except Passing as failure:
+            return await self._try(ask)
+        except _Failed as failure:
             # Most calls need no second try, and are spared what the bookkeeping of tries costs.
             return await self._again(ask, failure)
 
-    async def _again(self, ask: Ask, first: Passing) -> _Got:
+    async def _again(self, ask: Ask, first: _Failed) -> _Got:
         from tenacity import AsyncRetrying, retry_if_exception_type
 
-        faulty, failures = 0, [first]
+        alone, failures = 0, [first]
 
         async def again() -> _Got:
             if failures:
                 raise failures.pop()
-            return await self._once(ask)
+            return await self._try(ask)
 
         def enough(state: "RetryCallState") -> bool:
-            nonlocal faulty
-            failure = state.outcome and state.outcome.exception()
-            assert isinstance(failure, Passing)
-            faulty += failure.outcome is Outcome.FAULTY
+            nonlocal alone
+            failure = _failure(state)
+            if failure.alone:
+                alone += 1
+                return alone > self.retries
             waited = (state.seconds_since_start or 0.0) + (failure.wait or 0.0)
             if failure.outcome is Outcome.DOWN and self.pacer.down_since is not None:
                 waited = max(waited, time.monotonic() - self.pacer.down_since)
-            return faulty > self.retries if failure.outcome is Outcome.FAULTY else waited > self._patience(failure)
+            return waited > self._patience(failure.outcome)
 
-        tries = AsyncRetrying(retry=retry_if_exception_type(Passing), stop=enough, wait=_pause, reraise=True)
+        tries = AsyncRetrying(retry=retry_if_exception_type(_Failed), stop=enough, wait=_pause, reraise=True)
         try:
             return await tries(again)
-        except Passing as failure:
-            gone = ProviderError(f"{self.pacer.lanes[0].url} {failure}")
-            if failure.outcome is Outcome.DOWN:
+        except _Failed as failure:
+            gone = ProviderError(f"{failure}{self._rest_of_sentence(failure)}")
+            if failure.outcome is Outcome.DOWN and self.pacer.down_since is not None:
                 self.pacer.reject(gone)
             raise gone from None
 
-    def _patience(self, failure: Passing) -> float:
-        first = failure.outcome is Outcome.DOWN and not self._answered
+    def _patience(self, outcome: Outcome) -> float:
+        first = outcome is Outcome.DOWN and not self._answered
         return min(self.patience, FIRST_CONTACT) if first else self.patience
 
-    async def _once(self, ask: Ask) -> _Got:
-        longest = ask.max_tokens or self.longest
-        seed = {"seed": ask.episode.seed} if ask.episode and self.seeded else {}
-        told = {"model": self.model, **body(ask, self.dialect, {**self.options, **seed}, longest)}
-        prompt = most_tokens(told)
-        lane = await self.pacer.enter(prompt // 4 + longest)
-        outcome = None
-        try:
-            got = await self._paid(lane, told, prompt, longest)
-            outcome, self._answered = Outcome.GOOD, True
-            return got
-        except Passing as failure:
-            outcome = failure.outcome
-            self._note(lane, failure)
-            raise
-        except Refused as refusal:
-            outcome = Outcome.GOOD
-            if not self.dialect.adapted(str(refusal), told):
-                raise ProviderError(str(refusal)) from None
-        except (BudgetExceeded, asyncio.CancelledError):
-            raise
-        except FireActError:
-            outcome = Outcome.GOOD
-            raise
-        finally:
-            self.pacer.leave(lane, outcome)
-            self.meter.busy, self.meter.level = self.pacer.busy, self.pacer.level
-        return await self._once(ask)
+    def _rest_of_sentence(self, failure: _Failed) -> str:
+        if failure.outcome is Outcome.DOWN and not self._answered:
+            return "; check base_url, and that the endpoint runs"
+        if not failure.alone and (failure.wait or 0.0) > self.patience:
+            return f"; it wants no request for {failure.wait:.0f} seconds, and the model's option patience allows fewer"
+        return ""
 
-    async def _paid(self, lane: Lane, told: Mapping[str, Any], prompt: int, longest: int) -> _Got:
+    async def _try(self, ask: Ask) -> _Got:
+        return await (self._hedged(ask) if self.hedge and len(self._took) >= _KNOWN else self._once(ask))
+
+    async def _hedged(self, ask: Ask) -> _Got:
+        """Send a request a second time where it takes long; whichever is answered first counts."""
+        sent, again = asyncio.Event(), asyncio.Event()
+        first = asyncio.create_task(self._once(ask, sent))
+        second = asyncio.create_task(self._later(ask, sent, again))
+        tasks = first, second
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if all(task.exception() for task in done) and (first not in done or again.is_set()):
+                await asyncio.wait(tasks)  # One of them failed; the other is under way.
+            ended = [task for task in tasks if task.done()]
+            got = next((task for task in ended if not task.exception()), first).result()
+            # The other one is paid for too; what it would have been is not known, so it counts as much again.
+            both = again.is_set() and not any(task.exception() for task in ended)
+            return _Got(got.reply, got.seconds, got.usd * 2 if both and got.usd else got.usd)
+        finally:
+            self.meter.hedged += again.is_set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _later(self, ask: Ask, sent: asyncio.Event, again: asyncio.Event) -> _Got:
+        await sent.wait()
+        await asyncio.sleep((self.hedge or 1.0) * statistics.median(self._took))
+        return await self._once(ask, again)
+
+    async def _once(self, ask: Ask, sent: asyncio.Event | None = None) -> _Got:
+        """Send one request when its turn comes; `sent` is set once it goes out."""
+        longest = ask.max_tokens or self.longest
+        told = body(ask, self.dialect, {"model": self.model, **self.options}, longest, self.seeded)
+        prompt = most_tokens(told)
+        turn = await self.pacer.enter(prompt // 4 + longest)
+        place = turn.lane.url
+        try:
+            got = await self._paid(turn.lane, told, prompt, longest, sent)
+        except Passing as failure:
+            self.meter.faults[re.split("[:,;]", str(failure))[0]] += 1
+            self._leave(turn, failure.outcome, str(failure))
+            raise _Failed(place, failure) from None
+        except Refused as refusal:
+            self._leave(turn, Outcome.GOOD)
+            if not self.dialect.adapted(str(refusal), told):
+                raise ProviderError(f"{refusal}{mend(str(refusal), self.options)}") from None
+        except Missing as missing:
+            self._leave(turn, Outcome.GOOD)
+            raise await self._no_model(place, str(missing)) from None
+        except BaseException as failure:
+            answered = isinstance(failure, FireActError) and not isinstance(failure, BudgetExceeded)
+            self._leave(turn, Outcome.GOOD if answered else None)
+            raise
+        else:
+            self._leave(turn, Outcome.GOOD)
+            return got
+        return await self._once(ask, sent)
+
+    def _leave(self, turn: Turn, outcome: Outcome | None, failure: str = "") -> None:
+        """Give the turn back, and tell where an endpoint has gone, or has come back."""
+        lane = turn.lane
+        before = lane.down_since
+        self.pacer.leave(turn, outcome)
+        self.meter.busy, self.meter.level = self.pacer.busy, self.pacer.level
+        if before is None and lane.down_since is not None:
+            _say(f"{lane.url} {failure}; waiting for it, up to {self._patience(Outcome.DOWN):g} seconds")
+        if before is not None and lane.down_since is None:
+            _say(f"{lane.url} answers again")
+
+    async def _paid(self, lane: Lane, told: Mapping[str, Any], prompt: int, longest: int,
+                    sent: asyncio.Event | None) -> _Got:
         """Send a request that is paid for, and read its answer."""
         price = self.price()
         most = cost(price, prompt, longest, written_tokens=prompt) if price and price.written > price.input else cost(
             price, prompt, longest)
         ticket = await self.meter.reserve(most, prompt + longest, f"the model {self.model}")
+        if sent:
+            sent.set()
         self.meter.busy = self.pacer.busy
-        started, settled = time.monotonic(), False
+        started = time.monotonic()
         try:
             answer = await self.transport.post(lane.url, PATHS[self.dialect.route], told)
-            if answer.rest:
-                self.pacer.pause(lane, answer.rest)
             reply = self._read(answer.data, lane.url)
-            usage = reply.usage
-            usd = usage and cost(price, usage.prompt_tokens, usage.completion_tokens, usage.cached, usage.written)
-            tokens = usage.prompt_tokens + usage.completion_tokens if usage else prompt + longest
-            self.meter.settle(ticket, usd if usage else most, tokens)
-            settled = True
-            seconds = time.monotonic() - started
-            self._took.append(seconds)
-            return _Got(reply, seconds, usd)
-        except LookupError as missing:
-            self.meter.release(ticket)
-            settled = True
-            raise await self._no_model(lane.url, str(missing)) from None
-        except (Passing, FireActError) as failure:
+        except BaseException as failure:
             if _certainly_not_done(failure):
                 self.meter.release(ticket)
-                settled = True
-            raise
-        finally:
-            if not settled:
+            else:
                 self.meter.lose(ticket, most, prompt + longest)
+            raise
+        usage, seconds = reply.usage, time.monotonic() - started
+        usd = usage and cost(price, usage.prompt_tokens, usage.completion_tokens, usage.cached, usage.written)
+        tokens = usage.prompt_tokens + usage.completion_tokens if usage else prompt + longest
+        self.meter.settle(ticket, usd if usage else most, tokens)
+        if answer.rest:
+            self.pacer.pause(lane, min(answer.rest, _LONGEST_REST))
+        if reply.failure:
+            raise reply.failure
+        self._took.append(seconds)
+        return _Got(reply, seconds, usd)
 
     def _read(self, data: bytes, place: str) -> Reply:
         """Read an answer. What is none at all is told at once, unless the endpoint has given good ones before."""
         try:
             reply = parse(data, place)
-        except ProviderError as failure:
-            if "check that base_url" not in str(failure):
-                raise
+        except NoReply as failure:
             if self._answered:
-                raise Passing(f"answered without a text, got {data[:100]!r}") from None
-            raise ConfigError(str(failure)) from None
+                raise Passing(str(failure)) from None
+            raise ConfigError(f"{place} {failure}; check that base_url is the address of a chat API, which mostly ends "
+                              "in /v1") from None
+        self._answered = True
         if reply.unknown and reply.unknown not in self._told:
             self._told.add(reply.unknown)
             _say(f"{place} ended a reply with the unknown finish_reason={reply.unknown!r}; it is taken for a whole one")
@@ -223,30 +258,30 @@ class Calls:
         return ConfigError(f"{place} has no model {self.model!r}{near if 'did you mean' in near else ''}; it has "
                            f"{shown}; set the model's option model")
 
-    def _note(self, lane: Lane, failure: Passing) -> None:
-        """Count a failure, and tell of an endpoint that is not there."""
-        self.meter.faults[str(failure).split(":")[0].split(",")[0].split(";")[0]] += 1
-        if failure.outcome is Outcome.DOWN and lane.down_since is None:
-            _say(f"{lane.url} {failure}; waiting for it, up to {self._patience(failure):g} seconds")
 
-
-def _certainly_not_done(failure: Exception) -> bool:
+def _certainly_not_done(failure: BaseException) -> bool:
     """Whether a request that failed is not paid for: else its answer may only have got lost, or was cut off."""
     if isinstance(failure, Passing):
         return failure.refused
-    return isinstance(failure, (Refused, ConfigError, ContextError))
+    return isinstance(failure, (Refused, Missing, ConfigError, ContextError))
 
 
 def _pause(state: "RetryCallState") -> float:
     """Seconds before the next try: those the endpoint named, or a share of a growing time, drawn by lot."""
     from tenacity import wait_random, wait_random_exponential
 
-    failure = state.outcome and state.outcome.exception()
-    if isinstance(failure, Passing) and failure.outcome is Outcome.DOWN:
+    failure = _failure(state)
+    if failure.outcome is Outcome.DOWN:
         return 0.0  # The pacer lets one at a time try.
-    if isinstance(failure, Passing) and failure.wait is not None:
+    if failure.wait:
         return failure.wait + wait_random(0, min(1.0, 0.25 * failure.wait))(state)
     return wait_random_exponential(multiplier=0.5, max=30)(state)
+
+
+def _failure(state: "RetryCallState") -> _Failed:
+    failure = state.outcome and state.outcome.exception()
+    assert isinstance(failure, _Failed)
+    return failure
 
 
 def _say(text: str) -> None:

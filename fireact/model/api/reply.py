@@ -1,5 +1,6 @@
 """What an endpoint answered: a reply with its usage, or the failure that it stands for."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
@@ -14,6 +15,9 @@ _FINISHES: dict[str, Literal["stop", "length"]] = {
     "max_tokens": "length", "tool_calls": "stop", "function_call": "stop"}
 _FILTERED = ("content_filter", "safety", "refusal")
 _BROKEN = ("error", "abort", "cancelled")
+_THOUGHT = re.compile(r"^.*?</think(?:ing)?>\s*|^\s*<think(?:ing)?>.*", re.DOTALL)
+"""What is thought aloud before the reply. Where a prompt ends in <think>, the reply has only the end of it; where the
+reply was cut off, only the beginning."""
 
 
 class _Message(BaseModel):
@@ -60,57 +64,67 @@ class _Answer(BaseModel):
     usage: Usage | None = None
 
 
+class NoReply(Exception):
+    """An answer that is no completion at all; the text goes on from the name of who gave it."""
+
+
 @dataclass(frozen=True)
 class Reply:
-    """A usable answer."""
+    """An answer that is to be paid for."""
 
     text: str
+    """Without what was thought before it."""
     finish: Literal["stop", "length"]
     usage: Usage | None
     unknown: str | None = None
     """A finish reason that is none we know; the text is used as it is."""
+    failure: Exception | None = None
+    """Why the text is none that can be used."""
 
 
 def parse(data: bytes, place: str) -> Reply:
-    """Read an answer with status 200.
-
-    Raises Passing for one that is broken, ProviderError for one that is no completion or was all spent on thinking,
-    and FilterError.
-    """
+    """Read an answer with status 200. Raises Passing for one that is cut off, NoReply for one that is no completion."""
     try:
         answer = _Answer.model_validate_json(data)
     except ValidationError as error:
-        raise _unreadable(data, place, error) from None
+        raise _unreadable(data, error) from None
     choice = answer.choices[0]
+    if choice.message is None and choice.text is None:
+        raise NoReply(f"answered without a text (choices.0 has neither message nor text), got {shown(data)}")
     message = choice.message or _Message(content=choice.text)
     reason = (choice.finish_reason or "stop").lower()
+    text = message.content or ""
+    if "<think" in text or "</think" in text:
+        text = _THOUGHT.sub("", text, count=1)
+    return Reply(text, _FINISHES.get(reason, "stop"), answer.usage,
+                 None if reason in (*_FINISHES, *_FILTERED, *_BROKEN) else choice.finish_reason,
+                 _failure(place, message, reason, text))
+
+
+def _failure(place: str, message: _Message, reason: str, text: str) -> Exception | None:
     if reason in _FILTERED or message.refusal:
-        raise FilterError(f"{place} cut the reply off by its content filter: {message.refusal or reason}")
+        return FilterError(f"{place} cut the reply off by its content filter: {message.refusal or reason}")
     if reason in _BROKEN:
-        raise Passing(f"ended the reply with finish_reason={choice.finish_reason!r}")
-    if choice.message is None and choice.text is None:
-        raise ProviderError(f"{place} answered without a text (choices.0 has neither message nor text), got "
-                            f"{_shown(data)}; check that base_url is a chat API")
-    thought = message.reasoning_content or message.reasoning
-    if not message.content and _FINISHES.get(reason) == "length":
+        return Passing(f"ended the reply with finish_reason={reason!r}")
+    if not text and _FINISHES.get(reason) == "length":
+        thought = message.content or message.reasoning_content or message.reasoning
         why = "on thinking" if thought else "without a word that is shown"
-        raise ProviderError(f"{place} spent the whole reply {why}; raise the model's option max_tokens, or lower "
-                            "reasoning_effort")
-    unknown = None if reason in _FINISHES else choice.finish_reason
-    return Reply(message.content or "", _FINISHES.get(reason, "stop"), answer.usage, unknown)
+        return ProviderError(f"{place} spent the whole reply {why}; raise the model's option max_tokens, or lower "
+                             "reasoning_effort")
+    return None
 
 
-def _unreadable(data: bytes, place: str, error: ValidationError) -> Exception:
+def _unreadable(data: bytes, error: ValidationError) -> Exception:
     first = error.errors()[0]
     if first["type"] == "json_invalid" and data.lstrip()[:1] in (b"{", b"["):
-        return Passing(f"answered with JSON that breaks off, got {_shown(data)}")
+        return Passing(f"answered with JSON that breaks off, got {shown(data)}")
     where = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return ProviderError(f"{place} answered without a text ({where}: {first['msg']}), got {_shown(data)}; "
-                         "check that base_url is a chat API")
+    return NoReply(f"answered without a text ({where}: {first['msg']}), got {shown(data)}")
 
 
-def _shown(data: bytes) -> str:
-    return repr(" ".join(data[:1000].decode(errors="replace").split())[:100])
+def shown(data: bytes, most: int = 100) -> str:
+    """The beginning of an answer, on one line."""
+    return repr(" ".join(data[:2000].decode(errors="replace").split())[:most])
 
 
 class Kind(Enum):
@@ -119,17 +133,20 @@ class Kind(Enum):
     CONTEXT = ("context_length", "context length", "context window", "maximum context", "too many tokens",
                "prompt is too long", "longer than the maximum", "exceeds the available context", "max_model_len",
                "input is too long", "reduce the length")
-    FILTER = ("content_filter", "content filter", "content management policy", "content_policy", "safety system")
-    QUOTA = ("insufficient_quota", "exceeded your current quota", "billing", "credit balance", "insufficient credits",
-             "payment required")
-    NO_MODEL = ("model_not_found", "does not exist", "not found", "no such model", "unknown model", "invalid model")
+    FILTER = ("content_filter", "content filter", "content management policy", "content_policy", "safety system",
+              "moderation", "flagged")
+    # A mere rate limit may tell of billing too: "add a payment method at .../account/billing".
+    QUOTA = ("insufficient_quota", "billing_hard_limit", "billing_not_active", "credit balance",
+             "insufficient credits", "insufficient balance", "payment required")
+    NO_MODEL = ("model_not_found", "model not found", "does not exist", "model not exist", "no such model",
+                "unknown model", "invalid model", "invalid_model", "not a valid model")
 
     @classmethod
     def of(cls, body: Any, text: str) -> "Kind | None":
-        """Find it in an error's code or message."""
+        """Find it in an error's code, type, or `text`."""
         error = body.get("error", body) if isinstance(body, dict) else {}
-        code = str(error.get("code") or error.get("type") or "") if isinstance(error, dict) else ""
-        told = f"{code} {message(body) or text}".lower()
+        codes = f"{error.get('code')} {error.get('type')}" if isinstance(error, dict) else ""
+        told = f"{codes} {text}".lower()
         return next((kind for kind in cls if any(word in told for word in kind.value)), None)
 
 

@@ -15,9 +15,11 @@ from fireact.types import Ask, Message
 Route = Literal["chat", "completions"]
 PATHS: Mapping[Route, str] = {"chat": "chat/completions", "completions": "completions"}
 
-_THINKING = re.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL)
 _LIMITS = ("max_completion_tokens", "max_tokens")
-_REFUSED = re.compile(r"unsupported|not supported|unrecognized|unknown|not permitted|not allowed|extra", re.IGNORECASE)
+_SPARED = ("stop", "seed")
+"""What need not be sent: stop strings are cut on our side in any case, and a seed is no more than a wish."""
+_REFUSED = re.compile(r"unsupported|not supported|unrecognized|unexpected|unknown|not permitted|not allowed|extra",
+                      re.IGNORECASE)
 
 
 @dataclass
@@ -25,37 +27,49 @@ class Dialect:
     """What an endpoint takes. It is found out while it is used."""
 
     route: Route
-    stop: bool = True
-    """Whether stop strings are sent; they are cut on our side in any case."""
     limit: str = "max_tokens"
     """What the longest reply is called."""
+    spared: set[str] = field(default_factory=set)
+    """What is not sent."""
     _tried: set[str] = field(default_factory=set)
 
     def adapted(self, refusal: str, body: Mapping[str, Any]) -> bool:
         """Learn from a refused request; return whether it is worth sending again in the new form."""
-        named = [name for name in ("stop", *_LIMITS) if re.search(rf"\b{name}\b", refusal)]
+        named = {name for name in (*_SPARED, *_LIMITS) if name in body and re.search(rf"\b{name}\b", refusal)}
         if not named or not _REFUSED.search(refusal):
             return False
-        if named[0] == "stop" and "stop" in body:
-            self.stop = False
+        if spared := named.intersection(_SPARED):
+            self.spared |= spared
             return True
-        other = next((name for name in _LIMITS if name not in body), None)
-        if other is None or other in self._tried or not any(name in body for name in named):
-            return False
+        if self.limit not in body:
+            return True  # Another request has taught it since this one was sent.
         # Each name is tried once: an endpoint that takes neither is not asked for ever.
-        self._tried |= {other, self.limit}
-        self.limit = other
-        return True
+        self._tried.add(self.limit)
+        other = next((name for name in _LIMITS if name not in self._tried), None)
+        self.limit = other or self.limit
+        return other is not None
 
 
-def body(ask: Ask, dialect: Dialect, options: Mapping[str, Any], longest: int) -> dict[str, Any]:
-    """Return the request but for the model's name; `options` are those of the model, e.g. temperature."""
-    told: dict[str, Any] = {dialect.limit: longest, **options}
-    if ask.stop and dialect.stop:
+def body(ask: Ask, dialect: Dialect, options: Mapping[str, Any], longest: int, seeded: bool) -> dict[str, Any]:
+    """Return the request; `options` are those of the model, its id among them."""
+    told: dict[str, Any] = {**options, dialect.limit: longest}
+    if ask.stop:
         told["stop"] = list(ask.stop)
-    if dialect.route == "completions":
-        return {"prompt": plain(ask), **told}
-    return {"messages": _messages(ask), **told}
+    if seeded and ask.episode:
+        told["seed"] = ask.episode.seed
+    for name in dialect.spared:
+        told.pop(name, None)
+    told.update({"prompt": plain(ask)} if dialect.route == "completions" else {"messages": _messages(ask)})
+    return told
+
+
+def mend(refusal: str, options: Mapping[str, Any]) -> str:
+    """How to make a request without what its endpoint has refused; '' where that is none of the model's options."""
+    named = next((name for name in options if re.search(rf"\b{name}\b", refusal)), None)
+    if named is None or not _REFUSED.search(refusal):
+        return ""
+    own = named in ("temperature", "reasoning_effort")
+    return f"; set the model's option {named} to null" if own else f"; take {named} out of the model's options"
 
 
 def _messages(ask: Ask) -> list[dict[str, str]]:
@@ -79,8 +93,7 @@ def _line(message: Message) -> str:
 
 
 def said(text: str, ask: Ask) -> str:
-    """Return what of a reply counts: without its thinking aloud, cut at the first stop string."""
-    text = _THINKING.sub("", text, count=1)
+    """Return what of a reply counts: up to the first stop string."""
     ends = [at for at in (text.find(stop) for stop in ask.stop) if at >= 0]
     return text[: min(ends)] if ends else text
 
