@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fireact.database import Journal
 from fireact.ledger import Cap, Ledger, Scope
 from fireact.meter import Meter
 from fireact.protocols import Model, Tool
@@ -23,6 +24,7 @@ class Settings(Section):
     """How a run plays. Nothing of it can change a record."""
 
     concurrency: int
+    journal: Journal = "wal"
     tape: Taping
     budget: Budget
     store: Path
@@ -72,7 +74,7 @@ class Engine:
         mode = "off" if off else self.settings.tape.mode
         found = next((tape for tape in self._tapes if (tape.job, tape.mode) == (job, mode)), None)
         if found is None:
-            found = Tape(self.settings.tape_file, mode, job, self.settings.tape.journal)
+            found = Tape(self.settings.tape_file, mode, job, self.settings.journal)
             self._tapes.append(found)
         return found
 
@@ -87,7 +89,7 @@ class Engine:
 @contextmanager
 def open_engine(settings: Settings) -> Iterator[Engine]:
     """Open what a process plays with. Raises DataError for a file that cannot be used."""
-    engine = Engine(settings, Meter(Ledger(settings.ledger_file, settings.scopes())))
+    engine = Engine(settings, Meter(Ledger(settings.ledger_file, settings.scopes(), journal=settings.journal)))
     try:
         yield engine
     finally:

@@ -183,7 +183,7 @@ def _open_tool(job: PlayJob, dataset: Dataset, split: Sequence[Question], folder
     corpus = dataset.corpus() if "corpus" in known else None
     questions = tuple(question.text for question in split)
     tool = build(job.tool, "tool", corpus=corpus, home=job.home / "tool", seed=job.seed, questions=questions,
-                 meter=engine.meter)
+                 meter=engine.meter, journal=engine.settings.journal)
     if not isinstance(tool, Tool):
         raise ConfigError(f"tool._target_={job.tool['_target_']} is no tool; it needs `actions`, the names that a "
                           'model calls it by, e.g. ("search",), and `async def __call__(self, act)`')

@@ -22,7 +22,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Literal, get_args
 
-from fireact.database import Database
+from fireact.database import Database, Journal
 from fireact.errors import BudgetExceeded
 from fireact.process import guard
 
@@ -109,13 +109,14 @@ class Ledger:
     together with the next call that is reserved, or by `flush`.
     """
 
-    def __init__(self, path: Path, scopes: Sequence[Scope], today: Callable[[], str] = _today) -> None:
+    def __init__(self, path: Path, scopes: Sequence[Scope], today: Callable[[], str] = _today,
+                 journal: Journal = "wal") -> None:
         """Open the file, or begin it. `today` tells the date (UTC) as YYYY-MM-DD."""
         # The cap that outlasts the others comes first: who is stopped by it is not told to start again.
         self.scopes = tuple(sorted(scopes, key=lambda scope: get_args(Kind).index(scope.kind)))
         self._limits = [_limits(scope.cap) for scope in self.scopes]
         self._patience = _PENDING if all(limits == [_UNCAPPED] * 3 for limits in self._limits) else 0
-        self._file, self._today, self._lock = _database(path), today, RLock()
+        self._file, self._today, self._lock = _database(path, journal), today, RLock()
         self._db = self._file.connect()
         self._day: str | None = None
         self._rows: tuple[int, ...] = ()
@@ -221,8 +222,8 @@ class Ledger:
         return _sentence(self.scopes[place], unit, limits[unit], columns[unit], columns[3 + unit], mine, wanted[unit])
 
 
-def _database(path: Path) -> Database:
-    return Database(path, "the ledger of paid calls", _SCHEMA, durable=False)
+def _database(path: Path, journal: Journal = "wal") -> Database:
+    return Database(path, "the ledger of paid calls", _SCHEMA, journal=journal, durable=False)
 
 
 def _plus(sums: list[int], more: Sequence[int]) -> None:

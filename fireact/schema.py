@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import Field, ValidationError
 
+from fireact.database import Journal
 from fireact.errors import ConfigError, suggest
 from fireact.plugins import Node, check, expected, plugin_name
 from fireact.sections import (
@@ -50,6 +51,9 @@ class Config(Section):
     play; one that cannot take as many is sent fewer."""
     worker: int = 0
     """Nothing but a number to sweep over, so that several workers play the same job: worker=0,1,2,3."""
+    journal: Journal = "wal"
+    """How SQLite writes the files that processes share. delete: for a store that several machines share over a network
+    file system, which `wal` does not bear."""
     tape: Taping = Taping()
     budget: Budget = Budget()
     model: Node

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from fireact.database import Journal
 from fireact.types import Count, NotNegative, Positive
 
 MOST_ATTEMPTS = 1000
@@ -112,8 +111,6 @@ class Taping(Section):
     mode: Mode = "replay"
     file: Path | None = None
     """None: tape.sqlite in the store."""
-    journal: Journal = "wal"
-    """delete: for a file that several machines share over a network file system, which `wal` does not bear."""
 
 
 class Caps(Section):

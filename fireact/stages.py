@@ -109,8 +109,8 @@ class Stages:
         """What the run's episodes are played with."""
         config, parent = self.config, run_dir.absolute().parent
         sweep = str(parent) if (parent / "multirun.yaml").exists() else None
-        return Settings(concurrency=config.concurrency, tape=config.tape, budget=config.budget, store=config.store,
-                        run=str(run_dir.absolute()), sweep=sweep)
+        return Settings(concurrency=config.concurrency, journal=config.journal, tape=config.tape, budget=config.budget,
+                        store=config.store, run=str(run_dir.absolute()), sweep=sweep)
 
     @property
     def _teaching(self) -> Sampling:

@@ -26,7 +26,7 @@ from weakref import finalize
 from pydantic import AfterValidator
 
 from fireact import __version__
-from fireact.database import Database
+from fireact.database import Database, Journal
 from fireact.errors import ConfigError, ToolUnavailable
 from fireact.meter import Meter
 from fireact.pacing import Outcome
@@ -81,6 +81,7 @@ class Web:
     cache: Path
     """The SQLite file of kept answers, which any number of processes and APIs may share."""
     judge: Judge
+    journal: Journal = "wal"
     key_name: str = "api_key"
     """The parameter by which the key is sent."""
     key_env: str | None = None
@@ -138,7 +139,7 @@ class Web:
 
     @cached_property
     def _kept(self) -> "_Kept":
-        return _Kept(self.cache)
+        return _Kept(self.cache, self.journal)
 
     async def _answer(self, params: Mapping[str, str], asked: str) -> str:
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
@@ -239,8 +240,8 @@ _TABLE = """CREATE TABLE IF NOT EXISTS answers (url TEXT NOT NULL, params TEXT N
 class _Kept:
     """The answers on disk. Its methods may be called from any thread."""
 
-    def __init__(self, path: Path) -> None:
-        self._file, self._lock = Database(path, "where answers are kept", _TABLE, version=0), Lock()
+    def __init__(self, path: Path, journal: Journal) -> None:
+        self._file, self._lock = Database(path, "where answers are kept", _TABLE, 0, journal), Lock()
         self._db = self._file.connect()
         finalize(self, self._db.close)
 

@@ -140,8 +140,8 @@ def test_the_day_is_capped_over_several_runs(tmp_path: Path) -> None:
     with serve() as server:
         budget = Budget(day=Caps(calls=20))
         for number in range(3):
-            job = Play(tmp_path / str(number), server.url, n=3, model=PRICES, run=f"run{number}", budget=budget.model_copy(
-                update={"ledger": tmp_path / "ledger.sqlite"}))
+            job = Play(tmp_path / str(number), server.url, n=3, model=PRICES, run=f"run{number}",
+                       budget=budget.model_copy(update={"ledger": tmp_path / "ledger.sqlite"}))
             if number < 2:
                 played(job)
             else:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fireact.database import Journal
 from fireact.errors import ToolError, ToolUnavailable
 from fireact.meter import Meter
 from fireact.prices import Price, per_call
@@ -50,6 +51,8 @@ class Serpapi:
     """The environment variable that holds the key, which itself is never written anywhere."""
     cache: Annotated[Path | None, RUNTIME] = None
     """The file of kept answers, which runs may share; None: web.sqlite in `home`."""
+    journal: Annotated[Journal, RUNTIME] = "wal"
+    """How that file is written, see `database.Journal`; a run gives its own `journal`."""
     timeout: Annotated[Positive, RUNTIME] = 60.0
     """Seconds a call may take."""
     retries: Annotated[int, Field(ge=0), RUNTIME] = 4
@@ -80,11 +83,12 @@ class Serpapi:
     @property
     def unpriced(self) -> str | None:
         """See `protocols.Paid`."""
-        return None if self.price() else "what a search by SerpAPI costs is not known; set tool.price_search (US dollars)"
+        return None if self.price() else "what SerpAPI takes for a search is not known; set tool.price_search (US dollars)"
 
     @cached_property
     def _web(self) -> Web:
         return Web(name="SerpAPI", url=self.base_url, cache=self.cache or self.home / "web.sqlite", judge=judge,
+                   journal=self.journal,
                    key_env=self.key_env, timeout=self.timeout, retries=self.retries, connections=self.connections,
                    paid=True, price=self.price_search, meter=self.meter)
 

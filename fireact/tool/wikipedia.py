@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from fireact import retrieval
+from fireact.database import Journal
 from fireact.errors import ConfigError, ToolError
 from fireact.recordings import same
 from fireact.types import RUNTIME, Act, Count, Observation, Positive, Step
@@ -51,6 +52,8 @@ class Wikipedia:
     """A mail or web address for the User-Agent, by which Wikimedia asks to know whom to write to."""
     cache: Annotated[Path | None, RUNTIME] = None
     """The file of kept answers, which runs may share; None: web.sqlite in `home`."""
+    journal: Annotated[Journal, RUNTIME] = "wal"
+    """How that file is written, see `database.Journal`; a run gives its own `journal`."""
     timeout: Annotated[Positive, RUNTIME] = 30.0
     """Seconds a call may take."""
     retries: Annotated[int, Field(ge=0), RUNTIME] = 4
@@ -106,6 +109,7 @@ class Wikipedia:
     def _web(self) -> Web:
         agent = AGENT.replace("(", f"({self.contact}; ") if self.contact else AGENT
         return Web(name="Wikipedia", url=self.base_url, cache=self.cache or self.home / "web.sqlite", judge=judge,
+                   journal=self.journal,
                    agent=agent, timeout=self.timeout, retries=self.retries, connections=self.connections)
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -41,25 +42,29 @@ class Endpoint:
     """Answers with `answers` in order, the last one again and again, and keeps what it was asked."""
 
     url: str
-    answers: list[tuple[Any, ...]] = field(default_factory=lambda: [(200, chat())])
-    """Status, body, and headers in place of a pause of a millisecond. A body None breaks the connection off."""
+    answers: list[Any] = field(default_factory=lambda: [(200, chat())])
+    """Status, body, and headers in place of a pause of a millisecond; or what makes them of a request. A body None
+    breaks the connection off."""
     holds: dict[int, threading.Event] = field(default_factory=dict)
     """By a request's number: what its answer waits for."""
     calls: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     headers: list[Any] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    """When each request came."""
     models: list[str] | None = None
     """What GET /models lists; None: nothing is there."""
-    ended: threading.Event = field(default_factory=threading.Event)
 
     def asked(self, path: str, headers: Any, body: bytes) -> tuple[Any, ...]:
         self.calls.append(json.loads(body))
         self.paths.append(path)
         self.headers.append(headers)
+        self.times.append(time.monotonic())
         number = len(self.calls) - 1
         if number in self.holds:
             self.holds[number].wait(20)
-        return self.answers[min(number, len(self.answers) - 1)]
+        answer = self.answers[min(number, len(self.answers) - 1)]
+        return answer(self.calls[number]) if callable(answer) else answer
 
 
 def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
@@ -99,15 +104,18 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     this = Endpoint(f"http://127.0.0.1:{server.server_port}/v1")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield this
-    for held in this.holds.values():
-        held.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield this
+    finally:
+        for held in this.holds.values():
+            held.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 endpoint = pytest.fixture(serving)
+other = pytest.fixture(serving)
 
 
 def complete(api: Api, ask: Ask = ASK) -> Completion:
@@ -127,6 +135,15 @@ def together(api: Api, *asks: Ask) -> list[Completion]:
             assert len(asks) > 1 or not others
 
     return asyncio.run(all_of_them())
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for something that comes sooner or later."""
+    for _ in range(4000):
+        if true():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it does not come")
 
 
 def refusal(api: Api, kind: type[Exception], ask: Ask = ASK) -> str:
@@ -214,17 +231,14 @@ def test_an_unknown_finish_reason_is_told_once(endpoint: Endpoint, capsys: pytes
         f"  {endpoint.url} ended a reply with the unknown finish_reason='banana'; it is taken for a whole one\n")
 
 
-def test_the_least_busy_of_several_addresses_is_asked(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = serving(monkeypatch)
-    other = next(generator)
+def test_the_least_busy_of_several_addresses_is_asked(endpoint: Endpoint, other: Endpoint) -> None:
     endpoint.holds = {number: threading.Event() for number in range(9)}
     other.holds = {0: threading.Event()}
 
     async def four() -> None:
         api = Api(model="m", base_url=[endpoint.url, other.url])
         tasks = [asyncio.create_task(api.complete(ASK)) for _ in range(4)]
-        while len(endpoint.calls) + len(other.calls) < 4:
-            await asyncio.sleep(0.005)
+        await until(lambda: len(endpoint.calls) + len(other.calls) == 4)
         assert (len(endpoint.calls), len(other.calls)) == (2, 2)
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         await api.complete(ASK)                 # The other has answered one, and holds one.
@@ -235,7 +249,6 @@ def test_the_least_busy_of_several_addresses_is_asked(endpoint: Endpoint, monkey
         await api.close()
 
     asyncio.run(four())
-    generator.close()
 
 
 def test_what_servers_are_called_counts_in_place_of_where_they_stand() -> None:
@@ -243,7 +256,7 @@ def test_what_servers_are_called_counts_in_place_of_where_they_stand() -> None:
         return identity({"_target_": "fireact.model.api.Api", "model": "m", **options})
 
     assert counted()["family"] == "api.openai.com"
-    assert counted(base_url="http://user@A:8000/v1")["family"] == "a:8000"
+    assert counted(base_url="http://A:8000/v1")["family"] == "a:8000"
     assert counted(base_url="http://a:8000/v1") == counted(base_url=["https://a:8000/v2", "http://b:1/v1"])
     assert counted(base_url="http://a:8000/v1") != counted(base_url="http://a:8001/v1")
     assert counted(base_url="http://a:1/v1", family="llama") == counted(base_url=["http://b:2/v1"], family="llama")

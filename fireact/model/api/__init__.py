@@ -107,7 +107,7 @@ class Api:
     def counted(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """See `store.identity`: where servers stand is told by `family` alone."""
         first = options["base_url"][0] if isinstance(options["base_url"], list) else options["base_url"]
-        place = re.sub(r"^\w+://([^/]*).*$", r"\1", first or _OPENAI).rpartition("@")[2].lower()
+        place = re.sub(r"^\w+://([^/]*).*$", r"\1", _OPENAI if first is None else first).lower()
         return {**options, "base_url": None, "family": options["family"] or place}
 
     @property
@@ -209,7 +209,9 @@ class Api:
 
     @property
     def _places(self) -> list[str]:
-        return self.base_url if isinstance(self.base_url, list) else [self.base_url or _OPENAI]
+        if isinstance(self.base_url, list):
+            return self.base_url
+        return [_OPENAI if self.base_url is None else self.base_url]
 
     @property
     def _first(self) -> str | None:

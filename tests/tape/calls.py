@@ -1,0 +1,39 @@
+"""Requests to record, and a look at a tape from outside."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from fireact.tape.request import Party, Request, act_request, ask_request
+from fireact.types import Act, Ask, Episode, Message
+
+MODEL = Party.of(model={"_target_": "made.Up", "name": "made-up", "temperature": 0.0}, adapter=None)
+TOOL = Party.of(tool={"_target_": "made.Search", "k": 2}, corpus="c0")
+
+
+def ask(*texts: str, seed: int = 0, party: Party = MODEL, **rest: Any) -> Request:
+    """A request to a model."""
+    return ask_request(party, Ask(tuple(Message("user", text) for text in texts), episode=Episode("q", seed), **rest))
+
+
+def act(argument: str, party: Party = TOOL, **rest: Any) -> Request:
+    """A request to a stateless tool."""
+    return act_request(party, Act("search", argument, **rest), stateless=True)
+
+
+def recorded(path: Path) -> dict[tuple[bytes, str], str]:
+    """The answers on a tape by key and job, read by another connection."""
+    with closing(sqlite3.connect(path)) as db:
+        return {(key, job): answer for key, job, answer in db.execute("SELECT key, job, answer FROM calls")}
+
+
+class Asked:
+    """Gives an answer, and counts how often it was asked."""
+
+    def __init__(self, answer: str = '{"text":"yes"}') -> None:
+        self.answer, self.times = answer, 0
+
+    async def __call__(self) -> str:
+        self.times += 1
+        return self.answer
