@@ -1,11 +1,12 @@
 """What episodes are played with, whatever they are: the tape, the meter with its budget, and how many at once.
 
-    with open_engine(settings) as engine:
-        model = engine.model(job, ...)
+    async with open_engine(settings) as engine:
+        model = engine.model(bare, job, ...)
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ class Engine:
 
     settings: Settings
     meter: Meter
+    loaded: Model | None = None
+    """The model that is in memory, or connected."""
     _tapes: list[Tape] = field(default_factory=list)
 
     def model(self, model: Model, job: str, /, **identity: Any) -> TapedModel:
@@ -78,19 +81,29 @@ class Engine:
             self._tapes.append(found)
         return found
 
-    def close(self) -> None:
-        """Let go of all files; what is pending is written."""
-        for tape in self._tapes:
-            tape.close()
-        if self.meter.ledger is not None:
-            self.meter.ledger.close()
+    def close_tapes(self) -> None:
+        """End the calls that are under way, write what is pending, and let go of the files. Raises DataError."""
+        with ExitStack() as stack:
+            for tape in self._tapes:
+                stack.callback(tape.close)
+
+    async def close_model(self) -> None:
+        """Free what the model holds. Calls that were ended get to their end before."""
+        await asyncio.sleep(0)
+        if self.loaded is not None:
+            await self.loaded.close()
+            self.loaded = None
 
 
-@contextmanager
-def open_engine(settings: Settings) -> Iterator[Engine]:
-    """Open what a process plays with. Raises DataError for a file that cannot be used."""
-    engine = Engine(settings, Meter(Ledger(settings.ledger_file, settings.scopes(), journal=settings.journal)))
-    try:
-        yield engine
-    finally:
-        engine.close()
+@asynccontextmanager
+async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
+    """Open what a process plays with. Raises DataError for a file that cannot be used.
+
+    What is left of work that was cancelled ends first, then what it books in; the model is closed in between.
+    """
+    with closing(Ledger(settings.ledger_file, settings.scopes(), journal=settings.journal)) as ledger:
+        engine = Engine(settings, Meter(ledger))
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(engine.close_model)
+            stack.callback(engine.close_tapes)
+            yield engine

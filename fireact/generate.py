@@ -118,7 +118,6 @@ class _Loaded:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._what: Any = None
-        self._model: Model | None = None
         self._splits: dict[str, list[Question]] = {}
 
     def questions(self, job: PlayJob, dataset: Dataset) -> list[Question]:
@@ -129,29 +128,21 @@ class _Loaded:
 
     async def model(self, job: PlayJob, tool: Tool) -> Model:
         what = (job.model, job.adapter, job.tool if "tool" in options(job.model) else None)
-        if self._model is None or what != self._what:
-            await self.close()
+        if self.engine.loaded is None or what != self._what:
+            await self.engine.close_model()
             model: Model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter,
                                 concurrency=self.engine.settings.concurrency, meter=self.engine.meter)
-            self._what, self._model = what, model
+            self._what, self.engine.loaded = what, model
             return model
-        return self._model
-
-    async def close(self) -> None:
-        if self._model is not None:
-            await self._model.close()
-            self._model = None
+        return self.engine.loaded
 
 
 async def _play_all(settings: Path, paths: Sequence[Path]) -> None:
-    with open_engine(Settings.model_validate_json(settings.read_text(encoding="utf-8"))) as engine:
+    async with open_engine(Settings.model_validate_json(settings.read_text(encoding="utf-8"))) as engine:
         loaded = _Loaded(engine)
-        try:
-            for path in paths:
-                job = PlayJob.model_validate_json(path.read_text(encoding="utf-8"))
-                await _play(job, path.parent, loaded)
-        finally:
-            await loaded.close()
+        for path in paths:
+            job = PlayJob.model_validate_json(path.read_text(encoding="utf-8"))
+            await _play(job, path.parent, loaded)
 
 
 async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:

@@ -81,13 +81,15 @@ class Records:
             self.places = {}
         elif now.st_size == self._read:
             return
-        self._file.seek(self._read)
-        for line in self._file:
-            if not line.endswith(b"\n"):
-                return  # Its writer was killed, or is still at it.
-            if line.strip():
-                self._note(line)
-            self._read += len(line)
+        # Looked at afresh: half a line that was seen before may have been cut off, and another be in its place.
+        with open(self._file.fileno(), "rb", closefd=False) as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return  # Its writer was killed, or is still at it.
+                if line.strip():
+                    self._note(line)
+                self._read += len(line)
 
     def _note(self, line: bytes) -> None:
         head, stop = _HEAD.match(line), _ENDED.match(line, max(0, line.find(_STOP)))
@@ -121,8 +123,7 @@ class Records:
 
     def _line(self, place: Place) -> bytes:
         assert self._file is not None
-        self._file.seek(place.offset)
-        return self._file.read(place.length)
+        return os.pread(self._file.fileno(), place.length, place.offset)
 
     def append(self, record: Trajectory) -> None:
         """Add one record, which is with the operating system when this returns. Raises OSError."""

@@ -19,15 +19,14 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import finalize
-
-from pydantic import AfterValidator
 
 from fireact import __version__
 from fireact.database import Database, Journal
 from fireact.errors import ConfigError, ToolUnavailable
+from fireact.keys import hidden
 from fireact.meter import Meter
 from fireact.pacing import Outcome
 
@@ -39,22 +38,6 @@ Judge = Callable[[int, dict[str, Any]], Exception | None]
 """Told the status and the JSON of an answer, it returns the failure that they mean; None: the status alone decides."""
 
 AGENT = f"fireact/{__version__} (language-agent research) httpx2"
-_SECRET = 8
-"""A shorter key is no secret, and cutting it out of a text would tear up words."""
-
-
-def _key_variable(name: str) -> str:
-    # No ValueError: pydantic would have the sentence repeat the value, which may be the key itself.
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise ConfigError("key_env is no name of an environment variable; put the key into a variable and write its "
-                          "name here, e.g. MY_API_KEY, not the key")
-    return name
-
-
-KeyVariable = Annotated[str, AfterValidator(_key_variable)]
-"""The type of an option that names the environment variable of a key."""
-
-
 class Passing(Exception):
     """A failure that may be gone when the request is sent again; what it becomes after the last try, its catcher says.
 
@@ -150,17 +133,16 @@ class Web:
         ticket = await self.meter.reserve(self.price, 0, self.name) if self.paid else None
         tries = AsyncRetrying(stop=stop_after_attempt(self.retries + 1), wait=self._pause, reraise=True,
                               retry=retry_if_exception(self._worth_a_try))
-        answer = None
         try:
-            answer = await tries(self._send, params)
-        except Passing as failure:
+            answer: str = await tries(self._send, params)
+        except BaseException as failure:
+            self.meter.release(ticket)
+            if not isinstance(failure, Passing):
+                raise
             rest = "" if self._worth_a_try(failure) else f" (and wants no request for {failure.wait:.0f} seconds)"
             raise ToolUnavailable(f"{self.name} {failure}{rest}; start the same command again later to go on") from None
-        finally:
-            if answer is None:
-                self.meter.release(ticket)
-            elif self.paid:
-                self.meter.settle(ticket, self.price, 0)
+        if self.paid:
+            self.meter.settle(ticket, self.price, 0)
         return await asyncio.to_thread(self._kept.put, self.url, asked, answer)
 
     def _worth_a_try(self, failure: BaseException) -> bool:
@@ -273,13 +255,6 @@ def is_address(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-
-
-def hidden(text: str, key: str) -> str:
-    """The text without the key, which some servers repeat; a key of a few letters is no secret (see `_SECRET`)."""
-    if len(key) < _SECRET:
-        return text
-    return text.replace(key, "***").replace(quote(key, safe=""), "***")
 
 
 def _said(body: Any) -> str:

@@ -83,8 +83,8 @@ def test_one_row_a_question() -> None:
     row = rows("finetuned", "factbook", FOUR)[1]
     assert row == {"dataset": "factbook", "guise": "finetuned", "fault": "", "model": "m", "method": "react", "id": "b",
                    "attempt": 0, "kind": "comparison", "question": "b?", "gold": "Paris", "answer": "Paris", "em": 1.0,
-                   "f1": 1.0, "rounds": 4, "tool_calls": 3, "stop": "finished", "prompt_tokens": 400, "completion_tokens": 40,
-                   "seconds": 1.0}
+                   "f1": 1.0, "rounds": 4, "tool_calls": 3, "stop": "finished", "prompt_tokens": 400,
+                   "completion_tokens": 40, "seconds": 1.0}
     assert rows("finetuned", "factbook", FOUR)[3]["answer"] is None
 
 

@@ -71,8 +71,8 @@ def test_a_sweep_has_one_budget_for_all_its_cells(run_main, tmp_path: Path) -> N
     write_questions(tmp_path / "train.jsonl", 20)
     with serve() as server:
         done = run_main("-m", "stage=generate", "dataset=table", f"dataset.train={tmp_path}/train.jsonl",
-                        "generate.n=10", *TEACHER, f"teacher.base_url={server.url}", "teacher.temperature=0.5", "seed=0,1,2",
-                        f"tool.corpus={passages(tmp_path)}", "budget.sweep.calls=40")
+                        "generate.n=10", *TEACHER, f"teacher.base_url={server.url}", "teacher.temperature=0.5",
+                        "seed=0,1,2", f"tool.corpus={passages(tmp_path)}", "budget.sweep.calls=40")
         assert done.returncode == 2, done.stdout + done.stderr
         assert "budget.sweep.calls=40 is reached" in done.stderr
         assert server.stats.answered == 40

@@ -6,6 +6,7 @@ The endpoint counts on its own side what was paid for, and what was paid for twi
 import random
 import signal
 import sqlite3
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def test_an_interrupt_is_clean(tmp_path: Path, blow: int) -> None:
         job = Play(tmp_path, server.url, n=40)
         process = job.start()
         while server.stats.answered < 20 and process.poll() is None:
-            pass
+            time.sleep(0.001)
         process.send_signal(blow)
         said, _ = process.communicate(timeout=60)
         assert process.returncode == 130, said

@@ -10,7 +10,7 @@ FILES = [*sorted((ROOT / "fireact").rglob("*.py")), ROOT / "main.py"]
 
 LAYERS = [
     {"types", "protocols", "errors"},
-    {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs", "database",
+    {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs", "database", "keys",
      "ledger", "meter", "pacing", "plan", "plugins", "process", "store", "jsonl", "render",
      "retrieval", "schema", "sections", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},

@@ -2,7 +2,8 @@
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import wraps
 from typing import Any, TypeVar
 
 import pytest
@@ -43,13 +44,30 @@ def play(work: Coroutine[Any, Any, T]) -> T:
         loop.close()
 
 
+def timeless(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Let a test play in such a loop."""
+    return wraps(test)(lambda *args, **kwargs: play(test(*args, **kwargs)))
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+class Watched(Pacer):
+    """No lane is given more than its level, nor anything while it rests."""
+
+    def _grant(self, lane: Lane, tokens: int) -> Turn:
+        turn = super()._grant(lane, tokens)
+        assert lane.busy <= max(1, int(lane.level)) or turn.probe
+        assert lane.busy <= lane.most
+        assert 1 <= lane.level <= lane.most
+        assert self.clock() >= lane.resumes
+        return turn
+
+
 def pacer(*most: int, **rates: float) -> Pacer:
     lanes = [Lane(f"http://{letter}", limit) for letter, limit in zip("abc", most, strict=False)]
-    return Pacer(lanes, **rates, clock=asyncio.get_running_loop().time)
+    return Watched(lanes, **rates, clock=asyncio.get_running_loop().time)
 
 
 async def entered(pace: Pacer, number: int = 1) -> list[Turn]:
@@ -70,74 +88,58 @@ JOBS = st.lists(st.tuples(st.floats(0, 5), st.floats(0, 3), st.sampled_from([*Ou
 
 @settings(max_examples=200)
 @given(JOBS, st.lists(st.integers(1, 4), min_size=1, max_size=3))
-def test_no_lane_gets_more_than_its_level_and_all_are_served_in_turn(jobs: list, most: list[int]) -> None:
-    async def work() -> None:
-        pace = pacer(*most)
-        came, given_at = [], {}
+@timeless
+async def test_no_lane_gets_more_than_its_level_and_all_are_served_in_turn(jobs: list, most: list[int]) -> None:
+    pace = pacer(*most)
+    came, given_at = [], {}
 
-        async def one(number: int, arrives: float, takes: float, outcome: Outcome) -> None:
-            await asyncio.sleep(arrives)
-            came.append(number)
-            turn = await pace.enter()
-            given_at[number] = now()
-            assert 0 < turn.lane.busy <= turn.lane.most
-            assert now() >= turn.lane.resumes or turn.lane.down_since is not None
-            ended = None
-            try:
-                await asyncio.sleep(takes)
-                ended = outcome
-            finally:
-                pace.leave(turn, ended)
+    async def one(number: int, arrives: float, takes: float, outcome: Outcome) -> None:
+        await asyncio.sleep(arrives)
+        came.append(number)
+        turn = await pace.enter()
+        given_at[number] = now()
+        ended = None
+        try:
+            await asyncio.sleep(takes)
+            ended = outcome
+        finally:
+            pace.leave(turn, ended)
 
-        async def ending(number: int, arrives: float, takes: float, outcome: Outcome, after: float | None) -> bool:
-            task = asyncio.create_task(one(number, arrives, takes, outcome))
-            done, _ = await asyncio.wait([task], timeout=None if after is None else arrives + after)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            return bool(done)
+    async def ending(number: int, arrives: float, takes: float, outcome: Outcome, after: float | None) -> bool:
+        task = asyncio.create_task(one(number, arrives, takes, outcome))
+        done, _ = await asyncio.wait([task], timeout=None if after is None else arrives + after)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return bool(done)
 
-        whole = await asyncio.gather(*(ending(number, *job) for number, job in enumerate(jobs)))
-        assert all(done or job[3] is not None for done, job in zip(whole, jobs, strict=True))
-        assert pace.busy == 0
-        turns = [given_at[number] for number in came if number in given_at]
-        assert turns == sorted(turns)
-
-    play(work())
+    whole = await asyncio.gather(*(ending(number, *job) for number, job in enumerate(jobs)))
+    assert all(done or job[3] is not None for done, job in zip(whole, jobs, strict=True))
+    assert pace.busy == 0
+    turns = [given_at[number] for number in came if number in given_at]
+    assert turns == sorted(turns)
 
 
-@given(JOBS, st.integers(1, 64))
-def test_a_level_stays_within_its_bounds(jobs: list, most: int) -> None:
-    lane = Lane("http://a", most)
-    for at, (_, _, outcome, _) in enumerate(jobs * 10):
-        lane.judge(outcome, probe=lane.down_since is not None, now=float(at * 60))
-        assert 1 <= lane.level <= most
+@timeless
+async def test_the_least_busy_lane_is_asked() -> None:
+    pace = pacer(4, 2)
+    assert [turn.lane.url[-1] for turn in await entered(pace, 6)] == ["a", "b", "a", "a", "b", "a"]
+    with pytest.raises(asyncio.TimeoutError):
+        await entered(pace)
 
 
-def test_the_least_busy_lane_is_asked() -> None:
-    async def work() -> None:
-        pace = pacer(4, 2)
-        assert [turn.lane.url[-1] for turn in await entered(pace, 6)] == ["a", "b", "a", "a", "b", "a"]
-        with pytest.raises(asyncio.TimeoutError):
-            await entered(pace)
-
-    play(work())
-
-
-def test_a_cancelled_waiter_loses_no_place_even_in_the_moment_of_its_turn() -> None:
-    async def work() -> None:
-        pace = pacer(1)
-        (turn,) = await entered(pace)
-        first, second, third = (asyncio.create_task(pace.enter()) for _ in range(3))
-        await settled()
-        second.cancel()
-        pace.leave(turn, Outcome.GOOD)
-        first.cancel()                          # Its turn is given, and it does not know yet.
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        assert (await third).lane.busy == 1
-        assert not pace._waiting
-
-    play(work())
+@timeless
+async def test_a_cancelled_waiter_loses_no_place_even_in_the_moment_of_its_turn() -> None:
+    pace = pacer(1)
+    (turn,) = await entered(pace)
+    first, second, third = (asyncio.create_task(pace.enter()) for _ in range(3))
+    await settled()
+    second.cancel()
+    pace.leave(turn, Outcome.GOOD)
+    first.cancel()                          # Its turn is given, and it does not know yet.
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (await third).lane.busy == 1
+    assert not pace._waiting
 
 
 @pytest.mark.parametrize("per_minute", [7.0, 60.0, 600.0, 6000.0])
@@ -196,18 +198,16 @@ async def served(pace: Pacer, capacity: list[int], seconds: float) -> int:
     return answered
 
 
-def test_the_level_finds_a_servers_capacity_and_follows_it() -> None:
-    async def work() -> None:
-        pace, capacity = pacer(64), [20]
-        await served(pace, capacity, 20)
-        assert 16 <= pace.level <= 24
-        assert await served(pace, capacity, 60) > 0.85 * 20 * 60
-        assert 16 <= pace.level <= 24
-        capacity[0] = 64
-        await served(pace, capacity, 80)
-        assert pace.level == 64
-
-    play(work())
+@timeless
+async def test_the_level_finds_a_servers_capacity_and_follows_it() -> None:
+    pace, capacity = pacer(64), [20]
+    await served(pace, capacity, 20)
+    assert 16 <= pace.level <= 24
+    assert await served(pace, capacity, 60) > 0.85 * 20 * 60
+    assert 16 <= pace.level <= 24
+    capacity[0] = 64
+    await served(pace, capacity, 80)
+    assert pace.level == 64
 
 
 def test_a_few_refusals_cut_nothing_and_many_cut_at_most_half() -> None:
@@ -230,35 +230,33 @@ def test_one_slip_of_a_gateway_does_not_put_a_lane_down() -> None:
         assert (lane.down_since, lane.level) == (None, 64)
 
 
-def test_a_lane_that_is_down_is_tried_by_one_at_a_time_while_the_others_go_on() -> None:
-    async def work() -> None:
-        pace = pacer(4, 4)
-        (down, up), back = pace.lanes, 40.0
-        tries: list[tuple[float, bool]] = []
-        answered: list[tuple[float, str]] = []
+@timeless
+async def test_a_lane_that_is_down_is_tried_by_one_at_a_time_while_the_others_go_on() -> None:
+    pace = pacer(4, 4)
+    (down, up), back = pace.lanes, 40.0
+    tries: list[tuple[float, bool]] = []
+    answered: list[tuple[float, str]] = []
 
-        async def worker() -> None:
-            while now() < 70:
-                turn = await pace.enter()
-                if turn.lane is down and now() < back:
-                    tries.append((now(), turn.probe))
-                    await asyncio.sleep(0.01)
-                    pace.leave(turn, Outcome.DOWN)
-                else:
-                    await asyncio.sleep(0.1)
-                    answered.append((now(), turn.lane.url))
-                    pace.leave(turn, Outcome.GOOD)
+    async def worker() -> None:
+        while now() < 70:
+            turn = await pace.enter()
+            if turn.lane is down and now() < back:
+                tries.append((now(), turn.probe))
+                await asyncio.sleep(0.01)
+                pace.leave(turn, Outcome.DOWN)
+            else:
+                await asyncio.sleep(0.1)
+                answered.append((now(), turn.lane.url))
+                pace.leave(turn, Outcome.GOOD)
 
-        await asyncio.gather(*(worker() for _ in range(6)))
-        probes = [moment for moment, probe in tries if probe]
-        assert len(tries) - len(probes) <= 6
-        gaps = [after - before for before, after in zip([0.0, *probes], probes, strict=False)]
-        assert gaps == pytest.approx([0.5, 1, 2, 4, 8, 16], abs=0.3)
-        assert sum(url == up.url and moment < 40 for moment, url in answered) > 0.95 * 40 * 40
-        assert down.down_since is None
-        assert min(moment for moment, url in answered if url == down.url) == pytest.approx(31.5 + 30, abs=0.5)
-
-    play(work())
+    await asyncio.gather(*(worker() for _ in range(6)))
+    probes = [moment for moment, probe in tries if probe]
+    assert len(tries) - len(probes) <= 6
+    gaps = [after - before for before, after in zip([0.0, *probes], probes, strict=False)]
+    assert gaps == pytest.approx([0.5, 1, 2, 4, 8, 16], abs=0.3)
+    assert sum(url == up.url and moment < 40 for moment, url in answered) > 0.95 * 40 * 40
+    assert down.down_since is None
+    assert min(moment for moment, url in answered if url == down.url) == pytest.approx(31.5 + 30, abs=0.5)
 
 
 def test_the_pauses_grow_up_to_half_a_minute_and_begin_anew_after_an_answer() -> None:
@@ -281,53 +279,47 @@ def test_the_pauses_grow_up_to_half_a_minute_and_begin_anew_after_an_answer() ->
     assert lane.resumes - moment == 0.5
 
 
-def test_a_probe_that_is_cancelled_makes_room_for_another() -> None:
-    async def work() -> None:
-        pace = pacer(4)
-        for turn in await entered(pace, 3):
-            pace.leave(turn, Outcome.DOWN)
-        assert pace.down_since == now()
-        assert pace.level == 1
-        first, second = (asyncio.create_task(pace.enter()) for _ in range(2))
-        turn = await first
-        assert turn.probe
-        assert now() >= 0.5
-        await settled()
-        assert not second.done()
-        pace.leave(turn, None)
-        assert (await second).probe
-
-    play(work())
+@timeless
+async def test_a_probe_that_is_cancelled_makes_room_for_another() -> None:
+    pace = pacer(4)
+    for turn in await entered(pace, 3):
+        pace.leave(turn, Outcome.DOWN)
+    assert pace.down_since == now()
+    assert pace.level == 1
+    first, second = (asyncio.create_task(pace.enter()) for _ in range(2))
+    turn = await first
+    assert turn.probe
+    assert now() >= 0.5
+    await settled()
+    assert not second.done()
+    pace.leave(turn, None)
+    assert (await second).probe
 
 
-def test_those_that_wait_fail_together_and_others_may_come() -> None:
-    async def work() -> None:
-        pace = pacer(1)
-        (turn,) = await entered(pace)
-        waiting = [asyncio.create_task(pace.enter()) for _ in range(5)]
-        await settled()
-        waiting[0].cancel()
-        pace.reject(ProviderError("it is gone"))
-        ended = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [type(end) for end in ended] == [asyncio.CancelledError] + [ProviderError] * 4
-        pace.leave(turn, Outcome.GOOD)
-        await entered(pace)
-
-    play(work())
+@timeless
+async def test_those_that_wait_fail_together_and_others_may_come() -> None:
+    pace = pacer(1)
+    (turn,) = await entered(pace)
+    waiting = [asyncio.create_task(pace.enter()) for _ in range(5)]
+    await settled()
+    waiting[0].cancel()
+    pace.reject(ProviderError("it is gone"))
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(end) for end in ended] == [asyncio.CancelledError] + [ProviderError] * 4
+    pace.leave(turn, Outcome.GOOD)
+    await entered(pace)
 
 
-def test_a_lane_that_rests_gets_nothing_while_the_others_go_on() -> None:
-    async def work() -> None:
-        pace = pacer(4, 1)
-        first, second = pace.lanes
-        pace.pause(first, 10)
-        pace.pause(first, 5)                    # The longer one counts.
-        (turn,) = await entered(pace)
-        assert turn.lane is second
-        waiting = asyncio.create_task(pace.enter())
-        await asyncio.sleep(9.9)
-        assert not waiting.done()
-        assert (await waiting).lane is first
-        assert now() == pytest.approx(10, abs=0.01)
-
-    play(work())
+@timeless
+async def test_a_lane_that_rests_gets_nothing_while_the_others_go_on() -> None:
+    pace = pacer(4, 1)
+    first, second = pace.lanes
+    pace.pause(first, 10)
+    pace.pause(first, 5)                    # The longer one counts.
+    (turn,) = await entered(pace)
+    assert turn.lane is second
+    waiting = asyncio.create_task(pace.enter())
+    await asyncio.sleep(9.9)
+    assert not waiting.done()
+    assert (await waiting).lane is first
+    assert now() == pytest.approx(10, abs=0.01)

@@ -92,6 +92,16 @@ from fireact.errors import DataError
 from fireact.pool import each
 from fireact.process import run_async, stage_main
 
+async def play():
+    async def take():
+        return 60
+
+    async def work(seconds):
+        print("playing", flush=True)
+        await asyncio.sleep(seconds)
+
+    await each(take, work, 2)
+
 def run(values, folder):
     try:
         print(values["do"], flush=True)
@@ -100,7 +110,7 @@ def run(values, folder):
         if values["do"] == "sleep":
             time.sleep(60)
         if values["do"] == "play":
-            run_async(each(range(4), asyncio.sleep, 2, print))
+            run_async(play())
     finally:
         (folder / "saved").touch()
     (folder / "done").touch()
@@ -137,7 +147,7 @@ def test_a_stage_that_is_stopped_saves_and_frees_its_lock(tmp_path: Path, do: st
     process = start(tmp_path, do)
     if do == "play":
         assert process.stdout is not None
-        assert process.stdout.readline() == "None\n"
+        assert process.stdout.readline() == "playing\n"
     os.kill(process.pid, signum)
     _, said = process.communicate(timeout=20)
     assert (process.returncode, said) == (INTERRUPTED, "")

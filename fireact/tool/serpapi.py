@@ -14,10 +14,11 @@ from pydantic import Field
 
 from fireact.database import Journal
 from fireact.errors import ToolError, ToolUnavailable
+from fireact.keys import KeyVariable
 from fireact.meter import Meter
 from fireact.prices import Price, per_call
 from fireact.types import RUNTIME, Act, Count, NotNegative, Observation, Positive
-from fireact.web import KeyVariable, Passing, Web
+from fireact.web import Passing, Web
 
 PARAMETERS = {"engine": "google", "google_domain": "google.com", "gl": "us", "hl": "en"}
 """FireAct's, in its tools/search.py."""
@@ -83,7 +84,7 @@ class Serpapi:
     @property
     def unpriced(self) -> str | None:
         """See `protocols.Paid`."""
-        return None if self.price() else "what SerpAPI takes for a search is not known; set tool.price_search (US dollars)"
+        return None if self.price() else "what a search by SerpAPI costs is unknown; set tool.price_search (US dollars)"
 
     @cached_property
     def _web(self) -> Web:

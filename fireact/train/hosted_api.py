@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from fireact.errors import ConfigError, ProviderError
+from fireact.keys import hidden
 from fireact.model.api import Api
 from fireact.train.hosted_data import ChatFile
-from fireact.web import hidden
 
 if TYPE_CHECKING:
     from openai import OpenAI

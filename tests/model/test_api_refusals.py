@@ -1,6 +1,7 @@
 """What cannot be had of an endpoint: each failure has its kind and one sentence, and none is asked for twice."""
 
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -143,6 +144,26 @@ def test_an_endpoint_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
         text = refusal(Api(model="m", base_url=url, patience=0), ProviderError)
         assert text.startswith(f"{url} cannot be reached: {why}")
         assert text.endswith("; check base_url, and that the endpoint runs")
+
+
+def test_what_speaks_no_http_and_what_speaks_no_https_is_told(
+        endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def greet() -> None:
+            connection, _ = server.accept()
+            connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        text = refusal(Api(model="m", base_url=url, retries=0), ProviderError)
+        thread.join()
+    assert text.startswith(f"{url} answered with what is no HTTP: Bad status line")
+    secure = endpoint.url.replace("http:", "https:")
+    text = refusal(Api(model="m", base_url=secure, patience=0), ProviderError)
+    assert text.startswith(f"{secure} cannot be reached: [SSL: ")
 
 
 def test_an_address_that_swallows_all_is_one_where_nobody_is(monkeypatch: pytest.MonkeyPatch) -> None:

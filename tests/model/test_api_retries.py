@@ -4,9 +4,10 @@ Where a pause is measured, it is only that it is not shorter than it must be.
 """
 
 import asyncio
+import random
 import socket
 import threading
-from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -30,16 +31,17 @@ def asks(n: int) -> list[Ask]:
 
 
 @pytest.fixture
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> int:
     """A port where nobody is, and whose state is looked at often."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr("fireact.pacing._FIRST_PAUSE", 0.01)
     monkeypatch.setattr("fireact.pacing._LONGEST_PAUSE", 0.05)
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
-    yield port
+    # Not one of those that are given to clients: one that is might be connected with itself.
+    for port in random.sample(range(20000, 30000), 100):
+        with socket.socket() as held, suppress(OSError):
+            held.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def test_a_passing_fault_is_repeated(endpoint: Endpoint) -> None:
@@ -76,7 +78,7 @@ def test_an_answer_that_breaks_off_is_repeated(endpoint: Endpoint) -> None:
 ])
 def test_a_fault_that_does_not_pass_is_told(endpoint: Endpoint, answer: Any, told: str, calls: int) -> None:
     """One of the request is repeated `retries` times, and one of the endpoint for so long as `patience`: here not."""
-    endpoint.answers = [answer]
+    endpoint.answers = [(*answer, {"X-Pause": "none"})]
     text = refusal(Api(model="m", base_url=endpoint.url, retries=2, patience=0), ProviderError)
     assert text == f"{endpoint.url} {told}"
     assert len(endpoint.calls) == calls

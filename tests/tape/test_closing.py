@@ -126,8 +126,7 @@ def test_an_answer_that_comes_after_all_hangs_nobody(path: Path) -> None:
 
         await tape.once(ask("first"), Asked())
         call = asyncio.create_task(tape.once(ask("x"), stubborn))
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await begun(tape, 1)
         tape.close()
         with pytest.raises(RuntimeError, match="shutdown"):
             await call

@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from fireact import prices
 from fireact.errors import ConfigError
+from fireact.keys import KeyVariable
 from fireact.meter import Meter
 from fireact.model.api import access
 from fireact.model.api.calls import Calls
@@ -29,7 +30,6 @@ from fireact.model.api.request import Dialect, Route
 from fireact.model.api.transport import Transport
 from fireact.pacing import Lane, Pacer
 from fireact.types import REPLY, RUNTIME, Ask, Completion, Count, NotNegative, Positive
-from fireact.web import KeyVariable
 
 _OPENAI = "https://api.openai.com/v1"
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from fireact.errors import ConfigError, ContextError, FilterError, FireActError
+from fireact.keys import SECRET
 from fireact.model.api.reply import Kind, message, shown
 from fireact.pacing import Outcome
 from fireact.web import AGENT, Passing, retry_after
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 _CONNECT = 10.0
 """Seconds after which an address to which no connection comes about is taken for one where nobody is."""
-_SECRET = 8
-"""A shorter key is no secret, and cutting it out of a text would tear up words."""
 _PERIODS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _BUSY = (408, 409, 425, 429, 503, 529)
@@ -92,6 +92,8 @@ class Transport:
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise ConfigError(f"base_url={base_url} is no address ({error}); write e.g. http://127.0.0.1:8000/v1"
                               ) from None
+        except aiohttp.ClientResponseError as error:
+            raise Passing(f"answered with what is no HTTP: {' '.join(error.message.split())}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Passing(f"broke the connection off: {' '.join(str(error).split()) or type(error).__name__}") from None
         data = self._untold(data)
@@ -182,7 +184,7 @@ class Transport:
     @cached_property
     def _telling(self) -> re.Pattern[bytes] | None:
         """What tells a secret: each word of it, for 'Bearer KEY' is told as 'KEY'."""
-        words = {word for secret in self.secrets.values() for word in secret.split() if len(word) >= _SECRET}
+        words = {word for secret in self.secrets.values() for word in secret.split() if len(word) >= SECRET}
         forms = {form.encode() for word in words for form in (word, quote(word, safe=""))}
         return re.compile(b"|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
 
@@ -202,7 +204,9 @@ def _hidden_status(data: bytes) -> int:
 def _reason(error: OSError) -> str:
     """Why there is no connection, without the address, which the sentence has already."""
     number = error.errno or 0
-    return os.strerror(number) if number > 0 else " ".join(str(error.strerror or error).split())
+    if number > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(number)
+    return " ".join(str(error.strerror or error).split())
 
 
 def _json(data: bytes) -> Any:
