@@ -43,11 +43,18 @@ class Meter:
     """Requests under way."""
     level: int | None = None
     """How many requests may be under way now; None for a model without such a limit."""
+    most: int | None = None
+    """How many the user allows."""
 
     _open: int = 0
     """Requests for which something is reserved."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def repeated(self) -> int:
+        """Requests that failed and were sent again."""
+        return sum(self.faults.values())
 
     async def reserve(self, usd: float | None, tokens: int, name: str) -> Ticket | None:
         """Set aside the most that one request of `name` can take.

@@ -154,6 +154,11 @@ class Pacer:
         return sum(int(lane.level) if lane.down_since is None else 1 for lane in self.lanes)
 
     @property
+    def most(self) -> int:
+        """How many at best."""
+        return sum(lane.most for lane in self.lanes)
+
+    @property
     def busy(self) -> int:
         """How many are."""
         return sum(lane.busy for lane in self.lanes)

@@ -21,6 +21,8 @@ from fireact.types import Trajectory
 
 EVERY = 5.0
 """Seconds between two lines."""
+_COUNTS = ("asked", "replayed", "used", "reused", "completion_tokens", "usd", "saved_usd", "repeated", "hedged",
+           "lost_usd")
 
 
 class Progress:
@@ -35,8 +37,7 @@ class Progress:
         self.new = self.correct = self.rounds = self.unreached = 0
         self.started = self._shown = time.monotonic()
         self._told_of_others = False
-        self._start = (meter.asked, meter.replayed, meter.used + meter.reused, meter.completion_tokens, meter.usd,
-                       meter.saved_usd)
+        self._before = {name: getattr(meter, name) for name in _COUNTS}
 
     @property
     def played(self) -> int:
@@ -73,18 +74,15 @@ class Progress:
 
     def values(self) -> dict[str, Any]:
         """The figures of this process since the job began, as they go to metrics.jsonl."""
-        meter, (asked, replayed, used, tokens, usd, saved) = self.meter, self._start
-        seconds = time.monotonic() - self.started
-        new = max(self.new, 1)
-        calls = meter.asked - asked
+        since = {name: getattr(self.meter, name) - before for name, before in self._before.items()}
+        seconds, new = time.monotonic() - self.started, max(self.new, 1)
         return {"played": self.played, "new": self.new, "em": self.correct / new, "rounds": self.rounds / new,
                 "seconds": seconds, "failed": self.unreached, "playing": len(self.player.under_way),
-                "calls": calls, "calls_per_second": calls / seconds if seconds else 0.0,
-                "tokens": meter.completion_tokens - tokens, "usd": meter.usd - usd,
-                "replayed": meter.replayed - replayed, "saved_usd": meter.saved_usd - saved,
-                "tool_calls": meter.used + meter.reused - used, "repeated": sum(meter.faults.values()),
-                "hedged": meter.hedged, "at_most_lost_usd": meter.lost_usd,
-                **({"level": meter.level} if meter.level is not None else {})}
+                "calls": since["asked"], "calls_per_second": since["asked"] / seconds if seconds else 0.0,
+                "tokens": since["completion_tokens"], "usd": since["usd"], "replayed": since["replayed"],
+                "saved_usd": since["saved_usd"], "tool_calls": since["used"] + since["reused"],
+                "repeated": since["repeated"], "hedged": since["hedged"], "at_most_lost_usd": since["lost_usd"],
+                **({"level": self.meter.level} if self.meter.level is not None else {})}
 
     def line(self) -> str:
         """The figures in words."""
@@ -102,12 +100,9 @@ class Progress:
             parts.append(f"{now['replayed']} from the tape{saved}")
         if now["repeated"]:
             parts.append(f"{now['repeated']} sent again")
-        if now.get("level") not in (None, self.player_limit):
+        if "level" in now and now["level"] < (self.meter.most or 0):
             parts.append(f"at most {now['level']} at once")
         return f"{self.label}: {', '.join(parts)}, {clock(rest)} left"
-
-    player_limit: int | None = None
-    """How many requests the user allows at once."""
 
     def tell(self) -> None:
         """Print where every episode stands."""

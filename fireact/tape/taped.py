@@ -36,12 +36,12 @@ class TapedModel:
         """See `protocols.Model`; raises what `Tape.once` does too."""
         request = ask_request(self.party, ask)
         line, kept = await self.tape.once(request, lambda: _line(self.model.complete(ask)))
+        self.meter.replayed += kept
+        self.meter.asked += not kept
         completion = _read(Completion, line)
         if kept:
-            self.meter.replayed += 1
             self.meter.save(completion.cost, completion.prompt_tokens + completion.completion_tokens)
         else:
-            self.meter.asked += 1
             self.meter.prompt_tokens += completion.prompt_tokens
             self.meter.completion_tokens += completion.completion_tokens
         return completion

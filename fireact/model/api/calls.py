@@ -195,7 +195,7 @@ class Calls:
         lane = turn.lane
         before = lane.down_since
         self.pacer.leave(turn, outcome)
-        self.meter.busy, self.meter.level = self.pacer.busy, self.pacer.level
+        self.meter.busy, self.meter.level, self.meter.most = self.pacer.busy, self.pacer.level, self.pacer.most
         if before is None and lane.down_since is not None:
             _say(f"{lane.url} {failure}; waiting for it, up to {self._patience(Outcome.DOWN):g} seconds")
         if before is not None and lane.down_since is None:
