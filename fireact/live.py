@@ -1,6 +1,7 @@
 """The live table of a job that is being played, on a terminal."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -9,34 +10,30 @@ from rich.text import Text
 
 from fireact.tracking import clock
 
-if TYPE_CHECKING:
-    from fireact.progress import Progress
-
 
 class Table:
-    """Drawn anew a few times a second."""
+    """Drawn anew a few times a second, from the figures as they are then (see `Progress.values`)."""
 
-    def __init__(self, progress: "Progress") -> None:
-        """Show what `progress` counts."""
-        self.progress = progress
+    def __init__(self, label: str, values: Callable[[], Mapping[str, Any]]) -> None:
+        """Show what `values` returns."""
+        self.label, self.values = label, values
 
     def __rich__(self) -> RenderableType:
         """The table as it is now."""
-        progress, now = self.progress, self.progress.values()
-        rest = (progress.total - now["played"]) * now["seconds"] / max(now["played"] - progress.before, 1)
+        now = self.values()
         rows = {
-            "done / playing / failed": f"{now['played']} of {progress.total} / {now['playing']} / {now['failed']}",
+            "done / playing / failed": f"{now['played']} of {now['total']} / {now['playing']} / {now['failed']}",
             "right": f"{now['em']:.0%}, {now['rounds']:.1f} rounds each",
             "calls": f"{now['calls']}, {now['calls_per_second']:.1f} a second, {now['repeated']} sent again",
             "tokens written": f"{now['tokens']:,}",
             "money": f"US$ {now['usd']:.4f}, {now['saved_usd']:.4f} saved",
             "from the tape": f"{now['replayed']} replies",
-            "at once": f"{progress.meter.busy} of {now['level']}" if "level" in now else str(now["playing"]),
-            "time": f"{clock(now['seconds'])}, {clock(rest)} left",
+            "at once": f"{now['busy']} of {now['level']} requests" if "level" in now else f"{now['playing']} episodes",
+            "time": f"{clock(now['seconds'])}, {clock(now['seconds_left'])} left",
         }
         grid = Grid.grid(padding=(0, 2))
         for name, value in rows.items():
             grid.add_row(Text(name, style="dim"), Text(value))
         hint = Text("Enter shows where every episode stands", style="dim")
-        bar = ProgressBar(total=max(progress.total, 1), completed=now["played"], width=60)
-        return Group(Text(progress.label, style="bold"), bar, grid, hint)
+        bar = ProgressBar(total=max(now["total"], 1), completed=now["played"], width=60)
+        return Group(Text(self.label, style="bold"), bar, grid, hint)

@@ -76,18 +76,19 @@ class Progress:
         """The figures of this process since the job began, as they go to metrics.jsonl."""
         since = {name: getattr(self.meter, name) - before for name, before in self._before.items()}
         seconds, new = time.monotonic() - self.started, max(self.new, 1)
-        return {"played": self.played, "new": self.new, "em": self.correct / new, "rounds": self.rounds / new,
-                "seconds": seconds, "failed": self.unreached, "playing": len(self.player.under_way),
+        played = self.played
+        left = (self.total - played) * seconds / max(played - self.before, 1)
+        return {"played": played, "total": self.total, "seconds_left": left, "new": self.new,
+                "em": self.correct / new, "rounds": self.rounds / new, "seconds": seconds, "failed": self.unreached, "playing": len(self.player.under_way),
                 "calls": since["asked"], "calls_per_second": since["asked"] / seconds if seconds else 0.0,
                 "tokens": since["completion_tokens"], "usd": since["usd"], "replayed": since["replayed"],
                 "saved_usd": since["saved_usd"], "tool_calls": since["used"] + since["reused"],
                 "repeated": since["repeated"], "hedged": since["hedged"], "at_most_lost_usd": since["lost_usd"],
-                **({"level": self.meter.level} if self.meter.level is not None else {})}
+                **({"level": self.meter.level, "busy": self.meter.busy} if self.meter.level is not None else {})}
 
     def line(self) -> str:
         """The figures in words."""
         now = self.values()
-        rest = (self.total - now["played"]) * now["seconds"] / max(now["played"] - self.before, 1)
         parts = [f"{now['played']}/{self.total} played", f"{now['em']:.0%} right", f"{now['rounds']:.1f} rounds each"]
         if now["failed"]:
             parts.append(f"{now['failed']} failed")
@@ -102,7 +103,7 @@ class Progress:
             parts.append(f"{now['repeated']} sent again")
         if "level" in now and now["level"] < (self.meter.most or 0):
             parts.append(f"at most {now['level']} at once")
-        return f"{self.label}: {', '.join(parts)}, {clock(rest)} left"
+        return f"{self.label}: {', '.join(parts)}, {clock(now['seconds_left'])} left"
 
     def tell(self) -> None:
         """Print where every episode stands."""
@@ -161,4 +162,4 @@ class Progress:
 
         from fireact.live import Table
 
-        return Live(Table(self), refresh_per_second=4)
+        return Live(Table(self.label, self.values), refresh_per_second=4)

