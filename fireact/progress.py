@@ -79,7 +79,8 @@ class Progress:
         played = self.played
         left = (self.total - played) * seconds / max(played - self.before, 1)
         return {"played": played, "total": self.total, "seconds_left": left, "new": self.new,
-                "em": self.correct / new, "rounds": self.rounds / new, "seconds": seconds, "failed": self.unreached, "playing": len(self.player.under_way),
+                "em": self.correct / new, "rounds": self.rounds / new, "seconds": seconds,
+                "failed": self.unreached, "playing": len(self.player.under_way),
                 "calls": since["asked"], "calls_per_second": since["asked"] / seconds if seconds else 0.0,
                 "tokens": since["completion_tokens"], "usd": since["usd"], "replayed": since["replayed"],
                 "saved_usd": since["saved_usd"], "tool_calls": since["used"] + since["reused"],
