@@ -26,7 +26,7 @@ class Played(Sequence[Trajectory]):
 
     records: Records
     names: Sequence[Name]
-    dataset: Dataset
+    rules: "Rules"
 
     def __len__(self) -> int:
         """How many attempts there are."""
@@ -42,7 +42,7 @@ class Played(Sequence[Trajectory]):
         """Read a record, judged by the dataset's present rules, or see a part of them. Raises DataError."""
         if isinstance(at, slice):
             return replace(self, names=self.names[at])
-        return judged(self.records.read(*self.names[at]), self.dataset)
+        return self.rules.judge(self.records.read(*self.names[at]))
 
 
 def digest(records: Iterable[Trajectory]) -> str:
@@ -59,18 +59,25 @@ def digest(records: Iterable[Trajectory]) -> str:
     return whole.hexdigest()[:16]
 
 
-def judged(record: Trajectory, dataset: Dataset) -> Trajectory:
-    """Score a record anew: how answers are judged is no part of what was played."""
-    return replace(record, score=dataset.score(record.question, record.answer))
+class Rules:
+    """How a dataset judges answers now: neither this nor what it takes for right is part of what was played."""
+
+    def __init__(self, questions: Iterable[Question], dataset: Dataset) -> None:
+        """Judge by the dataset's own questions, which may know more answers than when they were played."""
+        self._questions, self._dataset = {question.id: question for question in questions}, dataset
+
+    def judge(self, record: Trajectory) -> Trajectory:
+        """Score a record anew."""
+        return replace(record, score=self._dataset.score(self._questions[record.id], record.answer))
 
 
 def plan(questions: Sequence[Question], sampling: Sampling, dataset: Dataset) -> Plan:
     """What a job is to play."""
     filters: list[FilterName] = [name for name in sampling.filters if name in EPISODE_FILTERS]
-    judge = Judge({}, Path(), None, ())
+    rules, judge = Rules(questions, dataset), Judge({}, Path(), None, ())
 
     def keeps(record: Trajectory) -> bool:
-        record = judged(record, dataset)
+        record = rules.judge(record)
         return all(judge.keeps(name, record) for name in filters)
 
     return Plan(questions, sampling.attempts, sampling.until_correct, sampling.kept, keeps)
@@ -90,4 +97,4 @@ def require(folder: Path, dataset: Dataset, questions: Sequence[Question], sampl
         there = sum(not wanted.left(turn, records) for turn in wanted.turns())
         raise DataError(f"{records.path} has {there} of the {len(questions) * sampling.turns} that are wanted; "
                         f"run stage={stage} first, or stage=pipeline")
-    return Played(records, names, dataset)
+    return Played(records, names, Rules(questions, dataset))
