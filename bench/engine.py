@@ -39,7 +39,7 @@ class Echo:
     """A tool that takes no time."""
 
     actions: ClassVar[tuple[str, ...]] = ("search",)
-    stateless: ClassVar[bool] = True
+    stateless: ClassVar[tuple[str, ...]] = ("search",)
 
     async def __call__(self, act: Act) -> Observation:
         """Say what was asked for."""

@@ -203,10 +203,10 @@ def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],
     dropped: Counter[str] = Counter({name: 0 for name in (*filters, "duplicate")})
     kept: list[Trajectory] = []
     seen: set[str] = set()
-    solved: set[tuple[str, str]] = set()
+    solved: set[tuple[str, str, str]] = set()
     for record in records:
         failed = next((name for name in filters if not keeps(name, record)), None)
-        if failed is None and first_only and (record.dataset, record.id) in solved:
+        if failed is None and first_only and (record.dataset, record.method, record.id) in solved:
             failed = "later_attempt"
         if failed is None:
             text = repr(conversation(record)[0])
@@ -214,7 +214,7 @@ def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],
             seen.add(text)
         if failed is None:
             kept.append(record)
-            solved.add((record.dataset, record.id))
+            solved.add((record.dataset, record.method, record.id))
         else:
             dropped[failed] += 1
     return kept, dict(dropped)

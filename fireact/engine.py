@@ -46,8 +46,9 @@ class Settings(Section):
 
     def scopes(self) -> list[Scope]:
         """What the run's spending counts for."""
-        found = [Scope("run", self.run, _cap(self.budget.run)), Scope("day", "", _cap(self.budget.day))]
-        return [*found, Scope("sweep", self.sweep, _cap(self.budget.sweep))] if self.sweep else found
+        # A run by itself is a sweep of one.
+        return [Scope("run", self.run, _cap(self.budget.run)), Scope("day", "", _cap(self.budget.day)),
+                Scope("sweep", self.sweep or self.run, _cap(self.budget.sweep))]
 
 
 def _cap(caps: Caps) -> Cap:

@@ -8,6 +8,7 @@ is used up (BudgetExceeded), a tape that cannot be written (DataError).
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -92,7 +93,7 @@ class Playing:
             while True:
                 request = play.send(reply)
                 requests = request if isinstance(request, list) else [request]
-                done = await self._within_time(asyncio.gather(*map(self._do, requests)))
+                done = await self._within_time(self._do_all(requests))
                 self._record(done)
                 reply = [step.text for step in done] if isinstance(request, list) else done[0].text
         except StopIteration as finished:
@@ -108,10 +109,15 @@ class Playing:
         if self.errors >= self.player.limits.errors:
             raise _Ended(StopReason.FORMAT, f"{self.errors} replies in a row were refused; the last: {done[-1].text}")
 
-    async def _within_time(self, work: "asyncio.Future[list[Step]]") -> list[Step]:
+    async def _do_all(self, requests: list[Request]) -> list[Step]:
+        return list(await asyncio.gather(*map(self._do, requests)))
+
+    async def _within_time(self, work: Awaitable[list[Step]]) -> list[Step]:
         limit = self.player.limits.seconds
+        if limit is None:
+            return await work
         try:
-            return await asyncio.wait_for(work, limit and limit - (time.monotonic() - self.started))
+            return await asyncio.wait_for(work, limit - (time.monotonic() - self.started))
         except asyncio.TimeoutError:
             raise _Ended(StopReason.SECONDS, f"the episode took more than {limit:g} seconds") from None
 

@@ -127,7 +127,8 @@ class _Loaded:
         return self._splits[name]
 
     async def model(self, job: PlayJob, tool: Tool) -> Model:
-        what = (job.model, job.adapter, job.tool if "tool" in options(job.model) else None)
+        searched = (job.tool, job.dataset, job.split, job.seed) if "tool" in options(job.model) else None
+        what = (job.model, job.adapter, searched)
         if self.engine.loaded is None or what != self._what:
             await self.engine.close_model()
             model: Model = build(job.model, "model", tool=tool, home=job.home / "weights", adapter=job.adapter,

@@ -71,8 +71,12 @@ class Lane:
         """Whether another request may go out, but for pauses."""
         return self.busy < max(1, int(self.level)) if self.down_since is None else not self.probed
 
-    def judge(self, outcome: Outcome, probe: bool, now: float) -> None:
-        """Learn from how a request ended. `probe`: it was sent to try whether the lane is still down."""
+    def judge(self, outcome: Outcome, probe: bool, now: float, wait: float | None = None) -> None:
+        """Learn from how a request ended.
+
+        `probe`: it was sent to try whether the lane is still down. `wait`: the seconds after which it may come back,
+        which hold for all where the endpoint refuses many.
+        """
         if self.down_since is not None:
             # What was sent before it went down, and ends only now, says nothing about now.
             if probe:
@@ -83,7 +87,7 @@ class Lane:
             self.down_since, self._pause = now, _FIRST_PAUSE
             self.resumes = max(self.resumes, now + self._pause)
         elif outcome is not Outcome.DOWN:
-            self._count(outcome)
+            self._count(outcome, now + (wait or 0.0))
 
     def _tried(self, outcome: Outcome, now: float) -> None:
         if outcome is Outcome.DOWN:
@@ -93,13 +97,14 @@ class Lane:
             self.down_since, self._missed = None, 0
             self.level = max(1.0, self.level / 2)
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, outcome: Outcome, back: float) -> None:
         self._seen += 1
         self._refused += outcome is Outcome.OVERLOADED
         if self._seen >= max(_WINDOW, self.level):
             share = self._refused / self._seen
             if share > TOLERATED:
                 self.level = max(1.0, self.level * max(0.5, 1 - share))
+                self.resumes = max(self.resumes, back)
             else:
                 self.level = min(float(self.most), self.level + 1)
             self._seen = self._refused = 0
@@ -185,14 +190,14 @@ class Pacer:
                 self.leave(turn.result(), None)
             raise
 
-    def leave(self, turn: Turn, outcome: Outcome | None) -> None:
+    def leave(self, turn: Turn, outcome: Outcome | None, wait: float | None = None) -> None:
         """Say how a request ended; None where it was cancelled, which says nothing."""
         lane = turn.lane
         lane.busy -= 1
         if turn.probe:
             lane.probed = False
         if outcome is not None:
-            lane.judge(outcome, turn.probe, self.clock())
+            lane.judge(outcome, turn.probe, self.clock(), wait)
         self._admit()
 
     def pause(self, lane: Lane, seconds: float) -> None:

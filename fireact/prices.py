@@ -156,6 +156,16 @@ def cost(price: Price | None, prompt_tokens: int, completion_tokens: int, cached
     return tokens / 1e6 + price.call
 
 
+def highest(price: Price | None, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """Return the most that a call of at most so many tokens can cost in US dollars; None where no price is known."""
+    if price is None:
+        return None
+    dear = replace(price, input=max(price.input, price.written, price.cached), longest=None)
+    # Of a price that holds for short prompts only, that of long ones is at most twice as high in all lists so far.
+    twice = 2 if price.longest is not None and prompt_tokens > price.longest else 1
+    return twice * (cost(dear, prompt_tokens, completion_tokens) or 0.0)
+
+
 def recompute(records: Sequence[Trajectory], name: str) -> EpisodeCost:
     """Return what the recorded usage costs at the price of `name` (see `named`): the paper's Table 3 for any model.
 

@@ -126,6 +126,7 @@ class Progress:
         """Stop, and say where things stand."""
         with suppress(ValueError, NotImplementedError):
             asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # Left alone it would end the process.
         with suppress(ValueError, OSError, NotImplementedError):
             asyncio.get_running_loop().remove_reader(sys.stdin)
         if self._live:

@@ -16,7 +16,7 @@ MOST_ATTEMPTS = 1000
 Mode = Literal["record", "replay", "strict", "off"]
 """replay: what is on the tape is not asked again, what is missing is asked and recorded. record: a job asks anew for
 all that other jobs have recorded, but goes on from its own records. strict: what is missing is an error. off: no
-tape."""
+tape. What SerpAPI and Wikipedia answered is kept below the tape too, as it came (web.sqlite), in every mode."""
 Number = Count | None | dict[str, Annotated[int, Field(ge=0)] | None]
 """How many questions: the first n, all (None), or so many of each dataset by its name; 0 leaves a dataset out."""
 

@@ -147,8 +147,16 @@ class Stages:
             for job in jobs[stage]() if stage in jobs else []:
                 job.key()
                 self._need_price(job)
+                self._need_samples(job, stage)
                 if isinstance(job, PlayJob):
                     self.questions(job, f"{stage}.n")
+
+    def _need_samples(self, job: PlayJob | CurateJob | TrainJob, stage: str) -> None:
+        """Refuse attempts that would all be the same."""
+        if isinstance(job, PlayJob) and job.sampling.attempts > 1 and job.model.get("temperature") == 0:
+            part = "teacher" if job.model is self.config.teacher else "model"
+            raise ConfigError(f"{stage}.attempts={job.sampling.attempts} would be the same one again and again, for "
+                              f"{part}.temperature=0 draws no samples; set e.g. {part}.temperature=0.7")
 
     def _need_price(self, job: PlayJob | CurateJob | TrainJob) -> None:
         """Refuse a model of unknown price while a budget in money is set, before anything is spent."""

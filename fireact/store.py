@@ -7,13 +7,12 @@ A key is a hash of the stage's version, of the options that matter to it, and of
 machine.
 """
 
-import asyncio
 import hashlib
 import inspect
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -135,20 +134,6 @@ def lock(folder: Path) -> Iterator[None]:
     if not _taken(held):
         print(_WAITING.format(folder), flush=True)
         held.acquire()
-    try:
-        yield
-    finally:
-        held.release()
-
-
-@asynccontextmanager
-async def lock_async(folder: Path) -> AsyncIterator[None]:
-    """The same in a coroutine, which can be cancelled while it waits."""
-    held = _file_lock(folder)
-    if not _taken(held):
-        print(_WAITING.format(folder), flush=True)
-        while not _taken(held):
-            await asyncio.sleep(0.2)
     try:
         yield
     finally:

@@ -130,19 +130,13 @@ class Web:
         kept = await asyncio.to_thread(self._kept.get, self.url, asked)
         if kept is not None:
             return kept
-        ticket = await self.meter.reserve(self.price, 0, self.name) if self.paid else None
         tries = AsyncRetrying(stop=stop_after_attempt(self.retries + 1), wait=self._pause, reraise=True,
                               retry=retry_if_exception(self._worth_a_try))
         try:
-            answer: str = await tries(self._send, params)
-        except BaseException as failure:
-            self.meter.release(ticket)
-            if not isinstance(failure, Passing):
-                raise
+            answer = await tries(self._send, params)
+        except Passing as failure:
             rest = "" if self._worth_a_try(failure) else f" (and wants no request for {failure.wait:.0f} seconds)"
             raise ToolUnavailable(f"{self.name} {failure}{rest}; start the same command again later to go on") from None
-        if self.paid:
-            self.meter.settle(ticket, self.price, 0)
         return await asyncio.to_thread(self._kept.put, self.url, asked, answer)
 
     def _worth_a_try(self, failure: BaseException) -> bool:
@@ -157,6 +151,22 @@ class Web:
         return wait_random_exponential(multiplier=self.backoff, max=self.patience)(state)
 
     async def _send(self, params: Mapping[str, str]) -> str:
+        """Send one request, out of the budget where it is paid for: a search whose answer got lost may be too."""
+        if not self.paid:
+            return await self._sent(params)
+        ticket = await self.meter.reserve(self.price, 0, self.name)
+        try:
+            answer = await self._sent(params)
+        except BaseException as failure:
+            if isinstance(failure, Exception) and not (isinstance(failure, Passing) and not failure.refused):
+                self.meter.release(ticket)
+            else:
+                self.meter.lose(ticket, self.price, 0)
+            raise
+        self.meter.settle(ticket, self.price, 0)
+        return answer
+
+    async def _sent(self, params: Mapping[str, str]) -> str:
         import httpx2
 
         client, key = self._session.client, self._key
@@ -168,6 +178,9 @@ class Web:
             return self._checked(await client.send(request), key)
         except httpx2.TimeoutException:
             raise Passing(f"did not answer within {self.timeout:g} seconds") from None
+        except httpx2.ConnectError as error:
+            raise Passing(f"cannot be reached: {hidden(str(error) or type(error).__name__, key)}",
+                          refused=True) from None
         except httpx2.RequestError as error:
             raise Passing(f"cannot be reached: {hidden(str(error) or type(error).__name__, key)}") from None
 
@@ -205,7 +218,8 @@ class Web:
             what = f"the key in ${self.key_env}" if self.key_env else "the request"
             return ConfigError(f"{self.name} refuses {what}: {said}")
         if status in (408, 429) or status >= 500:
-            return Passing(f"failed with status {status}: {said}", retry_after(response.headers.get("Retry-After")))
+            return Passing(f"failed with status {status}: {said}", retry_after(response.headers.get("Retry-After")),
+                           refused=True)
         return ConfigError(f"{self.name} answered with status {status}: {said}; check base_url={self.url}")
 
 

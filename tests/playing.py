@@ -24,7 +24,7 @@ class Echo:
     """A tool that says what it was asked."""
 
     actions: ClassVar[tuple[str, ...]] = ("search",)
-    stateless: ClassVar[bool] = True
+    stateless: ClassVar[tuple[str, ...]] = ("search",)
 
     async def __call__(self, act: Act) -> Observation:
         """Answer at once."""

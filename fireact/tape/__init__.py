@@ -33,11 +33,13 @@ SCHEMA = """
 CREATE TABLE texts (digest BLOB PRIMARY KEY, before BLOB NOT NULL, text TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE parties (digest BLOB PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE calls (key BLOB NOT NULL, job TEXT NOT NULL, party BLOB NOT NULL, request TEXT NOT NULL,
-    answer TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (key, job)) WITHOUT ROWID
+    answer TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (key, job)) WITHOUT ROWID;
+CREATE TABLE uses (job TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (job, key)) WITHOUT ROWID
 """
-"""A row of `texts` is a `Link`, one of `parties` a `Party`; a call's `request` is what a `Request` tells."""
-_FIRST = "SELECT answer FROM calls WHERE key = ? ORDER BY job != ?, at LIMIT 1"
-_OWN = "SELECT answer FROM calls WHERE key = ? AND job = ?"
+"""A row of `texts` is a `Link`, one of `parties` a `Party`; a call's `request` is what a `Request` tells. `uses` are
+the calls of other jobs that a job was answered with: it cannot be replayed without them."""
+_FIRST = "SELECT answer, job FROM calls WHERE key = ? ORDER BY job != ?, at LIMIT 1"
+_OWN = "SELECT answer, job FROM calls WHERE key = ? AND job = ?"
 _REMEMBERED = 100_000
 """So many texts are known to be in the file without looking."""
 
@@ -70,6 +72,8 @@ class Tape:
     _committing: "asyncio.Task[None] | None" = field(init=False, repr=False, default=None)
     _written: set[bytes] = field(init=False, repr=False, default_factory=set)
     """Digests of texts and parties that are known to be in the file."""
+    _used: set[bytes] = field(init=False, repr=False, default_factory=set)
+    """Keys of other jobs' calls that this job was answered with, and that are to be noted."""
     _missed: str | None = field(init=False, repr=False, default=None)
     """The sentence of the first `strict` miss, which ends all others that are under way too."""
 
@@ -109,7 +113,7 @@ class Tape:
         if "_thread" in opened:
             self._thread.shutdown()
         try:
-            if self._pending:
+            if self._pending or self._used:
                 self._commit(self._pending)
         finally:
             for name in ("_reader", "_writer"):
@@ -119,6 +123,8 @@ class Tape:
     def _get(self, key: bytes) -> str | None:
         with self._file.sentence():
             row = self._reader.execute(_OWN if self.mode == "record" else _FIRST, (key, self.job)).fetchone()
+        if row and row[1] != self.job and self.mode != "strict":
+            self._used.add(key)
         return row and row[0]
 
     async def _record(self, request: Request, ask: Callable[[], Awaitable[str]]) -> str:
@@ -156,6 +162,7 @@ class Tape:
     def _commit(self, batch: Sequence[_Answered]) -> None:
         """Write calls in one transaction. Raises DataError, and then none of them is in the file."""
         at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        used = list(self._used)
         requests = [answered.request for answered in batch]
         texts = {link.digest: link for request in requests for chain in request.chains.values() for link in chain
                  if link.digest not in self._written}
@@ -168,6 +175,8 @@ class Tape:
             db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)",
                            [(request.key, self.job, request.party.digest, request.told, answer, at)
                             for request, answer, _ in batch])
+            db.executemany("INSERT OR IGNORE INTO uses VALUES (?, ?)", [(self.job, key) for key in used])
+        self._used.difference_update(used)
         if len(self._written) > _REMEMBERED:
             self._written.clear()
         self._written.update(texts, parties)

@@ -97,11 +97,12 @@ def copy(path: Path, jobs: Sequence[str], to: Path) -> int:
     source, target = file(path), file(to, "delete")
     with closing(source.read()) as db, source.sentence():
         db.execute("BEGIN")
-        known = {job for job, in db.execute("SELECT DISTINCT job FROM calls")}
+        known = {job for job, in db.execute("SELECT job FROM calls UNION SELECT job FROM uses")}
         for job in jobs:
             if job not in known:
                 raise DataError(f"{path} has no calls of the job {job!r}{suggest(job, known)}")
-        chosen = f"FROM calls WHERE job IN ({', '.join('?' * len(jobs))})"
+        marks = ", ".join(f"?{number}" for number in range(1, len(jobs) + 1))
+        chosen = (f"FROM calls WHERE job IN ({marks}) OR key IN (SELECT key FROM uses WHERE job IN ({marks}))")
         try:
             with closing(target.connect()) as new, target.sentence(), new:
                 new.execute("BEGIN")
@@ -109,6 +110,8 @@ def copy(path: Path, jobs: Sequence[str], to: Path) -> int:
                     db, (request for request, in db.execute(f"SELECT request {chosen}", jobs))))
                 new.executemany("INSERT INTO parties VALUES (?, ?)", db.execute(
                     f"SELECT * FROM parties WHERE digest IN (SELECT party {chosen})", jobs))
+                new.executemany("INSERT INTO uses VALUES (?, ?)", db.execute(
+                    f"SELECT * FROM uses WHERE job IN ({marks})", jobs))
                 return new.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)",
                                        db.execute(f"SELECT * {chosen}", jobs)).rowcount
         except BaseException:

@@ -52,10 +52,13 @@ class Request:
     key: bytes
 
 
-def ask_request(party: Party, ask: Ask) -> Request:
-    """The request that asks a model. An ask's seed is its sample's number."""
+def ask_request(party: Party, ask: Ask, *, seeded: bool = True) -> Request:
+    """The request that asks a model.
+
+    An ask's seed is its sample's number; a model that is not `seeded` draws no sample: its reply is the same for all.
+    """
     rest = {"stop": ask.stop, "prime": ask.prime, "form": ask.form, "shots": ask.shots, "max_tokens": ask.max_tokens,
-            "seed": ask.episode.seed if ask.episode else None}
+            "seed": ask.episode.seed if ask.episode and seeded else None}
     return _request(party, {"messages": ask.messages}, rest)
 
 

@@ -34,7 +34,7 @@ class TapedModel:
 
     async def complete(self, ask: Ask) -> Completion:
         """See `protocols.Model`; raises what `Tape.once` does too."""
-        request = ask_request(self.party, ask)
+        request = ask_request(self.party, ask, seeded=getattr(self.model, "seeded", True))
         line, kept = await self.tape.once(request, lambda: _line(self.model.complete(ask)))
         self.meter.replayed += kept
         self.meter.asked += not kept
@@ -66,7 +66,7 @@ class TapedTool:
 
     async def __call__(self, act: Act) -> Observation:
         """See `protocols.Tool`. What the tool refuses to do is an observation here: it would refuse it again."""
-        request = act_request(self.party, act, stateless=getattr(self.tool, "stateless", False))
+        request = act_request(self.party, act, stateless=act.tool in getattr(self.tool, "stateless", ()))
         line, kept = await self.tape.once(request, lambda: _line(self._call(act)))
         self.meter.reused += kept
         self.meter.used += not kept

@@ -19,8 +19,8 @@ class Corpus:
 
     actions: ClassVar[tuple[str, ...]] = ("search",)
     """What the model calls the tool."""
-    stateless: ClassVar[bool] = True
-    """The same search is answered alike in every episode."""
+    stateless: ClassVar[tuple[str, ...]] = ("search",)
+    """The actions that are answered alike in every episode."""
     revision: ClassVar[int] = INDEX_VERSION
     """Raised when the same options would no longer give the same observations."""
 

@@ -24,8 +24,8 @@ class Replay:
     """Answers with the recorded observation of the same query, else of the nearest, else with None."""
 
     actions: ClassVar[tuple[str, ...]] = ("search",)
-    stateless: ClassVar[bool] = True
-    """The same search is answered alike in every episode."""
+    stateless: ClassVar[tuple[str, ...]] = ("search",)
+    """The actions that are answered alike in every episode."""
 
     recordings: Annotated[Path | None, CONTENT] = None
     """A jsonl file of {query, observation}, or a trajectories.jsonl."""

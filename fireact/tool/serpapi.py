@@ -33,8 +33,8 @@ class Serpapi:
     """Searches Google."""
 
     actions: ClassVar[tuple[str, ...]] = ("search",)
-    stateless: ClassVar[bool] = True
-    """The same search is answered alike in every episode."""
+    stateless: ClassVar[tuple[str, ...]] = ("search",)
+    """The actions that are answered alike in every episode."""
 
     home: Annotated[Path, RUNTIME]
     """Where answers are kept, unless `cache` says otherwise."""

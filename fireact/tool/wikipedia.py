@@ -40,6 +40,8 @@ class Wikipedia:
     """Opens pages and looks words up in them. Which page is open follows from the episode's past alone."""
 
     actions: ClassVar[tuple[str, ...]] = ("search", "lookup")
+    stateless: ClassVar[tuple[str, ...]] = ("search",)
+    """The actions that are answered alike in every episode."""
 
     home: Annotated[Path, RUNTIME]
     """Where answers are kept, unless `cache` says otherwise."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fireact.errors import ProviderError
+from fireact.errors import ContextError, ProviderError
 from fireact.loopback import Faults, serve
 from fireact.model.api import Api
 from fireact.types import Ask, Episode, Message
@@ -91,7 +91,7 @@ def test_what_is_thought_in_a_field_of_its_own_is_left_out(endpoint: Endpoint) -
     chat("<think>I think", "length"), chat("<think>I think</think>\n", "length")], ids=str)
 def test_a_reply_that_was_all_thinking_is_told(endpoint: Endpoint, answer: Any) -> None:
     endpoint.answers = [(200, answer)]
-    assert refusal(Api(model="m", base_url=endpoint.url), ProviderError) == (
+    assert refusal(Api(model="m", base_url=endpoint.url), ContextError) == (
         f"{endpoint.url} spent the whole reply on thinking; raise the model's option max_tokens, or lower "
         "reasoning_effort")
     assert len(endpoint.calls) == 1
@@ -99,7 +99,7 @@ def test_a_reply_that_was_all_thinking_is_told(endpoint: Endpoint, answer: Any) 
 
 def test_an_empty_reply_that_was_cut_off_is_told(endpoint: Endpoint) -> None:
     endpoint.answers = [(200, chat(None, "length"))]
-    assert "without a word that is shown; raise" in refusal(Api(model="m", base_url=endpoint.url), ProviderError)
+    assert "without a word that is shown; raise" in refusal(Api(model="m", base_url=endpoint.url), ContextError)
 
 
 def test_a_base_model_continues_one_text() -> None:

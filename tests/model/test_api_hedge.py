@@ -42,7 +42,7 @@ class Books:
         self.closed[ticket].append(took)
 
     def flush(self) -> None:
-        pass
+        assert all(self.closed.values()), "something is still reserved"
 
     def spent(self) -> float:
         """US dollars; each ticket is closed once, by no more than was reserved for it."""
@@ -64,13 +64,24 @@ async def warm(api: Api) -> None:
         await api.complete(ASK)
 
 
+async def clean(api: Api) -> Completion:
+    """Ask, and find nothing of it under way as soon as it is answered."""
+    before = asyncio.all_tasks()
+    try:
+        return await api.complete(ASK)
+    finally:
+        assert asyncio.all_tasks() == before
+        assert api.meter.ledger
+        api.meter.ledger.flush()
+
+
 def play(endpoint: Endpoint, api: Api, hold: Sequence[int], release: Sequence[int]) -> Completion | BaseException:
     """Ask once more when it is known how long it takes; the requests of these numbers are held, and then let go."""
     endpoint.holds = {number: threading.Event() for number in hold}
 
     async def once() -> Completion | BaseException:
         await warm(api)
-        task = asyncio.create_task(api.complete(ASK))
+        task = asyncio.create_task(clean(api))
         await until(lambda: len(endpoint.calls) == KNOWN + len(hold))
         for number in release:
             before = sum(api.meter.faults.values())
@@ -78,7 +89,6 @@ def play(endpoint: Endpoint, api: Api, hold: Sequence[int], release: Sequence[in
             await until(lambda: task.done() or sum(api.meter.faults.values()) > before)  # noqa: B023
         (end,) = await asyncio.gather(task, return_exceptions=True)
         await api.close()
-        assert asyncio.all_tasks() == {asyncio.current_task()}
         return end
 
     return asyncio.run(once())
@@ -144,11 +154,30 @@ def test_a_failure_before_the_second_is_sent_is_told_at_once(endpoint: Endpoint,
     assert (api.meter.hedged, len(endpoint.calls)) == (0, KNOWN + 1)
 
 
-def test_a_budget_that_is_too_small_for_the_second_loses_no_answer(endpoint: Endpoint) -> None:
+def test_a_quick_reply_is_asked_for_once(endpoint: Endpoint, books: Books) -> None:
+    endpoint.answers = [(200, used(100, 5))]
+    api = hedging(endpoint, books, hedge=1e6)
+    reply = play(endpoint, api, (), ())
+    assert isinstance(reply, Completion)
+    assert (reply.cost, api.meter.hedged, len(endpoint.calls)) == (pytest.approx(ONE), 0, KNOWN + 1)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_budget_that_is_too_small_for_the_second_loses_no_answer(
+        endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, waits: bool) -> None:
     books = Books(most=KNOWN + 1)
     endpoint.answers = answers((200, used(100, 5)), (200, chat()))
     api = hedging(endpoint, books, hedge=1.001)
-    reply = play(endpoint, api, (FIRST,), (FIRST,))
+    if not waits:
+        async def reserve(usd: float, tokens: int, name: str) -> int:
+            try:
+                return books.reserve(Amount(usd, tokens, 1))
+            except BudgetExceeded:
+                asyncio.get_running_loop().call_later(0.05, endpoint.holds[FIRST].set)
+                raise
+
+        monkeypatch.setattr(api.meter, "reserve", reserve)
+    reply = play(endpoint, api, (FIRST,), (FIRST,) if waits else ())
     assert isinstance(reply, Completion)
     assert (reply.cost, api.meter.hedged, len(endpoint.calls)) == (pytest.approx(ONE), 0, KNOWN + 1)
     assert books.spent() == pytest.approx(ONE * (KNOWN + 1))

@@ -69,7 +69,7 @@ def test_a_failure_is_free_where_nothing_was_done_and_counts_at_the_most_elsewhe
 
 
 @pytest.mark.parametrize(("finish", "kind"), [
-    ("content_filter", FilterError), ("length", ProviderError), ("error", ProviderError)])
+    ("content_filter", FilterError), ("length", ContextError), ("error", ProviderError)])
 def test_a_reply_that_cannot_be_used_is_paid_for_by_its_usage(
         endpoint: Endpoint, finish: str, kind: type[Exception]) -> None:
     books = Books()

@@ -17,9 +17,11 @@ from multidict import CIMultiDict
 
 from fireact.errors import ProviderError
 from fireact.loopback import Faults, serve
-from fireact.model.api import Api
+from fireact.model.api import Api, calls
 from fireact.model.api.transport import _rest, _wait
+from fireact.pacing import Lane, Outcome
 from fireact.types import Ask, Message
+from fireact.web import Passing
 from tests.model.test_api import ASK, Endpoint, chat, complete, failed, refusal, serving, together, until
 
 endpoint = pytest.fixture(serving)
@@ -201,6 +203,19 @@ def test_an_endpoint_that_is_down_is_waited_for_with_one_message(
         f"  {url} cannot be reached: Connection refused; waiting for it, up to 30 seconds\n  {url} answers again\n")
 
 
+def test_a_fault_of_one_request_at_a_sound_endpoint_is_no_tight_loop() -> None:
+    """Others are answered meanwhile, so that nobody takes the endpoint for down, and nothing else makes it wait."""
+    from tenacity import AsyncRetrying, RetryCallState
+
+    lane = Lane("http://a/v1", 4)
+    failure = calls._Failed(lane, Passing("cannot be reached (status 502)", outcome=Outcome.DOWN, refused=True))
+    state = RetryCallState(AsyncRetrying(), None, (), {})
+    state.set_exception((type(failure), failure, None))
+    assert any(calls._pause(state) > 0 for _ in range(20))
+    lane.down_since = 1.0
+    assert calls._pause(state) == 0
+
+
 def test_those_that_wait_in_vain_fail_together(
         nowhere: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("fireact.model.api.calls.FIRST_CONTACT", 0.2)
@@ -215,8 +230,11 @@ def test_those_that_wait_in_vain_fail_together(
         assert {type(failure) for failure in failures} == {ProviderError}
         assert {str(failure) for failure in failures} == {
             f"{url} cannot be reached: Connection refused; check base_url, and that the endpoint runs"}
+        before = sum(api.meter.faults.values())
+        await all_of_them(api, 1)
+        assert sum(api.meter.faults.values()) == before + 1, "who comes later waits no longer"
         with serve(port=nowhere):
-            assert len(await all_of_them(api, 1)) == 1
+            await all_of_them(api, 1)
         failures = await all_of_them(api, 20)
         assert {type(failure) for failure in failures} == {ProviderError}
         await api.close()

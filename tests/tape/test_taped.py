@@ -28,7 +28,7 @@ class Said:
     """A model and a tool that says, or raises, what comes next."""
 
     replies: list[Any]
-    stateless: bool = False
+    stateless: tuple[str, ...] = ()
     name: str = "said"
     actions: tuple[str, ...] = ("search",)
     asked: list[Any] = field(default_factory=list)
@@ -61,7 +61,7 @@ def ask(path: Path, replies: list[Any], mode: Mode = "replay", meter: Meter | No
         return asyncio.run(TapedModel(Said(replies), MODEL, tape, meter or Meter()).complete(asked))
 
 
-def act(path: Path, replies: list[Any], act: Act, stateless: bool = True, meter: Meter | None = None,
+def act(path: Path, replies: list[Any], act: Act, stateless: tuple[str, ...] = ("search",), meter: Meter | None = None,
         party: Party = TOOL) -> Any:
     """Call a taped tool once."""
     with closing(Tape(path, "replay", "mine")) as tape:
@@ -140,8 +140,8 @@ def test_a_tool_with_a_memory_is_called_in_each_episode(path: Path) -> None:
     acts = [Act("search", "x", Episode("q1")), Act("search", "x", Episode("q2")),
             Act("search", "x", Episode("q1"), (Step("act", "seen", tool="search", argument="y"),))]
     for number, each in enumerate(acts):
-        assert act(path, [Observation(f"{number}")], each, stateless=False) == Observation(f"{number}")
-    assert act(path, [], acts[1], stateless=False) == Observation("1")
+        assert act(path, [Observation(f"{number}")], each, stateless=()) == Observation(f"{number}")
+    assert act(path, [], acts[1], stateless=()) == Observation("1")
 
 
 def test_the_names_are_those_of_what_is_wrapped(path: Path) -> None:

@@ -55,7 +55,7 @@ class Api:
     """None is OpenAI's own. Of several addresses, which all must serve the same model, the least busy is asked."""
     family: str | None = None
     """What counts in keys, of the store and of the tape, in place of the address: the same name for servers that serve
-    the same weights makes their answers one. None: host and port of the first address."""
+    the same weights makes their answers one. None: the first address, without the /v1 at its end."""
     route: Route = "chat"
     """completions: the older API that continues a text, for base models; the conversation is written as plain text."""
     key_env: Annotated[KeyVariable | None, RUNTIME] = None
@@ -107,13 +107,18 @@ class Api:
     def counted(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """See `store.identity`: where servers stand is told by `family` alone."""
         first = options["base_url"][0] if isinstance(options["base_url"], list) else options["base_url"]
-        place = re.sub(r"^\w+://([^/]*).*$", r"\1", _OPENAI if first is None else first).lower()
+        place = re.sub(r"^\w+://|(/v1)?/*$", "", _OPENAI if first is None else first).lower()
         return {**options, "base_url": None, "family": options["family"] or place}
 
     @property
     def name(self) -> str:
         """How reports call this model: by the id that is asked, which for a fine-tuned one is its own."""
         return self._asked
+
+    @property
+    def seeded(self) -> bool:
+        """Whether another seed may give another reply."""
+        return self.temperature != 0
 
     @property
     def in_play(self) -> int:
@@ -173,7 +178,7 @@ class Api:
         return Calls(model=self._asked, options=self._options(), longest=self.max_tokens,
                      dialect=Dialect(self.route, limit), transport=self._transport(), pacer=pacer, meter=self.meter,
                      price=self.price, retries=self.retries, patience=self.patience, hedge=self.hedge,
-                     seeded=self.temperature != 0)
+                     seeded=self.seeded)
 
     def _transport(self) -> Transport:
         headers, secrets = access.filled(self.headers), access.secrets(self.headers, self.query)

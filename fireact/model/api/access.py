@@ -11,7 +11,7 @@ from fireact.web import is_address
 
 _SECRET = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 _OURS = {"model": "model", "max_tokens": "max_tokens", "max_completion_tokens": "max_tokens", "messages": None,
-         "prompt": None, "stop": None, "stream": None, "n": None}
+         "prompt": None, "stop": None, "stream": None, "n": None, "best_of": None}
 """Fields of a request that are FireAct's to fill, with the option that sets them."""
 
 # The validators raise no ValueError: pydantic would have the sentence repeat the value.

@@ -5,6 +5,7 @@ one whose answer got lost may have to be paid for, and counts as if it had.
 """
 
 import asyncio
+import json
 import re
 import statistics
 import sys
@@ -20,7 +21,7 @@ from fireact.model.api.reply import NoReply, Reply, Usage, parse
 from fireact.model.api.request import PATHS, Dialect, body, mend, most_tokens, said
 from fireact.model.api.transport import Missing, Refused, Transport
 from fireact.pacing import Lane, Outcome, Pacer, Turn
-from fireact.prices import Price, cost
+from fireact.prices import Price, cost, highest
 from fireact.types import Ask, Completion
 from fireact.web import Passing
 
@@ -46,9 +47,9 @@ class _Got:
 class _Failed(Exception):
     """A request failed in a way that may pass."""
 
-    def __init__(self, place: str, cause: Passing) -> None:
-        super().__init__(f"{place} {cause}")
-        self.cause, self.outcome, self.wait = cause, cause.outcome, cause.wait
+    def __init__(self, lane: Lane, cause: Passing) -> None:
+        super().__init__(f"{lane.url} {cause}")
+        self.lane, self.cause, self.outcome, self.wait = lane, cause, cause.outcome, cause.wait
         self.alone = cause.outcome is Outcome.FAULTY or not cause.refused
         """Whether it says something of this one request, which may have to be paid for, not of the endpoint's state."""
 
@@ -75,6 +76,10 @@ class Calls:
     """Whether the endpoint ever gave a good answer."""
     _took: deque[float] = field(init=False, default_factory=lambda: deque(maxlen=200))
     _told: set[str] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Count what the options may add to a prompt, e.g. a schema."""
+        self._extra = len(json.dumps(dict(self.options), default=str))
 
     async def complete(self, ask: Ask) -> Completion:
         """Ask once. Raises ConfigError, BudgetExceeded, ContextError, FilterError, ProviderError."""
@@ -165,15 +170,15 @@ class Calls:
         """Send one request when its turn comes; `sent` is set once it goes out."""
         longest = ask.max_tokens or self.longest
         told = body(ask, self.dialect, {"model": self.model, **self.options}, longest, self.seeded)
-        prompt = most_tokens(told)
+        prompt = most_tokens(told) + self._extra
         turn = await self.pacer.enter(prompt // 4 + longest)
         place = turn.lane.url
         try:
             got = await self._paid(turn.lane, told, prompt, longest, sent)
         except Passing as failure:
             self.meter.faults[re.split("[:,;]", str(failure))[0]] += 1
-            self._leave(turn, failure.outcome, str(failure))
-            raise _Failed(place, failure) from None
+            self._leave(turn, failure.outcome, str(failure), failure.wait)
+            raise _Failed(turn.lane, failure) from None
         except Refused as refusal:
             self._leave(turn, Outcome.GOOD)
             if not self.dialect.adapted(str(refusal), told):
@@ -190,11 +195,11 @@ class Calls:
             return got
         return await self._once(ask, sent)
 
-    def _leave(self, turn: Turn, outcome: Outcome | None, failure: str = "") -> None:
+    def _leave(self, turn: Turn, outcome: Outcome | None, failure: str = "", wait: float | None = None) -> None:
         """Give the turn back, and tell where an endpoint has gone, or has come back."""
         lane = turn.lane
         before = lane.down_since
-        self.pacer.leave(turn, outcome)
+        self.pacer.leave(turn, outcome, wait)
         self.meter.busy, self.meter.level, self.meter.most = self.pacer.busy, self.pacer.level, self.pacer.most
         if before is None and lane.down_since is not None:
             _say(f"{lane.url} {failure}; waiting for it, up to {self._patience(Outcome.DOWN):g} seconds")
@@ -205,8 +210,7 @@ class Calls:
                     sent: asyncio.Event | None) -> _Got:
         """Send a request that is paid for, and read its answer."""
         price = self.price()
-        most = cost(price, prompt, longest, written_tokens=prompt) if price and price.written > price.input else cost(
-            price, prompt, longest)
+        most = highest(price, prompt, longest)
         ticket = await self.meter.reserve(most, prompt + longest, f"the model {self.model}")
         if sent:
             sent.set()
@@ -224,7 +228,7 @@ class Calls:
         usage, seconds = reply.usage, time.monotonic() - started
         usd = usage and cost(price, usage.prompt_tokens, usage.completion_tokens, usage.cached, usage.written)
         tokens = usage.prompt_tokens + usage.completion_tokens if usage else prompt + longest
-        self.meter.settle(ticket, usd if usage else most, tokens)
+        self.meter.settle(ticket, most if usd is None else usd, tokens)
         if answer.rest:
             self.pacer.pause(lane, min(answer.rest, _LONGEST_REST))
         if reply.failure:
@@ -271,7 +275,7 @@ def _pause(state: "RetryCallState") -> float:
     from tenacity import wait_random, wait_random_exponential
 
     failure = _failure(state)
-    if failure.outcome is Outcome.DOWN:
+    if failure.outcome is Outcome.DOWN and failure.lane.down_since is not None:
         return 0.0  # The pacer lets one at a time try.
     if failure.wait:
         return failure.wait + wait_random(0, min(1.0, 0.25 * failure.wait))(state)

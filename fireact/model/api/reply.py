@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from fireact.errors import FilterError, ProviderError
+from fireact.errors import ContextError, FilterError
 from fireact.web import Passing
 
 _FINISHES: dict[str, Literal["stop", "length"]] = {
@@ -109,8 +109,9 @@ def _failure(place: str, message: _Message, reason: str, text: str) -> Exception
     if not text and _FINISHES.get(reason) == "length":
         thought = message.content or message.reasoning_content or message.reasoning
         why = "on thinking" if thought else "without a word that is shown"
-        return ProviderError(f"{place} spent the whole reply {why}; raise the model's option max_tokens, or lower "
-                             "reasoning_effort")
+        # It would be so again: a reply that does not fit, which counts, and is not paid for a second time.
+        return ContextError(f"{place} spent the whole reply {why}; raise the model's option max_tokens, or lower "
+                            "reasoning_effort")
     return None
 
 
@@ -139,7 +140,7 @@ class Kind(Enum):
     QUOTA = ("insufficient_quota", "billing_hard_limit", "billing_not_active", "credit balance",
              "insufficient credits", "insufficient balance", "payment required")
     NO_MODEL = ("model_not_found", "model not found", "does not exist", "model not exist", "no such model",
-                "unknown model", "invalid model", "invalid_model", "not a valid model")
+                "unknown model", "invalid model", "invalid_model", "not a valid model", "server is pinned to")
 
     @classmethod
     def of(cls, body: Any, text: str) -> "Kind | None":

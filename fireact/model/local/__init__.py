@@ -96,6 +96,11 @@ class Local:
         """The most tokens of prompt and reply together. Raises ConfigError, ProviderError."""
         return self.window or weights.window(self.folder())
 
+    @property
+    def seeded(self) -> bool:
+        """Whether another seed may give another reply."""
+        return self.temperature != 0
+
     async def close(self) -> None:
         """Finish what is under way and free the model."""
         if self._thread is not None:
