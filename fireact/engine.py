@@ -30,7 +30,7 @@ class Settings(Section):
     budget: Budget
     store: Path
     run: str
-    """The run's directory."""
+    """The run's directory, and when it was started."""
     sweep: str | None
     """The sweep's, for a cell of one."""
 

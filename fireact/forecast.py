@@ -22,6 +22,7 @@ from fireact.prices import cost
 from fireact.protocols import Paid
 from fireact.records import Records
 from fireact.stats import Z, mean
+from fireact.store import identity
 from fireact.turns import Plan
 from fireact.types import Ask, Trajectory
 
@@ -82,6 +83,8 @@ def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Fore
     calls, tokens = mean([float(each.calls) for each in episodes]), mean(
         [each.prompt_tokens + each.completion_tokens for each in episodes])
     measured = "no sample" not in source
+    if wanted.kept is not None or wanted.until_correct:
+        source += "; at most, for it stops once there is enough"
     return Forecast(
         job.label, left, left * calls, left * mean([float(each.tool_calls) for each in episodes]),
         left * mean([each.prompt_tokens for each in episodes]),
@@ -116,7 +119,7 @@ def _sample(job: PlayJob, folder: Path) -> tuple[list[Episode], str]:
     for place, other in _candidates(job, folder):
         records = Records(place)
         names = [name for name, found in records.places.items() if found.played]
-        same = other.model == job.model
+        same = identity(other.model) == identity(job.model)
         found = [_measured(records.read(*name), opening, timed=same) for name in islice(names, LOOKED_AT)]
         if found:
             whose = f"{place.name}, {'the same' if same else 'another'} model"
@@ -134,7 +137,7 @@ def _candidates(job: PlayJob, folder: Path) -> Iterator[tuple[Path, PlayJob]]:
             continue  # Of another version.
         alike = (other.task, other.method, other.few_shot) == (job.task, job.method, job.few_shot)
         if alike or file.parent == folder:
-            likes.append((file.parent != folder, other.model != job.model, file.parent, other))
+            likes.append((file.parent != folder, identity(other.model) != identity(job.model), file.parent, other))
     yield from ((place, other) for _, _, place, other in sorted(likes, key=lambda like: like[:3]))
 
 

@@ -19,7 +19,7 @@ from fireact.errors import ConfigError
 from fireact.manifest import commit
 from fireact.played import plan
 from fireact.playing import play
-from fireact.plugins import Node, build, options, target
+from fireact.plugins import Node, build, is_node, options, target
 from fireact.process import guard, run_async, stop_on_sigterm
 from fireact.progress import Progress
 from fireact.protocols import Dataset, Model, Strategy, Tool
@@ -154,10 +154,13 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
     records = Records(folder)
     if wanted.done(records):
         return
+    strategy = open_strategy(job.strategy, dataset)
+    if getattr(strategy, "uses_tool", True):
+        _need_corpus(job.tool, dataset)
     tool = _open_tool(job, dataset, split, folder.name, engine)
     bare = await loaded.model(job, tool)
     model = engine.model(bare, folder.name, model=identity(job.model), adapter=_adapter(job))
-    player = Player(method=job.method, task=job.task, strategy=open_strategy(job.strategy, dataset),
+    player = Player(method=job.method, task=job.task, strategy=strategy,
                     few_shot=job.few_shot, model=model, tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
                     provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                 "fireact": __version__, "commit": commit()})
@@ -167,6 +170,15 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
 
 def _adapter(job: PlayJob) -> str | None:
     return job.adapter_key or (job.adapter and fingerprint(job.adapter))
+
+
+def _need_corpus(tool: Node, dataset: Dataset) -> None:
+    """Refuse a tool that has nothing to search before anything is asked. Raises ConfigError."""
+    if is_node(tool.get("tool")):
+        _need_corpus(tool["tool"], dataset)
+    elif "corpus" in options(tool) and tool.get("corpus") is None and dataset.corpus() is None:
+        raise ConfigError("the search tool has nothing to search, for this dataset brings no corpus; name one with "
+                          "tool.corpus=path/to/passages.jsonl, or choose another tool")
 
 
 def _open_tool(job: PlayJob, dataset: Dataset, split: Sequence[Question], folder: str, engine: Engine) -> Tool:

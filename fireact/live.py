@@ -36,4 +36,6 @@ class Table:
             grid.add_row(Text(name, style="dim"), Text(value))
         hint = Text("Enter shows where every episode stands", style="dim")
         bar = ProgressBar(total=max(now["total"], 1), completed=now["played"], width=60)
-        return Group(Text(self.label, style="bold"), bar, grid, hint)
+        line = Grid.grid()
+        line.add_row(bar)
+        return Group(Text(self.label, style="bold"), line, grid, hint)

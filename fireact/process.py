@@ -7,6 +7,7 @@
 import asyncio
 import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -69,14 +70,26 @@ def run_async(work: Coroutine[Any, Any, None]) -> None:
     async def cancellable() -> None:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
+        watch = asyncio.create_task(_orphaned(task))
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, task.cancel)
-        await work
+        try:
+            await work
+        finally:
+            watch.cancel()
 
     try:
         asyncio.run(cancellable())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+async def _orphaned(task: "asyncio.Task[None]") -> None:
+    """End a task where the process that started this one was killed: nobody would know that it goes on, and pays."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(0.5)
+    task.cancel()
 
 
 def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str],

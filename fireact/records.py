@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from fireact.errors import DataError
 from fireact.jsonl import Appender, decode, open_file
 from fireact.types import StopReason, Trajectory
 
@@ -119,7 +120,11 @@ class Records:
         return self._parsed(self._line(self.places[(id, attempt)]))
 
     def _parsed(self, line: bytes) -> Trajectory:
-        return decode(Trajectory, line.decode("utf-8", "replace"), str(self.path))
+        try:
+            return decode(Trajectory, line.decode("utf-8", "replace"), str(self.path))
+        except DataError as failure:
+            raise DataError(f"{failure} (the line that begins {line[:40].decode('utf-8', 'replace')!r}); delete it, "
+                            "and what it held is played again, from the tape as far as that goes") from None
 
     def _line(self, place: Place) -> bytes:
         assert self._file is not None

@@ -5,6 +5,7 @@ Keys are made ahead of any work, so that runs whose stages are the same share th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,10 @@ class Stages:
         """What the run's episodes are played with."""
         config, parent = self.config, run_dir.absolute().parent
         sweep = str(parent) if (parent / "multirun.yaml").exists() else None
+        # Each start has a budget of its own, in whichever folder it writes.
+        start = f"{run_dir.absolute()} {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
         return Settings(concurrency=config.concurrency, journal=config.journal, tape=config.tape, budget=config.budget,
-                        store=config.store, run=str(run_dir.absolute()), sweep=sweep)
+                        store=config.store, run=start, sweep=sweep)
 
     @property
     def _teaching(self) -> Sampling:
@@ -149,7 +152,8 @@ class Stages:
                 self._need_price(job)
                 self._need_samples(job, stage)
                 if isinstance(job, PlayJob):
-                    self.questions(job, f"{stage}.n")
+                    played = stage if stage != "plan" else "generate" if job in self.plays.values() else "evaluate"
+                    self.questions(job, f"{played}.n")
 
     def _need_samples(self, job: PlayJob | CurateJob | TrainJob, stage: str) -> None:
         """Refuse attempts that would all be the same."""

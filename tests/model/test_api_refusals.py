@@ -89,6 +89,8 @@ def test_another_refused_request_is_a_provider_error_with_its_mend(endpoint: End
         "refuses the request: Extra inputs: top_k; take top_k out of the model's options")
     endpoint.calls.clear()
     assert refused(endpoint, ProviderError, 400, "no\n way") == "refuses the request: 'no way'"
+    endpoint.calls.clear()
+    assert refused(endpoint, ProviderError, 400, failed("temperature is 2 at most")).endswith("temperature is 2 at most")
 
 
 @pytest.mark.parametrize(("status", "told"), [(404, PAGE), (405, ""), (501, "Unsupported method ('POST')")])

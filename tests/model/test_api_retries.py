@@ -137,6 +137,20 @@ def test_a_pause_longer_than_the_patience_ends_the_call(endpoint: Endpoint) -> N
         "option patience allows fewer")
 
 
+def test_nobody_waits_for_what_is_longer_than_the_patience(endpoint: Endpoint) -> None:
+    endpoint.answers = [(429, LIMITED, {"Retry-After": "3600"})]
+    api = Api(model="m", base_url=endpoint.url, concurrency=8)
+
+    async def many() -> list[Any]:
+        calls = asyncio.gather(*map(api.complete, asks(40)), return_exceptions=True)
+        ends = await asyncio.wait_for(calls, 30)
+        await api.close()
+        return ends
+
+    assert {type(end) for end in asyncio.run(many())} == {ProviderError}
+    assert len(endpoint.calls) == 40
+
+
 def test_an_endpoint_that_says_at_once_is_asked_with_pauses_all_the_same(endpoint: Endpoint) -> None:
     endpoint.answers = [(429, LIMITED, {"Retry-After": "0"})]
     refusal(Api(model="m", base_url=endpoint.url, patience=0.5), ProviderError)
@@ -228,6 +242,7 @@ def test_those_that_wait_in_vain_fail_together(
         api = Api(model="scripted", base_url=url, price_in=0, price_out=0, patience=0.4)
         failures = await all_of_them(api, 20)
         assert {type(failure) for failure in failures} == {ProviderError}
+        assert len(set(map(id, failures))) < 10, "they did not fail together"
         assert {str(failure) for failure in failures} == {
             f"{url} cannot be reached: Connection refused; check base_url, and that the endpoint runs"}
         before = sum(api.meter.faults.values())
@@ -236,7 +251,7 @@ def test_those_that_wait_in_vain_fail_together(
         with serve(port=nowhere):
             await all_of_them(api, 1)
         failures = await all_of_them(api, 20)
-        assert {type(failure) for failure in failures} == {ProviderError}
+        assert {str(failure) for failure in failures} == {f"{url} cannot be reached: Connection refused"}
         await api.close()
 
     asyncio.run(waiting())

@@ -10,6 +10,8 @@ from fireact.errors import ConfigError
 from fireact.web import is_address
 
 _SECRET = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+_SECRETIVE = re.compile(r"^(Bearer|Basic)\s|\b(sk|pk|key|hf|gsk)[-_]|^[\w+/=-]{32,}$", re.IGNORECASE)
+"""What a value looks like that is one."""
 _OURS = {"model": "model", "max_tokens": "max_tokens", "max_completion_tokens": "max_tokens", "messages": None,
          "prompt": None, "stop": None, "stream": None, "n": None, "best_of": None}
 """Fields of a request that are FireAct's to fill, with the option that sets them."""
@@ -20,7 +22,7 @@ _OURS = {"model": "model", "max_tokens": "max_tokens", "max_completion_tokens": 
 def no_secrets(given: dict[str, str]) -> dict[str, str]:
     """Check headers, or what is sent behind an address. Raises ConfigError."""
     for name, value in given.items():
-        if _SECRET.search(name) and not value.startswith("$"):
+        if not value.startswith("$") and (_SECRET.search(name) or _SECRETIVE.search(value)):
             raise ConfigError(f"{name} holds a secret, which would be saved with the configuration; put it into an "
                               f"environment variable and write its name, e.g. {{{name}: $MY_KEY}}")
     return given
@@ -34,6 +36,9 @@ def addresses(given: str | list[str] | None) -> str | list[str] | None:
         if "@" in place.partition("://")[2].partition("/")[0]:
             raise ConfigError("base_url holds a password, which would be saved with the configuration; leave out what "
                               "is before the @, and send it as headers: {Authorization: $MY_AUTHORIZATION}")
+        if "?" in place:
+            raise ConfigError("base_url has more behind its path; write it as the model's option query, secrets by "
+                              "their variables, e.g. query: {api-version: 2025-04-01-preview, api_key: $MY_KEY}")
     return given
 
 

@@ -177,7 +177,9 @@ class Calls:
             got = await self._paid(turn.lane, told, prompt, longest, sent)
         except Passing as failure:
             self.meter.faults[re.split("[:,;]", str(failure))[0]] += 1
-            self._leave(turn, failure.outcome, str(failure), failure.wait)
+            # For a pause longer than anybody's patience, nobody else is made to wait.
+            wait = failure.wait if (failure.wait or 0.0) <= self.patience else None
+            self._leave(turn, failure.outcome, str(failure), wait)
             raise _Failed(turn.lane, failure) from None
         except Refused as refusal:
             self._leave(turn, Outcome.GOOD)
