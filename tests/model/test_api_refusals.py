@@ -90,7 +90,7 @@ def test_another_refused_request_is_a_provider_error_with_its_mend(endpoint: End
     endpoint.calls.clear()
     assert refused(endpoint, ProviderError, 400, "no\n way") == "refuses the request: 'no way'"
     endpoint.calls.clear()
-    assert refused(endpoint, ProviderError, 400, failed("temperature is 2 at most")).endswith("temperature is 2 at most")
+    assert refused(endpoint, ProviderError, 400, failed("temperature: at most 2")).endswith(": at most 2")
 
 
 @pytest.mark.parametrize(("status", "told"), [(404, PAGE), (405, ""), (501, "Unsupported method ('POST')")])
