@@ -39,7 +39,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What a summary needs of a record, so that records are read once and none is held."""
+    """What a summary needs of a record, so that records are read once and no steps are held."""
 
     em: float
     f1: float
