@@ -77,8 +77,8 @@ def questions(n: int) -> list[dict[str, str]]:
 
 def job(url: str, folder: Path, concurrency: int, rounds: int, n: int, **model: Any) -> tuple[Path, Path]:
     """Write the two files that a run gives to `python -m fireact.generate`."""
-    from fireact.engine import Settings
     from fireact.generate import PlayJob
+    from fireact.play.engine import Settings
     from fireact.sections import Budget, Caps, Limits, Sampling, Taping
 
     place = folder / "generate" / "bench"
@@ -103,7 +103,7 @@ def job(url: str, folder: Path, concurrency: int, rounds: int, n: int, **model: 
 def ours(url: str, concurrency: int, rounds: int = 3, n: int = EPISODES, **model: Any) -> dict[str, float]:
     """Play all episodes once, in this process, from an empty store."""
     from fireact import generate
-    from fireact.records import Records
+    from fireact.play.records import Records
 
     folder = Path(tempfile.mkdtemp(prefix="fireact-bench-"))
     try:

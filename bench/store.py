@@ -66,9 +66,9 @@ def peak() -> float:
 
 def ours(folder: Path) -> dict[str, float]:
     """Open the records as a run does, and see what is left to play."""
-    from fireact.claims import Claims
-    from fireact.records import Records
-    from fireact.turns import Plan, Turns
+    from fireact.play.claims import Claims
+    from fireact.play.records import Records
+    from fireact.play.turns import Plan, Turns
 
     before = peak()
     records, opening = measured(lambda: Records(folder))

@@ -21,7 +21,7 @@ from fireact.examples import conversation
 from fireact.filters import Judge
 from fireact.generate import first, open_dataset
 from fireact.jsonl import encode, read_jsonl, write_atomic
-from fireact.played import require
+from fireact.play.played import require
 from fireact.plugins import Node
 from fireact.process import stage_main
 from fireact.sections import FilterName, Sampling, Section

@@ -17,13 +17,13 @@ from typing import Any
 
 from fireact.generate import PlayJob, open_dataset, open_strategy
 from fireact.jsonl import write_atomic
+from fireact.play.records import Records
+from fireact.play.turns import Plan
 from fireact.plugins import build
 from fireact.prices import cost
 from fireact.protocols import Paid
-from fireact.records import Records
 from fireact.stats import Z, mean
 from fireact.store import identity
-from fireact.turns import Plan
 from fireact.types import Ask, Trajectory
 
 LOOKED_AT = 300

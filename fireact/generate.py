@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from fireact import __version__
-from fireact.engine import Engine, Settings, open_engine
 from fireact.episode import Player
 from fireact.errors import ConfigError
 from fireact.manifest import commit
-from fireact.played import plan
-from fireact.playing import play
+from fireact.play import play
+from fireact.play.engine import Engine, Settings, open_engine
+from fireact.play.played import plan
+from fireact.play.progress import Progress
+from fireact.play.records import Records
 from fireact.plugins import Node, build, is_node, options, target
 from fireact.process import guard, run_async, stop_on_sigterm
-from fireact.progress import Progress
 from fireact.protocols import Dataset, Model, Strategy, Tool
-from fireact.records import Records
 from fireact.sections import Limits, Sampling, Section
 from fireact.store import fingerprint, identity, key
 from fireact.types import Question

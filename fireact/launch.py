@@ -18,10 +18,10 @@ from fireact.jsonl import read_jsonl, write_atomic
 from fireact.manifest import environment
 from fireact.paper import compare
 from fireact.paper.text import COLOURS, parts, write
-from fireact.played import Played, digest, finished, plan, require
+from fireact.play.played import Played, digest, finished, plan, require
+from fireact.play.records import TRAJECTORIES
 from fireact.plugins import build
 from fireact.process import INTERRUPTED, ChildFailed
-from fireact.records import TRAJECTORIES
 from fireact.report.forecast import parts as forecast_parts
 from fireact.report.terminal import show
 from fireact.schema import STAGES, Config

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fireact.curate import CurateJob, Judged, Source
-from fireact.engine import Settings
 from fireact.errors import ConfigError, suggest
 from fireact.evaluate import Evaluation, Guise
 from fireact.generate import PlayJob, first, open_dataset
+from fireact.play.engine import Settings
 from fireact.plugins import Node, build, check, plugin_name, target
 from fireact.prices import named
 from fireact.protocols import Paid

@@ -15,7 +15,7 @@ from fireact.examples import example
 from fireact.filters import Judge
 from fireact.generate import PlayJob
 from fireact.jsonl import encode, read_jsonl
-from fireact.records import TRAJECTORIES
+from fireact.play.records import TRAJECTORIES
 from fireact.report import print_funnel
 from fireact.sections import FilterName
 from fireact.types import Question, Score, Step, StopReason, Trajectory

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fireact.loopback import serve
-from tests.playing import write_questions
+from tests.play.helper import write_questions
 
 TEACHER = ("model@teacher=api", "teacher.model=scripted", "teacher.price_in=2", "teacher.price_out=8")
 PLAN = ("stage=plan", "evaluate.prompted=false", "evaluate.finetuned=true", "generate.n=40")

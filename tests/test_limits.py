@@ -15,8 +15,7 @@ LAYERS = [
      "retrieval", "schema", "sections", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
-     "tape", "engine", "claims", "records", "turns", "sampling", "filters", "played", "progress", "live", "playing",
-     "loopback"},
+     "tape", "play", "sampling", "filters", "loopback"},
     {"generate", "forecast", "viewer", "curate", "train", "evaluate", "report", "paper"},
     {"stages", "children", "launch", "explain", "main"},
 ]

@@ -32,11 +32,11 @@ import pytest
 from fireact.errors import ConfigError, ContextError, FireActError
 from fireact.model.api import Api
 from fireact.model.api.request import Route
-from fireact.played import digest
+from fireact.play.played import digest
 from fireact.sections import Taping
 from fireact.types import Ask, Episode, Message, StopReason
 from tests.model.test_api import complete, together
-from tests.playing import Play
+from tests.play.helper import Play
 
 URL, MODEL = (os.environ.get(f"FIREACT_ENGINE_{name}", "") for name in ("URL", "MODEL"))
 NOWHERE = "http://127.0.0.1:9/v1"

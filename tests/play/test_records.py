@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fireact.errors import DataError
 from fireact.jsonl import decode, encode, read_finished
-from fireact.records import TRAJECTORIES, Name, Records
+from fireact.play.records import TRAJECTORIES, Name, Records
 from fireact.types import Completion, Question, Score, Step, StopReason, Trajectory
 from tests.episodes import record
 from tests.helpers import ROOT, files_up_to
@@ -213,7 +213,7 @@ def test_a_full_disk_loses_no_record(tmp_path: Path) -> None:
 APPEND = """
 import sys
 from pathlib import Path
-from fireact.records import Records
+from fireact.play.records import Records
 from tests.episodes import record
 records = Records(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):
@@ -293,7 +293,7 @@ def test_a_file_in_order_is_left_as_it_is(tmp_path: Path) -> None:
 SETTLE = """
 import os, sys
 from pathlib import Path
-from fireact import records
+from fireact.play import records
 os.replace = lambda *names: os.kill(os.getpid(), 9)
 records.Records(Path(sys.argv[1])).settle([("b", 0), ("a", 0)])
 """

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from fireact.claims import Claims
-from fireact.records import Name, Records
+from fireact.play.claims import Claims
+from fireact.play.records import Name, Records
 from fireact.sections import MOST_ATTEMPTS
 from fireact.types import Question, Trajectory
 

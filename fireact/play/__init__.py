@@ -3,13 +3,13 @@
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from fireact.claims import Claims
 from fireact.episode import Player
 from fireact.errors import BudgetExceeded, ConfigError, ProviderError
+from fireact.play.claims import Claims
+from fireact.play.progress import Progress
+from fireact.play.records import Records
+from fireact.play.turns import Plan, Turn, Turns
 from fireact.pool import each
-from fireact.progress import Progress
-from fireact.records import Records
-from fireact.turns import Plan, Turn, Turns
 from fireact.types import StopReason, Trajectory
 
 GIVE_UP = 5

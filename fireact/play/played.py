@@ -13,10 +13,10 @@ from typing import overload
 from fireact.errors import DataError
 from fireact.filters import EPISODE_FILTERS, Judge
 from fireact.jsonl import encode
+from fireact.play.records import Name, Records
+from fireact.play.turns import Plan
 from fireact.protocols import Dataset
-from fireact.records import Name, Records
 from fireact.sections import FilterName, Sampling
-from fireact.turns import Plan
 from fireact.types import Question, Trajectory
 
 

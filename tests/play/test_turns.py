@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fireact import turns
-from fireact.claims import Claims
 from fireact.jsonl import read_finished
-from fireact.records import TRAJECTORIES, Name, Records
+from fireact.play import turns
+from fireact.play.claims import Claims
+from fireact.play.records import TRAJECTORIES, Name, Records
+from fireact.play.turns import Plan, Turn, Turns
 from fireact.sections import MOST_ATTEMPTS
-from fireact.turns import Plan, Turn, Turns
 from fireact.types import StopReason, Trajectory
 from tests.episodes import record
 from tests.helpers import ROOT
@@ -210,10 +210,10 @@ def test_once_stopped_nothing_begins(tmp_path: Path) -> None:
 OTHER = """
 import sys
 from pathlib import Path
-from fireact.claims import Claims
-from fireact.records import Records
+from fireact.play.claims import Claims
+from fireact.play.records import Records
 from tests.episodes import record
-from tests.test_turns import plan
+from tests.play.test_turns import plan
 turn = list(plan(9).turns())[int(sys.argv[2])]
 claims, records = Claims(Path(sys.argv[1])), Records(Path(sys.argv[1]))
 print(claims.take(turn.claim), flush=True)
@@ -293,11 +293,11 @@ def test_with_enough_kept_only_the_questions_before_are_waited_for(tmp_path: Pat
 PLAYER = """
 import asyncio, os, sys, time
 from pathlib import Path
-from fireact import turns
-from fireact.claims import Claims
-from fireact.records import Records
+from fireact.play import turns
+from fireact.play.claims import Claims
+from fireact.play.records import Records
 from tests.episodes import record
-from tests.test_turns import plan
+from tests.play.test_turns import plan
 turns.POLL = 0.01
 folder, dies_after, dies = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[1], "dies")
 while dies_after < 0 and not dies.exists():

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fireact.engine import Settings
 from fireact.generate import PlayJob, open_dataset
-from fireact.played import Played, require
+from fireact.play.engine import Settings
+from fireact.play.played import Played, require
 from fireact.sections import Budget, Limits, Sampling, Taping
 from fireact.types import Act, Observation
 from tests.helpers import ROOT
@@ -62,7 +62,7 @@ class Play:
         """What is played."""
         return PlayJob(
             label="test", task="test", method="react", few_shot=False, split="test", seed=0, limits=Limits(), n=self.n,
-            sampling=self.sampling, home=self.store / "home", tool={"_target_": "tests.playing.Echo"},
+            sampling=self.sampling, home=self.store / "home", tool={"_target_": "tests.play.helper.Echo"},
             model={"_target_": "fireact.model.api.Api", "model": "scripted", "base_url": self.url, "family": "test",
                    **self.model},
             strategy={"_target_": "fireact.strategy.react.React", **self.strategy},

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fireact.claims import Claims
+from fireact.play.claims import Claims
 from tests.helpers import ROOT
 
 OTHER = """
 import sys
 from pathlib import Path
-from fireact.claims import Claims
+from fireact.play.claims import Claims
 claims = Claims(Path(sys.argv[1]))
 for line in sys.stdin:
     what, first, last = line.split()

@@ -14,9 +14,9 @@ from typing import Any
 
 from fireact.episode import Player
 from fireact.meter import Meter
-from fireact.records import Records
+from fireact.play.records import Records
+from fireact.play.turns import Plan
 from fireact.tracking import METRICS, append_metrics, clock
-from fireact.turns import Plan
 from fireact.types import Trajectory
 
 EVERY = 5.0
@@ -162,6 +162,6 @@ class Progress:
             return None
         from rich.live import Live
 
-        from fireact.live import Table
+        from fireact.play.live import Table
 
         return Live(Table(self.label, self.values), refresh_per_second=4)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fireact.errors import DataError
-from fireact.played import digest, finished, plan, require
-from fireact.records import TRAJECTORIES, Records
+from fireact.play.played import digest, finished, plan, require
+from fireact.play.records import TRAJECTORIES, Records
 from fireact.sections import Sampling
 from fireact.types import Question, Score, StopReason, Trajectory
 from tests.episodes import record

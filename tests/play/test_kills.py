@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from fireact.loopback import Faults, serve
-from fireact.played import digest
-from tests.playing import Play, kill_once
+from fireact.play.played import digest
+from tests.play.helper import Play, kill_once
 
 KILLS = 24
 CONCURRENCY = 3

@@ -12,10 +12,10 @@ import pytest
 
 from fireact.errors import DataError
 from fireact.loopback import Faults, serve
-from fireact.played import digest
-from fireact.records import Records
+from fireact.play.played import digest
+from fireact.play.records import Records
 from fireact.sections import Budget, Caps, Sampling, Taping
-from tests.playing import Play
+from tests.play.helper import Play
 
 PRICES = {"price_in": 1.0, "price_out": 1.0}
 """US dollars a million tokens."""
