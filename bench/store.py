@@ -100,6 +100,7 @@ def tape(folder: Path) -> dict[str, float]:
 
     from fireact.errors import DataError
     from fireact.tape import Tape
+    from fireact.tape.file import TapeFile
     from fireact.tape.request import Party, act_request, ask_request
 
     model, tool = Party.of(model={"_target_": "made.Up", "temperature": 0.0}), Party.of(tool={"_target_": "made.Tool"})
@@ -117,21 +118,22 @@ def tape(folder: Path) -> dict[str, float]:
             talk += [Message("assistant", said), Message("user", seen)]
 
     async def fill() -> None:
-        this, numbers = Tape(path, "replay", "bench"), iter(range(CALLS // 10))
+        file, numbers = TapeFile(path), iter(range(CALLS // 10))
+        this = Tape(file, "replay", "bench")
 
         async def worker() -> None:
             for number in numbers:
                 await episode(this, number)
 
         await asyncio.gather(*(worker() for _ in range(64)))
-        this.close()
+        file.close()
 
     async def miss() -> None:
-        this, unknown = Tape(path, "strict"), Message("user", "Which city lies at the mouth of river 7?")
+        file, unknown = TapeFile(path, only_read=True), Message("user", "Which city lies at the mouth of river 7?")
         try:
-            await this.once(ask_request(model, Ask((unknown,))), answer)
+            await Tape(file, "strict").once(ask_request(model, Ask((unknown,))), answer)
         except DataError:
-            this.close()
+            file.close()
 
     _, filling = measured(lambda: asyncio.run(fill()))
     _, missing = measured(lambda: asyncio.run(miss()))

@@ -91,7 +91,7 @@ def test_a_window_too_small_for_the_prompt(run_main, tiny_options: Path) -> None
 def test_a_full_disk_keeps_what_is_finished(run_main, tmp_path: Path, store: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True,
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True,
                              check=False)
     if mounted.returncode:
         pytest.skip("a small disk cannot be mounted here")

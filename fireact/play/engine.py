@@ -6,7 +6,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from fireact.database import Journal
 from fireact.ledger import Cap, Ledger, Scope
 from fireact.meter import Meter
 from fireact.protocols import Model, Tool
-from fireact.sections import Budget, Caps, Section, Taping
+from fireact.sections import Budget, Caps, Mode, Section, Taping
 from fireact.tape import Tape
+from fireact.tape.file import TapeFile
 from fireact.tape.request import Party
 from fireact.tape.taped import TapedModel, TapedTool
 
@@ -63,30 +64,32 @@ class Engine:
     meter: Meter
     loaded: Model | None = None
     """The model that is in memory, or connected."""
-    _tapes: list[Tape] = field(default_factory=list)
+    _file: TapeFile = field(init=False)
+    _tapes: list[Tape] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Name the tape's file, which is opened when it is used."""
+        settings = self.settings
+        self._file = TapeFile(settings.tape_file, settings.journal, only_read=settings.tape.mode == "strict")
 
     def model(self, model: Model, job: str, /, **identity: Any) -> TapedModel:
         """Put a model's answers on the tape of a job; `identity` is all that can change them."""
-        instant = getattr(model, "instant", False)
-        return TapedModel(model, Party.of(**identity), self._tape(job, off=instant), self.meter)
+        mode = "off" if getattr(model, "instant", False) else self.settings.tape.mode
+        return TapedModel(model, Party.of(**identity), self._tape(mode, job), self.meter)
 
     def tool(self, tool: Tool, job: str, /, **identity: Any) -> TapedTool:
         """Put a tool's answers on it."""
-        return TapedTool(tool, Party.of(**identity), self._tape(job), self.meter)
+        return TapedTool(tool, Party.of(**identity), self._tape(self.settings.tape.mode, job), self.meter)
 
-    def _tape(self, job: str, off: bool = False) -> Tape:
-        mode = "off" if off else self.settings.tape.mode
-        found = next((tape for tape in self._tapes if (tape.job, tape.mode) == (job, mode)), None)
-        if found is None:
-            found = Tape(self.settings.tape_file, mode, job, self.settings.journal)
-            self._tapes.append(found)
-        return found
+    def _tape(self, mode: Mode, job: str) -> Tape:
+        self._tapes.append(Tape(self._file, mode, job))
+        return self._tapes[-1]
 
-    def close_tapes(self) -> None:
-        """End the calls that are under way, write what is pending, and let go of the files. Raises DataError."""
-        with ExitStack() as stack:
-            for tape in self._tapes:
-                stack.callback(tape.close)
+    def close_tape(self) -> None:
+        """End the calls that are under way, write what is pending, and let go of the file. Raises DataError."""
+        for tape in self._tapes:
+            tape.cancel()
+        self._file.close()
 
     async def close_model(self) -> None:
         """Free what the model holds. Calls that were ended get to their end before."""
@@ -106,5 +109,5 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
         engine = Engine(settings, Meter(ledger))
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engine.close_model)
-            stack.callback(engine.close_tapes)
+            stack.callback(engine.close_tape)
             yield engine

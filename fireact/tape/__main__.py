@@ -18,7 +18,7 @@ from typing import Any
 
 from fireact.errors import DataError, suggest
 from fireact.process import guard
-from fireact.tape import VERSION, file
+from fireact.tape.file import VERSION, database
 from fireact.tape.request import CHAINS
 
 
@@ -59,7 +59,7 @@ class Holdings:
 
 def holdings(path: Path) -> Holdings:
     """Count what is on a tape, which others may be writing. Raises DataError."""
-    tape = file(path)
+    tape = database(path)
     with closing(tape.read()) as db, tape.sentence():
         found = Holdings(VERSION, sum(part.stat().st_size for part in (path, Path(f"{path}-wal")) if part.exists()))
         identities = dict(db.execute("SELECT digest, identity FROM parties"))
@@ -94,7 +94,7 @@ def copy(path: Path, jobs: Sequence[str], to: Path) -> int:
     if to.exists():
         raise DataError(f"{to} is there already, and is left as it is; name a new file")
     # Nothing lies beside a file with this journal, not even while it is read.
-    source, target = file(path), file(to, "delete")
+    source, target = database(path), database(to, "delete")
     with closing(source.read()) as db, source.sentence():
         db.execute("BEGIN")
         known = {job for job, in db.execute("SELECT job FROM calls UNION SELECT job FROM uses")}

@@ -5,6 +5,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from fireact.database import Journal
+from fireact.sections import Mode
+from fireact.tape import Tape
+from fireact.tape.file import TapeFile
 from fireact.tape.request import Party, Request, act_request, ask_request
 from fireact.types import Act, Ask, Episode, Message
 
@@ -37,3 +41,14 @@ class Asked:
     async def __call__(self) -> str:
         self.times += 1
         return self.answer
+
+
+class Opened(Tape):
+    """A tape with a file of its own."""
+
+    def __init__(self, path: Path, mode: Mode, job: str = "", journal: Journal = "wal") -> None:
+        super().__init__(TapeFile(path, journal, only_read=mode == "strict"), mode, job)
+
+    def close(self) -> None:
+        self.cancel()
+        self.file.close()

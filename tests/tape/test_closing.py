@@ -1,6 +1,7 @@
 """Closing a tape: what was answered is written, and no thread, task or word is left."""
 
 import asyncio
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 
 from fireact.errors import DataError
 from fireact.tape import Tape
+from fireact.tape.file import TapeFile
 from tests.helpers import files_up_to
-from tests.tape.calls import Asked, ask, recorded
+from tests.tape.calls import Asked, Opened, ask, recorded
 from tests.tape.test_tape import run
 
 
@@ -22,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 async def begun(tape: Tape, n: int) -> "list[asyncio.Task[Any]]":
     """Answer calls, which are not written yet."""
     calls = [asyncio.create_task(tape.once(ask(f"{number}"), Asked(f"{number}"))) for number in range(n)]
-    while len(tape._pending) < n:
+    while tape.file.batches.waiting < n:
         await asyncio.sleep(0)
     return calls
 
@@ -31,20 +33,20 @@ async def nothing_is_left() -> None:
     """After the loop's next turns there is neither a task nor a thread of the tape."""
     for _ in range(3):
         await asyncio.sleep(0)
-    assert not [task for task in asyncio.all_tasks() if "Tape." in repr(task.get_coro())]
+    assert not [task for task in asyncio.all_tasks() if re.search("Tape|Batches", repr(task.get_coro()))]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("tape")]
 
 
 @pytest.mark.parametrize("mode", ["off", "strict", "replay", "record"])
 def test_a_tape_that_nobody_used_is_closed(path: Path, mode: Any) -> None:
-    tape = Tape(path, mode)
+    tape = Opened(path, mode)
     tape.close()
     tape.close()
     assert not list(path.parent.iterdir())
 
 
 def test_closing_twice_does_no_harm(path: Path) -> None:
-    tape = Tape(path, "replay")
+    tape = Opened(path, "replay")
     assert run(lambda: tape.once(ask("x"), Asked("kept"))) == ("kept", False)
     tape.close()
     tape.close()
@@ -53,7 +55,7 @@ def test_closing_twice_does_no_harm(path: Path) -> None:
 
 def test_what_is_pending_is_written(path: Path) -> None:
     async def main() -> None:
-        tape = Tape(path, "replay")
+        tape = Opened(path, "replay")
         calls = await begun(tape, 20)
         tape.close()
         await nothing_is_left()
@@ -64,14 +66,14 @@ def test_what_is_pending_is_written(path: Path) -> None:
 
 
 def test_what_a_transaction_under_way_leaves_out_is_written_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entered, plain = threading.Event(), Tape._commit
+    entered, plain = threading.Event(), TapeFile._commit
 
-    def commit(self: Tape, batch: Any) -> None:
+    def commit(self: TapeFile, batch: Any) -> None:
         entered.set()
         plain(self, batch)
 
     async def main() -> None:
-        tape = Tape(path, "replay")
+        tape = Opened(path, "replay")
         calls = await begun(tape, 3)
         await asyncio.sleep(0)
         assert entered.wait(30)
@@ -81,14 +83,14 @@ def test_what_a_transaction_under_way_leaves_out_is_written_too(path: Path, monk
         tape.close()
         await nothing_is_left()
 
-    monkeypatch.setattr(Tape, "_commit", commit)
+    monkeypatch.setattr(TapeFile, "_commit", commit)
     run(main)
     assert len(recorded(path)) == 6
 
 
 def test_requests_under_way_are_cancelled_without_a_word(path: Path) -> None:
     async def main() -> None:
-        tape, ended = Tape(path, "replay"), []
+        tape, ended = Opened(path, "replay"), []
 
         async def forever() -> str:
             try:
@@ -115,7 +117,7 @@ def test_requests_under_way_are_cancelled_without_a_word(path: Path) -> None:
 
 def test_an_answer_that_comes_after_all_hangs_nobody(path: Path) -> None:
     async def main() -> None:
-        tape = Tape(path, "replay")
+        tape = Opened(path, "replay")
 
         async def stubborn() -> str:
             try:
@@ -136,7 +138,7 @@ def test_an_answer_that_comes_after_all_hangs_nobody(path: Path) -> None:
 
 
 def test_closing_after_the_loop_has_ended_writes_what_it_left(path: Path) -> None:
-    tape = Tape(path, "replay")
+    tape = Opened(path, "replay")
     run(lambda: begun(tape, 5))
     tape.close()
     assert len(recorded(path)) == 5
@@ -144,10 +146,10 @@ def test_closing_after_the_loop_has_ended_writes_what_it_left(path: Path) -> Non
 
 def test_what_cannot_be_written_is_told_by_close(path: Path) -> None:
     async def main() -> None:
-        tape = Tape(path, "replay")
+        tape = Opened(path, "replay")
         await tape.once(ask("first"), Asked())
         call = asyncio.create_task(tape.once(ask("big"), Asked("x" * 1_000_000)))
-        while not tape._pending:
+        while not tape.file.batches.waiting:
             await asyncio.sleep(0)
         with files_up_to(200_000), pytest.raises(DataError, match="cannot be used"):
             tape.close()

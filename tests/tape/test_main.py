@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from fireact.jsonl import encode
-from fireact.tape import Tape
 from fireact.tape.__main__ import main
 from fireact.tape.request import Party, act_request
 from fireact.types import Act, Completion, Episode, Observation, Step
-from tests.tape.calls import Asked, act, ask, recorded
+from tests.tape.calls import Asked, Opened, act, ask, recorded
 
 NOISE = Party.of(tool={"_target_": "fireact.tool.noise.Noise", "tool": {"_target_": "fireact.tool.corpus.Corpus"}})
 TUNED = Party.of(model={"_target_": "fireact.model.api.Api", "model": "gpt-x"}, adapter="0123456789abcdef")
@@ -25,7 +24,7 @@ def record(path: Path, job: str, calls: dict[Any, Any]) -> None:
         for request, answer in calls.items():
             await tape.once(request(), Asked(encode(answer)))
 
-    with closing(Tape(path, "replay", job)) as tape:
+    with closing(Opened(path, "replay", job)) as tape:
         asyncio.run(work())
 
 
@@ -81,8 +80,8 @@ def test_json_tells_all(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_empty_tape_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(tmp_path / "tape.sqlite", "none", {})
-    with closing(Tape(tmp_path / "tape.sqlite", "replay")) as tape:
-        assert tape._get(b"") is None
+    with closing(Opened(tmp_path / "tape.sqlite", "replay")) as tape:
+        assert tape.file.reader
     assert run(capsys, tmp_path / "tape.sqlite")[1].count("\n") == 1
     assert json.loads(run(capsys, tmp_path / "tape.sqlite", "--json")[1])["whole"]["first"] == ""
 
@@ -104,7 +103,7 @@ def test_a_jobs_calls_are_given_away(path: Path, capsys: pytest.CaptureFixture[s
     told = json.loads(run(capsys, to, "--json")[1])
     assert {party["name"] for party in told["parties"]} == {"made-up", "Search", "Noise of Corpus"}
     assert sorted(each.name for each in path.parent.glob("paper*")) == ["paper.sqlite"]
-    with closing(Tape(to, "strict", "another job")) as tape:
+    with closing(Opened(to, "strict", "another job")) as tape:
         assert asyncio.run(tape.once(act("Paris"), Asked())) == (encode(Observation("old")), True)
 
 

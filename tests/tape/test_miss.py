@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fireact.errors import DataError
-from fireact.tape import Tape
 from fireact.tape.miss import _common, _likeness
 from fireact.tape.request import Party, Request, act_request
 from fireact.types import Act, Episode, Step
-from tests.tape.calls import TOOL, Asked, act, ask
+from tests.tape.calls import TOOL, Asked, Opened, act, ask
 
 SHOTS = "Answer by searching. " * 40
 FRANCE = "What is the capital of France, and how old is it?"
@@ -35,7 +34,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
              past("seen"), past()]
 
     async def record() -> None:
-        with closing(Tape(path, "replay")) as tape:
+        with closing(Opened(path, "replay")) as tape:
             await asyncio.gather(*(tape.once(call, Asked()) for call in calls))
 
     asyncio.run(record())
@@ -43,7 +42,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def miss(path: Path, request: Request) -> str:
-    with closing(Tape(path, "strict")) as tape, pytest.raises(DataError) as error:
+    with closing(Opened(path, "strict")) as tape, pytest.raises(DataError) as error:
         asyncio.run(tape.once(request, Asked()))
     said = str(error.value)
     assert said.startswith(f"{path} has no answer to this request, and tape.mode=strict asks for none")
@@ -102,7 +101,7 @@ def test_other_options_of_the_request(path: Path) -> None:
 
 
 def test_the_nearest_has_the_fewest_differences(path: Path) -> None:
-    with closing(Tape(path.with_name("many"), "replay")) as tape:
+    with closing(Opened(path.with_name("many"), "replay")) as tape:
         for seed in range(3):
             asyncio.run(tape.once(ask(FRANCE, seed=seed, prime=str(seed)), Asked()))
     assert difference(path.with_name("many"), ask(FRANCE, seed=1, prime="2")).count("recorded") == 1
@@ -126,13 +125,13 @@ def test_another_past(path: Path) -> None:
 
 
 def test_an_empty_tape(tmp_path: Path) -> None:
-    with closing(Tape(tmp_path / "tape.sqlite", "replay")) as tape:
-        assert tape._get(b"") is None
+    with closing(Opened(tmp_path / "tape.sqlite", "replay")) as tape:
+        assert tape.file.reader
     assert miss(tmp_path / "tape.sqlite", ask("x")).endswith("the tape is empty; record it with tape.mode=replay")
 
 
 def test_a_tape_of_other_calls_only(tmp_path: Path) -> None:
-    with closing(Tape(tmp_path / "tape.sqlite", "replay")) as tape:
+    with closing(Opened(tmp_path / "tape.sqlite", "replay")) as tape:
         asyncio.run(tape.once(act("Paris"), Asked()))
     said = difference(tmp_path / "tape.sqlite", ask("x"))
     assert said.startswith("message 1: nothing recorded, 'user: x' asked; ")

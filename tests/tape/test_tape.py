@@ -18,8 +18,9 @@ import pytest
 from fireact.errors import DataError, ProviderError
 from fireact.sections import Mode
 from fireact.tape import Tape
+from fireact.tape.file import TapeFile
 from tests.helpers import ROOT, files_up_to
-from tests.tape.calls import Asked, ask, recorded
+from tests.tape.calls import Asked, Opened, ask, recorded
 from tests.test_database import without_rights
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
 
 @contextmanager
 def opened(path: Path, mode: Mode = "replay", job: str = "mine", **options: Any) -> Iterator[Tape]:
-    with closing(Tape(path, mode, job, **options)) as tape:
+    with closing(Opened(path, mode, job, **options)) as tape:
         yield tape
 
 
@@ -58,16 +59,16 @@ def once(tape: Tape, *texts: str, answer: str = '{"text":"yes"}') -> tuple[str, 
 def counted(monkeypatch: pytest.MonkeyPatch, hold: threading.Event | None = None) -> Iterator[list[int]]:
     """Note how many calls each transaction holds; wait in it for `hold`."""
     sizes: list[int] = []
-    plain = Tape._commit
+    plain = TapeFile._commit
 
-    def commit(self: Tape, batch: Any) -> None:
+    def commit(self: TapeFile, batch: Any) -> None:
         sizes.append(len(batch))
         if hold:
             assert hold.wait(30)
         plain(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tape, "_commit", commit)
+        patch.setattr(TapeFile, "_commit", commit)
         yield sizes
 
 
@@ -88,11 +89,11 @@ def test_an_answer_is_on_the_disk_when_once_returns(path: Path, journal: Any) ->
 KILLED = """
 import asyncio, os, sys
 from pathlib import Path
-from fireact.tape import Tape
+from tests.tape.calls import Opened
 from tests.tape.calls import Asked, ask
 
 async def main():
-    tape, done = Tape(Path(sys.argv[1]), "replay", "mine"), []
+    tape, done = Opened(Path(sys.argv[1]), "replay", "mine"), []
     async def one(number):
         await tape.once(ask(f"{number}"), Asked(str(number)))
         os.write(1, f"{number}\\n".encode())
@@ -127,7 +128,7 @@ def test_calls_that_end_together_share_a_transaction(path: Path, monkeypatch: py
         while not sizes:
             await asyncio.sleep(0)
         others = [asyncio.create_task(many(f"{number}", 1)) for number in range(10)]
-        while len(tape._pending) < 74:
+        while tape.file.batches.waiting < 10:
             await asyncio.sleep(0)
         hold.set()
         await asyncio.gather(first, *others)
@@ -223,11 +224,11 @@ def test_a_conversation_grows_the_tape_by_what_is_new_in_it(path: Path) -> None:
 
 
 def test_what_is_known_to_be_there_is_forgotten_in_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fireact.tape._REMEMBERED", 5)
+    monkeypatch.setattr("fireact.tape.file._REMEMBERED", 5)
     with opened(path) as tape:
         for number in range(30):
             once(tape, "first", f"{number}")
-            assert 0 < len(tape._written) <= 10
+            assert 0 < len(tape.file._written) <= 10
     assert len(recorded(path)) == 30
 
 
@@ -266,12 +267,12 @@ def test_a_tape_that_may_not_be_written_fails_all_that_wait() -> None:
 
 
 def test_whatever_keeps_an_answer_from_the_disk_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def commit(self: Tape, batch: Any) -> None:
+    def commit(self: TapeFile, batch: Any) -> None:
         raise MemoryError("no room")
 
     with opened(path) as tape:
         with monkeypatch.context() as patch:
-            patch.setattr(Tape, "_commit", commit)
+            patch.setattr(TapeFile, "_commit", commit)
             with pytest.raises(MemoryError):
                 once(tape, "x")
         assert once(tape, "x") == ('{"text":"yes"}', False)
@@ -300,11 +301,11 @@ def test_a_file_that_is_no_tape_is_refused_and_left_as_it_is(path: Path, mode: M
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from fireact.tape import Tape
+from tests.tape.calls import Opened
 from tests.tape.calls import Asked, ask
 
 async def main():
-    tape = Tape(Path(sys.argv[1]), "replay", "mine")
+    tape = Opened(Path(sys.argv[1]), "replay", "mine")
     for number in range(60):
         answer, _ = await tape.once(ask(f"{number}"), Asked(f"{number} by {sys.argv[2]}"))
         print(answer)

@@ -14,11 +14,10 @@ from fireact.errors import ConfigError, ContextError, DataError, FilterError, Pr
 from fireact.meter import Meter
 from fireact.sections import Mode
 from fireact.store import fingerprint, identity
-from fireact.tape import Tape
 from fireact.tape.request import Party
 from fireact.tape.taped import TapedModel, TapedTool
 from fireact.types import Act, Ask, Completion, Episode, Message, Observation, Step
-from tests.tape.calls import MODEL, TOOL, recorded
+from tests.tape.calls import MODEL, TOOL, Opened, recorded
 
 ASK = Ask((Message("user", "Where?"),), episode=Episode("q1", 3))
 
@@ -57,14 +56,14 @@ def path(tmp_path: Path) -> Path:
 
 def ask(path: Path, replies: list[Any], mode: Mode = "replay", meter: Meter | None = None, asked: Ask = ASK) -> Any:
     """Ask a taped model once."""
-    with closing(Tape(path, mode, "mine")) as tape:
+    with closing(Opened(path, mode, "mine")) as tape:
         return asyncio.run(TapedModel(Said(replies), MODEL, tape, meter or Meter()).complete(asked))
 
 
 def act(path: Path, replies: list[Any], act: Act, stateless: tuple[str, ...] = ("search",), meter: Meter | None = None,
         party: Party = TOOL) -> Any:
     """Call a taped tool once."""
-    with closing(Tape(path, "replay", "mine")) as tape:
+    with closing(Opened(path, "replay", "mine")) as tape:
         return asyncio.run(TapedTool(Said(replies, stateless), party, tape, meter or Meter())(act))
 
 
@@ -145,7 +144,7 @@ def test_a_tool_with_a_memory_is_called_in_each_episode(path: Path) -> None:
 
 
 def test_the_names_are_those_of_what_is_wrapped(path: Path) -> None:
-    with closing(Tape(path, "off")) as tape:
+    with closing(Opened(path, "off")) as tape:
         assert TapedModel(Said([]), MODEL, tape, Meter()).name == "said"
         assert TapedTool(Said([]), TOOL, tape, Meter()).actions == ("search",)
 
@@ -167,7 +166,7 @@ def test_an_endpoint_leaves_no_secret_on_the_tape(path: Path, monkeypatch: pytes
     monkeypatch.setenv("THE_KEY", "sk-very-secret")
     node = {"_target_": "fireact.model.api.Api", "model": "m", "base_url": "http://example.org/v1",
             "key_env": "THE_KEY", "headers": {"api-key": "$THE_KEY", "X-Team": "team-name"}}
-    with closing(Tape(path, "replay", "mine")) as tape:
+    with closing(Opened(path, "replay", "mine")) as tape:
         party = Party.of(model=identity(node), adapter=None)
         asyncio.run(TapedModel(Said([Completion("yes")]), party, tape, Meter()).complete(ASK))
     written = path.read_bytes()
