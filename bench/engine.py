@@ -22,28 +22,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from bench import write
-from fireact.types import Act, Observation
+from fireact.database import Journal
 
 EPISODES = 500
 RUNS = 3
 FAULTS = ("--rate-limited", "0.05", "--error", "0.02", "--dropped", "0.01", "--malformed", "0.01", "--stalled", "0.01")
-
-
-@dataclass(kw_only=True)
-class Echo:
-    """A tool that takes no time."""
-
-    actions: ClassVar[tuple[str, ...]] = ("search",)
-    stateless: ClassVar[tuple[str, ...]] = ("search",)
-
-    async def __call__(self, act: Act) -> Observation:
-        """Say what was asked for."""
-        return Observation(f"Nothing is known about {act.argument}.")
 
 
 @contextmanager
@@ -75,7 +62,8 @@ def questions(n: int) -> list[dict[str, str]]:
              "answer": f"word{number}"} for number in range(n)]
 
 
-def job(url: str, folder: Path, concurrency: int, rounds: int, n: int, **model: Any) -> tuple[Path, Path]:
+def job(url: str, folder: Path, concurrency: int, rounds: int, n: int, journal: Journal,
+        **model: Any) -> tuple[Path, Path]:
     """Write the two files that a run gives to `python -m fireact.generate`."""
     from fireact.generate import PlayJob
     from fireact.play.engine import Settings
@@ -86,11 +74,11 @@ def job(url: str, folder: Path, concurrency: int, rounds: int, n: int, **model: 
     data = folder / "questions.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in questions(n)))
     caps = Caps(usd=1e6, tokens=10**12, calls=10**9)
-    settings = Settings(concurrency=concurrency, tape=Taping(), budget=Budget(run=caps, day=caps), store=folder,
-                        run=str(folder), sweep=None)
+    settings = Settings(concurrency=concurrency, journal=journal, tape=Taping(), budget=Budget(run=caps, day=caps),
+                        store=folder, run=str(folder), sweep=None)
     played = PlayJob(
         label="bench", task="bench", method="react", few_shot=False, split="test", seed=0, limits=Limits(), n=n,
-        sampling=Sampling(), home=folder / "home", tool={"_target_": "bench.engine.Echo"},
+        sampling=Sampling(), home=folder / "home", tool={"_target_": "fireact.loopback.echo.Echo"},
         model={"_target_": "fireact.model.api.Api", "model": "scripted", "base_url": url, "price_in": 1.0,
                "price_out": 1.0, "timeout": 2.0, **model},
         strategy={"_target_": "fireact.strategy.react.React", "max_rounds": rounds},
@@ -100,14 +88,15 @@ def job(url: str, folder: Path, concurrency: int, rounds: int, n: int, **model: 
     return folder / "engine.json", place / "job.json"
 
 
-def ours(url: str, concurrency: int, rounds: int = 3, n: int = EPISODES, **model: Any) -> dict[str, float]:
+def ours(url: str, concurrency: int, rounds: int = 3, n: int = EPISODES, journal: Journal = "wal",
+         **model: Any) -> dict[str, float]:
     """Play all episodes once, in this process, from an empty store."""
     from fireact import generate
     from fireact.play.records import Records
 
     folder = Path(tempfile.mkdtemp(prefix="fireact-bench-"))
     try:
-        engine, path = job(url, folder, concurrency, rounds, n, **model)
+        engine, path = job(url, folder, concurrency, rounds, n, journal, **model)
         with measured() as took:
             asyncio.run(generate._play_all(engine, [path]))
         records = Records(path.parent)
@@ -207,7 +196,7 @@ def one(scenario: str, url: str) -> dict[str, float]:
     name, concurrency, rounds = scenario.split("/")
     if name in PEERS:
         return peer(name, url, int(concurrency), int(rounds))
-    options = {"hedge": 3.0} if name == "hedged" else {}
+    options: dict[str, Any] = {"hedged": {"hedge": 3.0}, "journal=delete": {"journal": "delete"}}.get(name, {})
     ours(url, 4, int(rounds), 8, **options)  # Imports what is imported late.
     return ours(url, int(concurrency), int(rounds), **options)
 
@@ -252,6 +241,7 @@ def main() -> None:
     result = {
         "64 at once, 100 ms": compared(["fireact/64/3", "bare aiohttp/64/3", "openai typed/64/3"], calls * 0.1 / 64,
                                        "--delay", "0.1"),
+        "journal=delete": compared(["journal=delete/64/3"], calls * 0.1 / 64, "--delay", "0.1"),
         "11 rounds": compared(["fireact/64/11", "bare aiohttp/64/11"], EPISODES * 11 * 0.1 / 64, "--delay", "0.1",
                               "--rounds", "11"),
         "256 at once, 400 ms": compared(["fireact/256/3", "bare aiohttp/256/3"], calls * 0.4 / 256, "--delay", "0.4"),

@@ -43,9 +43,6 @@ _OPEN = """INSERT INTO scopes (kind, id, opened) VALUES (?, ?, ?)
 _FIND = "SELECT number FROM scopes WHERE kind = ? AND id = ?"
 _READ = f"SELECT {', '.join(_COLUMNS)} FROM scopes WHERE number = ?"
 _ADD = f"UPDATE scopes SET {', '.join(f'{name} = {name} + ?' for name in _COLUMNS)} WHERE number = ?"
-_HOLD = """UPDATE scopes SET held_nanos = held_nanos + ?, held_tokens = held_tokens + ?, held_calls = held_calls + ?
-           WHERE number = ? AND spent_nanos + held_nanos <= ? AND spent_tokens + held_tokens <= ?
-           AND spent_calls + held_calls <= ?"""
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,25 @@ class Ticket:
     settled: bool = False
 
 
+@dataclass(frozen=True)
+class Settled:
+    """An entry: what a call took, in place of what was reserved for it."""
+
+    ticket: Ticket
+    spent: Amount
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An entry: what an answer from the tape would have taken."""
+
+    amount: Amount
+
+
+Entry = Amount | Settled | Saved
+"""An amount is to be reserved."""
+
+
 def _today() -> str:
     return time.strftime("%Y-%m-%d", time.gmtime())
 
@@ -126,30 +142,31 @@ class Ledger:
         self._mine: dict[tuple[int, ...], list[int]] = {}
         """What calls of this process hold, by their scopes."""
 
+    def book(self, entries: Sequence[Entry]) -> list[Ticket | BudgetExceeded | None]:
+        """Book several entries in one transaction; return a ticket for each amount, or why it is refused.
+
+        A refused amount holds nothing in any scope.
+        """
+        with self._lock:
+            for entry in entries:
+                self._note(entry)
+            wanted = [entry for entry in entries if isinstance(entry, Amount)]
+            tickets = iter(self._reserve(wanted) if wanted else ())
+            if self._waiting > self._patience:
+                self.flush()
+        return [next(tickets) if isinstance(entry, Amount) else None for entry in entries]
+
     def reserve(self, most: Amount) -> Ticket:
         """Set aside the most that a call can take. Raises BudgetExceeded, holding nothing, where a cap is too near."""
-        wanted = _units(most)
-        with self._lock:
-            with self._writing() as rows:
-                for place, row in enumerate(rows):
-                    room = [limit - unit for limit, unit in zip(self._limits[place], wanted, strict=True)]
-                    if not self._db.execute(_HOLD, (*wanted, row, *room)).rowcount:
-                        raise BudgetExceeded(self._refusal(place, row, wanted))
-            _plus(self._mine.setdefault(rows, [0, 0, 0]), wanted)
-        return Ticket(rows, wanted)
+        (ticket,) = self.book([most])
+        if isinstance(ticket, BudgetExceeded):
+            raise ticket
+        assert ticket is not None
+        return ticket
 
     def settle(self, ticket: Ticket, spent: Amount) -> None:
         """Book what a call took in place of what was reserved for it. A ticket that is settled stays as it is."""
-        took, freed = _units(spent), [-unit for unit in ticket.held]
-        with self._lock:
-            if ticket.settled:
-                return
-            ticket.settled = True
-            _plus(self._mine[ticket.rows], freed)
-            _plus(self._pending.setdefault(ticket.rows, [0] * 9), (*took, *freed, 0, 0, 0))
-            self._waiting += 1
-            if self._waiting > self._patience:
-                self.flush()
+        self.book([Settled(ticket, spent)])
 
     def release(self, ticket: Ticket) -> None:
         """Give back what was reserved for a call that took nothing."""
@@ -157,8 +174,38 @@ class Ledger:
 
     def save(self, amount: Amount) -> None:
         """Count what an answer from the tape would have taken; it is written with the next call."""
-        with self._lock:
-            _plus(self._pending.setdefault((), [0] * 9), (0, 0, 0, 0, 0, 0, *_units(amount)))
+        self.book([Saved(amount)])
+
+    def _note(self, entry: Entry) -> None:
+        """Remember what is to be written."""
+        if isinstance(entry, Saved):
+            _plus(self._pending.setdefault((), [0] * 9), (0, 0, 0, 0, 0, 0, *_units(entry.amount)))
+        if isinstance(entry, Settled) and not entry.ticket.settled:
+            ticket, freed = entry.ticket, [-unit for unit in entry.ticket.held]
+            ticket.settled = True
+            _plus(self._mine[ticket.rows], freed)
+            _plus(self._pending.setdefault(ticket.rows, [0] * 9), (*_units(entry.spent), *freed, 0, 0, 0))
+            self._waiting += 1
+
+    def _reserve(self, amounts: Sequence[Amount]) -> list[Ticket | BudgetExceeded]:
+        tickets: list[Ticket | BudgetExceeded] = []
+        with self._writing() as rows:
+            found = [list(self._db.execute(_READ, (row,)).fetchone()) for row in rows]
+            held = [0, 0, 0]
+            for wanted in map(_units, amounts):
+                place = next((place for place, columns in enumerate(found)
+                              if _over(columns, wanted, self._limits[place]) is not None), None)
+                if place is not None:
+                    tickets.append(BudgetExceeded(self._refusal(place, rows[place], found[place], wanted)))
+                    continue
+                for columns in found:
+                    columns[3:6] = [old + new for old, new in zip(columns[3:6], wanted, strict=True)]
+                _plus(held, wanted)
+                _plus(self._mine.setdefault(rows, [0, 0, 0]), wanted)
+                tickets.append(Ticket(rows, wanted))
+            if any(held):
+                self._db.executemany(_ADD, [(0, 0, 0, *held, 0, 0, 0, row) for row in rows])
+        return tickets
 
     def totals(self) -> dict[str, Total]:
         """Return by kind how the scopes stand now, over all processes. What is pending is written."""
@@ -196,7 +243,7 @@ class Ledger:
                 self._waiting = 0
             except BaseException as error:
                 self._day = None
-                if isinstance(error, sqlite3.Error | BudgetExceeded):
+                if isinstance(error, sqlite3.Error):
                     self._pending = pending
                 raise
             finally:
@@ -214,12 +261,17 @@ class Ledger:
             self._day = day
         return self._rows
 
-    def _refusal(self, place: int, row: int, wanted: _Units) -> str:
+    def _refusal(self, place: int, row: int, columns: Sequence[int], wanted: _Units) -> str:
         """Why a call may not be made."""
-        columns, limits = self._db.execute(_READ, (row,)).fetchone(), self._limits[place]
-        unit = next(unit for unit in range(3) if columns[unit] + columns[3 + unit] + wanted[unit] > limits[unit])
+        limits, unit = self._limits[place], _over(columns, wanted, self._limits[place])
+        assert unit is not None
         mine = sum(held[unit] for rows, held in self._mine.items() if row in rows)
         return _sentence(self.scopes[place], unit, limits[unit], columns[unit], columns[3 + unit], mine, wanted[unit])
+
+
+def _over(columns: Sequence[int], wanted: _Units, limits: Sequence[int]) -> int | None:
+    """The first unit of which there is not enough left."""
+    return next((unit for unit in range(3) if columns[unit] + columns[3 + unit] + wanted[unit] > limits[unit]), None)
 
 
 def _database(path: Path, journal: Journal = "wal") -> Database:

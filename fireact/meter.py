@@ -8,8 +8,9 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
+from fireact.batching import Batches
 from fireact.errors import BudgetExceeded, ConfigError
-from fireact.ledger import Amount, Ledger, Ticket
+from fireact.ledger import Amount, Entry, Ledger, Saved, Settled, Ticket
 
 
 @dataclass
@@ -17,6 +18,8 @@ class Meter:
     """The counts of one process. Money is in US dollars."""
 
     ledger: Ledger | None = None
+    batches: Batches[Entry, Ticket | BudgetExceeded | None] | None = None
+    """Where the ledger is slow: what books in it in a thread. None: it takes microseconds, and is used as it is."""
     asked: int = 0
     """Replies of the model that came from the model itself."""
     replayed: int = 0
@@ -70,7 +73,7 @@ class Meter:
         async with self._turn:
             while True:
                 try:
-                    ticket = self.ledger.reserve(Amount(usd or 0.0, tokens, 1))
+                    ticket = await self._reserve(Amount(usd or 0.0, tokens, 1))
                 except BudgetExceeded:
                     if not self._open:
                         raise
@@ -79,6 +82,27 @@ class Meter:
                 else:
                     self._open += 1
                     return ticket
+
+    async def _reserve(self, most: Amount) -> Ticket:
+        if self.batches is None:
+            assert self.ledger is not None
+            return self.ledger.reserve(most)
+        booked = self.batches.add(most)
+        try:
+            # Shielded: where the caller is cancelled, what is reserved meanwhile is given back.
+            found = await asyncio.shield(booked)
+        except asyncio.CancelledError:
+            booked.add_done_callback(self._give_back)
+            raise
+        if isinstance(found, BudgetExceeded):
+            raise found
+        assert found is not None
+        return found
+
+    def _give_back(self, booked: "asyncio.Future[Ticket | BudgetExceeded | None]") -> None:
+        ticket = None if booked.cancelled() or booked.exception() else booked.result()
+        if isinstance(ticket, Ticket):
+            self._book(Settled(ticket, Amount()))
 
     def settle(self, ticket: Ticket | None, usd: float | None, tokens: int) -> None:
         """Book what a request took in place of what was reserved for it."""
@@ -100,10 +124,15 @@ class Meter:
         if ticket is not None and self.ledger is not None:
             self._open -= 1
             self._freed.set()
-            self.ledger.settle(ticket, took)
+            self._book(Settled(ticket, took))
 
     def save(self, usd: float | None, tokens: int) -> None:
         """Count a reply that did not have to be paid for again."""
         self.saved_usd += usd or 0.0
-        if self.ledger is not None:
-            self.ledger.save(Amount(usd or 0.0, tokens, 1))
+        self._book(Saved(Amount(usd or 0.0, tokens, 1)))
+
+    def _book(self, entry: Entry) -> None:
+        if self.batches is not None:
+            self.batches.add(entry)
+        elif self.ledger is not None:
+            self.ledger.book([entry])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fireact.batching import Batches
 from fireact.database import Journal
 from fireact.ledger import Cap, Ledger, Scope
 from fireact.meter import Meter
@@ -106,8 +107,12 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
     What is left of work that was cancelled ends first, then what it books in; the model is closed in between.
     """
     with closing(Ledger(settings.ledger_file, settings.scopes(), journal=settings.journal)) as ledger:
-        engine = Engine(settings, Meter(ledger))
+        meter = Meter(ledger)
+        engine = Engine(settings, meter)
         async with AsyncExitStack() as stack:
+            if settings.journal != "wal":
+                # Where each commit waits for a disk, or for a file server, the event loop must not.
+                meter.batches = stack.enter_context(closing(Batches(ledger.book, "ledger")))
             stack.push_async_callback(engine.close_model)
             stack.callback(engine.close_tape)
             yield engine

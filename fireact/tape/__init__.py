@@ -67,9 +67,7 @@ class Tape:
     async def _record(self, request: Request, ask: Callable[[], Awaitable[str]]) -> str:
         # A lone half of a surrogate pair in a model's words has no UTF-8 form, and SQLite takes none.
         answer = (await ask()).encode("utf-8", "replace").decode()
-        await self.file.write(Answered(request, answer, self.job))
-        # Where another process was first with the same job's call, its answer stands.
-        return await self._get(request.key) or answer
+        return await self.file.write(Answered(request, answer, self.job))
 
     def _landed(self, key: bytes, done: "asyncio.Task[str]") -> None:
         del self._flights[key]

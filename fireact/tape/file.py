@@ -80,9 +80,13 @@ class TapeFile:
         # With a WAL a look takes microseconds, and waits for no writer.
         return self._found(look) if self._file.journal == "wal" else await self.batches.add(look)
 
-    async def write(self, answered: Answered) -> None:
-        """Write a call, which is on the disk when this returns. Cancelled, it is written all the same."""
-        await self.batches.add(answered)
+    async def write(self, answered: Answered) -> str:
+        """Write a call, which is on the disk when this returns; cancelled, it is written all the same.
+
+        Returns the answer that stands: where another process was first with the same job's call, it is that one's.
+        """
+        found = await self.batches.add(answered)
+        return found.answer if found else answered.answer
 
     def note(self, job: str, key: bytes) -> None:
         """Note that a job was answered with another one's call; it is written with the next call, or by `close`."""
@@ -104,7 +108,8 @@ class TapeFile:
         answered = [item for item in items if isinstance(item, Answered)]
         if answered:
             self._commit(answered)
-        return [self._found(item) if isinstance(item, Look) else None for item in items]
+        return [self._found(item if isinstance(item, Look) else Look(item.request.key, item.job, own=True))
+                for item in items]
 
     def _found(self, look: Look) -> Found | None:
         with self._file.sentence():

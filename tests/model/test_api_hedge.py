@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fireact.errors import BudgetExceeded, ProviderError
-from fireact.ledger import Amount
+from fireact.ledger import Amount, Settled
 from fireact.meter import Meter
 from fireact.model.api import Api
 from fireact.types import Completion
@@ -38,8 +38,9 @@ class Books:
         self.closed[len(self.reserved)] = []
         return len(self.reserved)
 
-    def settle(self, ticket: int, took: Amount) -> None:
-        self.closed[ticket].append(took)
+    def book(self, entries: list[Settled]) -> None:
+        for entry in entries:
+            self.closed[entry.ticket].append(entry.spent)           # type: ignore[index]
 
     def flush(self) -> None:
         assert all(self.closed.values()), "something is still reserved"

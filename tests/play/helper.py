@@ -9,26 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
+from fireact.database import Journal
 from fireact.generate import PlayJob, open_dataset
 from fireact.play.engine import Settings
 from fireact.play.played import Played, require
 from fireact.sections import Budget, Limits, Sampling, Taping
-from fireact.types import Act, Observation
 from tests.helpers import ROOT
-
-
-@dataclass(kw_only=True)
-class Echo:
-    """A tool that says what it was asked."""
-
-    actions: ClassVar[tuple[str, ...]] = ("search",)
-    stateless: ClassVar[tuple[str, ...]] = ("search",)
-
-    async def __call__(self, act: Act) -> Observation:
-        """Answer at once."""
-        return Observation(f"Nothing is known about {act.argument}.")
 
 
 def write_questions(path: Path, n: int) -> None:
@@ -50,6 +38,7 @@ class Play:
     budget: Budget = field(default_factory=Budget)
     model: dict[str, Any] = field(default_factory=dict)
     strategy: dict[str, Any] = field(default_factory=dict)
+    journal: Journal = "wal"
     run: str = "run"
 
     def __post_init__(self) -> None:
@@ -62,7 +51,7 @@ class Play:
         """What is played."""
         return PlayJob(
             label="test", task="test", method="react", few_shot=False, split="test", seed=0, limits=Limits(), n=self.n,
-            sampling=self.sampling, home=self.store / "home", tool={"_target_": "tests.play.helper.Echo"},
+            sampling=self.sampling, home=self.store / "home", tool={"_target_": "fireact.loopback.echo.Echo"},
             model={"_target_": "fireact.model.api.Api", "model": "scripted", "base_url": self.url, "family": "test",
                    **self.model},
             strategy={"_target_": "fireact.strategy.react.React", **self.strategy},
@@ -76,8 +65,8 @@ class Play:
     def command(self) -> list[str]:
         """Write the files that a run writes; return what it starts."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        settings = Settings(concurrency=self.concurrency, tape=self.tape, budget=self.budget, store=self.store,
-                            run=self.run, sweep=None)
+        settings = Settings(concurrency=self.concurrency, journal=self.journal, tape=self.tape, budget=self.budget,
+                            store=self.store, run=self.run, sweep=None)
         engine = self.store / f"engine-{self.run}.json"
         engine.write_text(settings.model_dump_json())
         (self.folder / "job.json").write_text(self.job.model_dump_json())

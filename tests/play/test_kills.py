@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fireact.database import Journal
 from fireact.loopback import Faults, serve
 from fireact.play.played import digest
 from tests.play.helper import Play, kill_once
@@ -31,18 +32,19 @@ def on_tape(store: Path) -> int:
         return db.execute("SELECT count(*) FROM calls WHERE request LIKE '{\"messages\"%'").fetchone()[0]
 
 
-@pytest.mark.parametrize("faults", [{}, {"rate_limited": 0.05, "error": 0.03, "dropped": 0.03}],
+@pytest.mark.parametrize(("journal", "faults"),
+                         [("wal", {}), ("delete", {"rate_limited": 0.05, "error": 0.03, "dropped": 0.03})],
                          ids=["sound", "faulty"])
-def test_killed_at_random_moments(tmp_path: Path, faults: dict[str, float]) -> None:
+def test_killed_at_random_moments(tmp_path: Path, journal: Journal, faults: dict[str, float]) -> None:
     draw = random.Random(4)
     with serve(Faults(delay=0.004, retry_after=0.01, **faults)) as server:
-        undisturbed = Play(tmp_path / "undisturbed", server.url, n=60, concurrency=CONCURRENCY)
+        undisturbed = Play(tmp_path / "undisturbed", server.url, n=60, concurrency=CONCURRENCY, journal=journal)
         code, said = undisturbed.play()
         assert code == 0, said
         calls = Counter(str(body) for body in server.bodies)
         server.bodies.clear()
         paid_before = server.stats.answered
-        job = Play(tmp_path / "killed", server.url, n=60, concurrency=CONCURRENCY)
+        job = Play(tmp_path / "killed", server.url, n=60, concurrency=CONCURRENCY, journal=journal)
         kills = 0
         while kills < KILLS // 2:
             wanted = server.stats.answered + draw.randint(1, 12)
