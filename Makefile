@@ -29,8 +29,8 @@ quick: $(READY)  ## the same in under three minutes
 sweep: $(READY)  ## the strategy ablation
 	$(PY) main.py experiment=strategies $(ARGS)
 
-test: $(READY)   ## all tests
-	$(PY) -m pytest $(ARGS)
+test: $(READY)   ## all tests, on all cores
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: $(READY)  ## linter and type checker
 	$(PY) -m ruff check .

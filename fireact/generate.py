@@ -19,7 +19,6 @@ from fireact.manifest import commit
 from fireact.play import play
 from fireact.play.engine import Engine, Settings, open_engine
 from fireact.play.played import plan
-from fireact.play.progress import Progress
 from fireact.play.records import Records
 from fireact.plugins import Node, build, is_node, options, target
 from fireact.process import guard, run_async, stop_on_sigterm
@@ -164,8 +163,8 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
                     few_shot=job.few_shot, model=model, tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
                     provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                 "fireact": __version__, "commit": commit()})
-    progress = Progress(f"{job.label} by {model.name}", wanted, records, player, engine.meter)
-    await play(player, wanted, records, getattr(bare, "in_play", engine.settings.concurrency), progress)
+    await play(player, wanted, records, getattr(bare, "in_play", engine.settings.concurrency),
+               f"{job.label} by {model.name}", engine.meter, engine.settings.worker)
 
 
 def _adapter(job: PlayJob) -> str | None:

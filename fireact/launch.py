@@ -131,11 +131,12 @@ class Run:
         done = {label for label, job in jobs.items()
                 if finished(folders[label], asked[label], job.sampling, datasets[label])}
         tasks = [Task(f"{stage}/{label}", job, folders[label]) for label, job in jobs.items()]
-        engine = self.run_dir / "engine.json"
-        write_atomic(engine, self.stages.engine(self.run_dir).model_dump_json(indent=1))
+        settings, engine = self.stages.engine(self.run_dir), self.run_dir / "engine.json"
+        write_atomic(engine, settings.model_dump_json(indent=1))
+        self.tracker.worker = settings.worker
         self._do("fireact.generate", tasks, {f"{stage}/{label}" for label in done}, str(engine))
         for task in tasks:
-            self.timings[task.label]["seconds"] = 0.0 if task.label in done else last_seconds(task.folder)
+            self.timings[task.label]["seconds"] = last_seconds(task.folder, settings.worker)
         played = {label: require(folders[label], datasets[label], asked[label], job.sampling, stage)
                   for label, job in jobs.items()}
         for label, records in played.items():

@@ -43,6 +43,7 @@ def guard(work: Callable[[], None]) -> int:
     """Do `work` and return an exit code; failures that have a sentence print it, all others keep their traceback."""
     try:
         work()
+        sys.stdout.flush()
     except ChildFailed as failure:
         if failure.killed and failure.code != INTERRUPTED:
             print(f"error: {_killed(failure.killed)}", file=sys.stderr, flush=True)
@@ -52,6 +53,10 @@ def guard(work: Callable[[], None]) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone, e.g. `head`. Nothing can be told; the exit code is a shell's own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
     except OSError as failure:
         sentence = _disk(failure)
         if sentence is None:

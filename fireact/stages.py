@@ -113,7 +113,7 @@ class Stages:
         # Each start has a budget of its own, in whichever folder it writes.
         start = f"{run_dir.absolute()} {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
         return Settings(concurrency=config.concurrency, journal=config.journal, tape=config.tape, budget=config.budget,
-                        store=config.store, run=start, sweep=sweep)
+                        store=config.store, run=start, sweep=sweep, worker=key(run=start)[:8])
 
     @property
     def _teaching(self) -> Sampling:

@@ -18,25 +18,35 @@ _REPLAYED = 0.1
 
 
 def seconds_per_episode(folder: Path) -> float | None:
-    """Return how long an episode took, in seconds of the whole machine, or None where nobody measured it.
+    """Return how long an episode took, in seconds of a whole process, or None where nobody measured it.
 
-    A folder may have been played by several processes, one after the other: each counts from 0. One whose replies came
-    from the tape in the main measured nothing.
+    A folder may have been played by several processes: each counts from 0. One whose replies came from the tape in the
+    main measured nothing.
     """
-    path = folder / METRICS
-    lines = parse_metrics(path.read_bytes()) if path.exists() else []
-    following = [*lines[1:], {"new": 0}]
-    last = [line for line, after in zip(lines, following, strict=False) if after["new"] <= line["new"]]
+    by_worker: dict[str, list[dict[str, Any]]] = {}
+    for line in _lines(folder):
+        by_worker.setdefault(line.get("worker", ""), []).append(line)
+    last = [line for lines in by_worker.values() for line in _last(lines)]
     last = [line for line in last if line.get("replayed", 0) <= _REPLAYED * (line.get("calls", 0) + 1)]
     episodes = sum(line["new"] for line in last)
     return sum(line["seconds"] for line in last) / episodes if episodes else None
 
 
-def last_seconds(folder: Path) -> float:
-    """Return how long the latest work on the folder took, without what came before its first episode."""
+def _last(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where a worker's name was not recorded: the last line of each process, whose successor counts from 0 again."""
+    following = [*lines[1:], {"new": 0}]
+    return [line for line, after in zip(lines, following, strict=True) if after["new"] <= line["new"]]
+
+
+def last_seconds(folder: Path, worker: str) -> float:
+    """Return how long a worker was at the folder, without what came before its first episode."""
+    seconds = [line["seconds"] for line in _lines(folder) if line.get("worker") == worker]
+    return round(seconds[-1], 3) if seconds else 0.0
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
     path = folder / METRICS
-    lines = parse_metrics(path.read_bytes()) if path.exists() else []
-    return round(lines[-1]["seconds"], 3) if lines else 0.0
+    return parse_metrics(path.read_bytes()) if path.exists() else []
 
 
 def clock(seconds: float) -> str:
@@ -99,13 +109,16 @@ class Tracker:
 
     run_dir: Path
     wandb_run: Any = None
+    worker: str = ""
+    """Whose lines are taken over of a job that several runs play together."""
     _sources: dict[Path, _Source] = field(default_factory=dict)
 
     def forward(self, stage: str, path: Path) -> None:
         """Take over what a stage has written to its own metrics file since the last call, each step once."""
         if path.exists():
             for values in self._sources.setdefault(path, _Source()).new(path):
-                self.log(stage, values)
+                if values.get("worker", self.worker) == self.worker:
+                    self.log(stage, values)
 
     def log(self, stage: str, values: dict[str, Any]) -> None:
         """Append one line, {"stage": ..., **values}."""

@@ -13,6 +13,9 @@ from hypothesis import settings
 from tests.helpers import ROOT
 from tests.model.tiny import tiny_model
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each of several processes has a core of its own; torch, which comes later, would take them all.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where the tests run in the background, Ctrl-C is ignored, and processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from fireact import ledger as module
 from fireact.errors import BudgetExceeded, DataError
-from fireact.ledger import Amount, Cap, Kind, Ledger, Scope, Ticket, Total, main
+from fireact.ledger import Amount, Cap, Kind, Ledger, Saved, Scope, Settled, Ticket, Total
+from fireact.ledger.__main__ import main
 from tests.helpers import ROOT
 
 NOTHING = Amount()
@@ -293,7 +294,7 @@ def test_a_cap_of_so_many_calls_pays_for_so_many(thousandths: int, calls: int) -
 @given(most=st.floats(0, 1000), share=st.floats(0, 1))
 def test_what_is_booked_is_never_less_than_what_was_spent_nor_more_than_what_was_reserved(most: float,
                                                                                           share: float) -> None:
-    spent, reserved = module._units(Amount(most * share))[0], module._units(Amount(most))[0]
+    spent, reserved = module.units(Amount(most * share))[0], module.units(Amount(most))[0]
     assert most * share * 1e9 - 0.01 <= spent <= reserved < most * 1e9 + 1
 
 
@@ -505,12 +506,41 @@ def filled(folder: Path) -> Path:
 def test_the_command_shows_what_was_spent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(filled(tmp_path))]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert re.split("  +", head.strip()) == ["US$", "tokens", "calls", "reserved US$", "saved US$"]
+    assert re.split("  +", head.strip()) == ["US$", "tokens", "calls", "reserved US$", "tokens", "calls",
+                                            "saved US$"]
     assert [line.split() for line in lines[:3]] == [
-        ["day", "2026-11-26", "1.5000", "14,400", "12", "3.0000", "24.0000"],
-        ["sweep", "multirun/[b]x", "1.5000", "14,400", "12", "3.0000", "24.0000"],
-        ["run", "outputs/11", "0.1250", "1,200", "1", "0.2500", "2.0000"]]
+        ["day", "2026-11-26", "1.5000", "14,400", "12", "3.0000", "120", "12", "24.0000"],
+        ["sweep", "multirun/[b]x", "1.5000", "14,400", "12", "3.0000", "120", "12", "24.0000"],
+        ["run", "outputs/11", "0.1250", "1,200", "1", "0.2500", "10", "1", "2.0000"]]
     assert [line.split()[1] for line in lines[2:]] == [f"outputs/{number:02}" for number in range(11, 1, -1)]
+
+
+def test_an_unknown_price_is_no_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    this = one_run(tmp_path, Cap())
+    this.settle(this.reserve(Amount(0, 50, 1)), Amount(0, 40, 1))
+    this.close()
+    assert main([str(tmp_path / "ledger.sqlite")]) == 0
+    _, line, legend = capsys.readouterr().out.splitlines()
+    assert line.split()[2:5] == ["?", "40", "1"]
+    assert legend == "?  no price was known, or it was 0"
+
+
+def test_a_reader_of_the_command_may_leave_early(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    done = subprocess.run(f"{sys.executable} -m fireact.ledger {path} --json | head -1", shell=True, text=True,
+                          cwd=ROOT, capture_output=True)
+    assert (done.stdout, done.stderr) == ("[\n", "")
+
+
+def test_a_batch_is_booked_as_its_entries_one_by_one(tmp_path: Path) -> None:
+    this = one_run(tmp_path, Cap(calls=3))
+    first = this.reserve(Amount(calls=2))
+    found = this.book([Amount(calls=2), Settled(first, Amount(calls=1)), Amount(calls=1), Amount(calls=1),
+                       Saved(Amount(1, 2, 3))])
+    assert [type(each) for each in found] == [Ticket, type(None), BudgetExceeded, BudgetExceeded, type(None)]
+    this.flush()
+    total = this.totals()["run"]
+    assert (total.spent.calls, total.held.calls, total.saved.calls) == (1, 2, 3)
 
 
 def test_the_command_prints_everything_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from fireact.tracking import (
     append_metrics,
     clock,
     flatten,
+    last_seconds,
     open_tracker,
     seconds_per_episode,
 )
@@ -179,3 +180,14 @@ def test_seconds_an_episode_add_up_over_the_processes_that_played(tmp_path: Path
     for new, seconds in ((4, 8.0), (10, 20.0), (3, 2.0), (5, 10.0)):
         append_metrics(tmp_path / METRICS, {"new": new, "seconds": seconds})
     assert seconds_per_episode(tmp_path) == (20 + 10) / (10 + 5)
+
+
+def test_workers_of_one_job_are_told_apart(tmp_path: Path) -> None:
+    job, run_dir = tmp_path / METRICS, tmp_path / "run"
+    for worker, new, seconds in (("a", 1, 2.0), ("b", 5, 8.0), ("a", 4, 6.0), ("b", 7, 14.0), ("a", 6, 12.0)):
+        append_metrics(job, {"worker": worker, "new": new, "seconds": seconds})
+    assert seconds_per_episode(tmp_path) == (12 + 14) / (6 + 7)
+    assert (last_seconds(tmp_path, "a"), last_seconds(tmp_path, "c")) == (12.0, 0.0)
+    run_dir.mkdir()
+    Tracker(run_dir, worker="b").forward("generate", job)
+    assert [line["new"] for line in lines(run_dir)] == [5, 7]

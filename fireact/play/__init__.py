@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fireact.episode import Player
 from fireact.errors import BudgetExceeded, ConfigError, ProviderError
+from fireact.meter import Meter
 from fireact.play.claims import Claims
 from fireact.play.progress import Progress
 from fireact.play.records import Records
@@ -16,27 +17,28 @@ GIVE_UP = 5
 """So many episodes in a row whose model or tool was out of reach end the work: a quota is used up, a line down."""
 
 
-async def play(player: Player, plan: Plan, records: Records, concurrency: int, progress: Progress) -> None:
+async def play(player: Player, plan: Plan, records: Records, concurrency: int, label: str, meter: Meter,
+               worker: str = "") -> None:
     """Play all turns that are left and that no other process plays; return when all are done.
 
     Raises ConfigError, DataError; ProviderError where some could not be played, and BudgetExceeded, once what was under
-    way has ended.
+    way has ended. `label` and `worker` are for who reads of the progress.
     """
     with closing(Claims(records.folder)) as claims:
-        work = _Work(player, plan, records, progress, Turns(plan, records, claims, progress.others))
-        with progress:
-            await each(work.turns.take, work.play, concurrency)
-        records.refresh()
+        turns = Turns(plan, records, claims)
+        with Progress(label, turns, player, meter, worker) as progress:
+            work = _Work(player, turns, progress)
+            await each(turns.take, work.play, concurrency)
+            records.refresh()
+            work.end()
         work.finish()
 
 
 @dataclass
 class _Work:
     player: Player
-    plan: Plan
-    records: Records
-    progress: Progress
     turns: Turns
+    progress: Progress
     too_long: list[Trajectory] = field(default_factory=list)
     """Questions that do not fit into the model's window, held back until one does: if none does, that is no result."""
     reached: bool = False
@@ -49,8 +51,8 @@ class _Work:
     async def play(self, turn: Turn) -> None:
         """Play a turn's attempts one after the other, as many as it takes."""
         try:
-            for attempt in self.plan.left(turn, self.records):
-                if self.turns.stopped or attempt not in self.plan.left(turn, self.records):
+            for attempt in self._left(turn):
+                if self.turns.stopped or attempt not in self._left(turn):
                     break
                 self._note(await self.player.play(turn.question, attempt))
         except BudgetExceeded as reached:
@@ -58,6 +60,9 @@ class _Work:
             self.spent, self.turns.stopped = reached, True
         finally:
             self.turns.give_back(turn)
+
+    def _left(self, turn: Turn) -> list[int]:
+        return self.turns.plan.left(turn, self.turns.records)
 
     def _note(self, record: Trajectory) -> None:
         if record.stop is StopReason.CONTEXT and not record.steps and not self.reached:
@@ -69,8 +74,8 @@ class _Work:
             self._append(ended)
 
     def _append(self, record: Trajectory) -> None:
-        self.records.append(record)
-        self.records.refresh()
+        self.turns.records.append(record)
+        self.turns.records.refresh()
         self.in_a_row = 0 if record.stop.played else self.in_a_row + 1
         if not record.stop.played:
             self.last_error = record.error
@@ -79,18 +84,22 @@ class _Work:
             self.turns.stopped = True
         self.progress.advance(record)
 
-    def finish(self) -> None:
-        """Put the records in order where all are there. Raises what keeps them from being all."""
-        if self.too_long and not self.reached and not self.records.places:
+    def end(self) -> None:
+        """Record what was held back. Raises ConfigError where no question fits."""
+        if self.too_long and not self.reached and not self.turns.records.places:
             raise ConfigError(f"no question fits: {self.too_long[0].error}")
         for record in self.too_long:
             self._append(record)
-        if self.plan.done(self.records):
-            self.records.settle([(turn.question.id, attempt) for turn in self.plan.turns()
-                                 for attempt in turn.attempts])
+
+    def finish(self) -> None:
+        """Put the records in order where all are there. Raises what keeps them from being all."""
+        plan, records = self.turns.plan, self.turns.records
+        if plan.done(records):
+            records.settle([(turn.question.id, attempt) for turn in plan.turns() for attempt in turn.attempts])
         elif self.spent is not None:
             raise self.spent
         else:
-            left = sum(bool(self.plan.left(turn, self.records)) for turn in self.plan.turns())
-            raise ProviderError(f"{left} of {len(list(self.plan.turns()))} questions could not be played, the others "
-                                f"are kept; start the same command again to play them: {self.last_error}")
+            left = sum(bool(plan.left(turn, records)) for turn in plan.turns() if turn.number <= self.turns.last)
+            wanted = f"{plan.kept} attempts were to be kept, {self.turns.found} are, and " if plan.kept else ""
+            raise ProviderError(f"{wanted}{left} of {len(list(plan.turns()))} questions could not be played, the "
+                                f"others are kept; start the same command again to play them: {self.last_error}")

@@ -35,6 +35,8 @@ class Settings(Section):
     """The run's directory, and when it was started."""
     sweep: str | None
     """The sweep's, for a cell of one."""
+    worker: str = ""
+    """What tells this run's lines in a job's metrics.jsonl from those of others that play the same job."""
 
     @property
     def tape_file(self) -> Path:

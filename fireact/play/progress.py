@@ -8,16 +8,17 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from fireact.episode import Player
 from fireact.meter import Meter
-from fireact.play.records import Records
-from fireact.play.turns import Plan
+from fireact.play.turns import Turns
 from fireact.tracking import METRICS, append_metrics, clock
-from fireact.types import Trajectory
+from fireact.types import StopReason, Trajectory
 
 EVERY = 5.0
 """Seconds between two lines."""
@@ -25,19 +26,28 @@ _COUNTS = ("asked", "replayed", "used", "reused", "completion_tokens", "usd", "s
            "lost_usd")
 
 
+def done(now: Mapping[str, Any]) -> str:
+    """How much of a job is done, in words, from the values of its progress."""
+    if "kept" in now:
+        return f"{now['kept']} of {now['to_keep']} kept, {now['played']} of up to {now['total']} played"
+    return f"{now['played']}/{now['total']} played"
+
+
 class Progress:
     """Counts attempts as they end. A context manager, which ends with a last line."""
 
-    def __init__(self, label: str, plan: Plan, records: Records, player: Player, meter: Meter) -> None:
-        """Begin at what was played earlier."""
-        self.label, self.plan, self.records, self.player, self.meter = label, plan, records, player, meter
-        self.turns = list(plan.turns())
-        self.total = len(self.turns)
-        self.before = self.played
-        self.new = self.correct = self.rounds = self.unreached = 0
+    def __init__(self, label: str, turns: Turns, player: Player, meter: Meter, worker: str = "") -> None:
+        """Begin at what was played earlier. `worker` tells this process from others that play the same job."""
+        self.label, self.turns, self.player, self.meter, self.worker = label, turns, player, meter, worker
+        self.plan, self.records = turns.plan, turns.records
+        self.total = len(list(self.plan.turns()))
+        self.before, self.kept_before = self.played, turns.found
+        self.new = self.correct = self.rounds = 0
+        self.ends: Counter[StopReason] = Counter()
         self.started = self._shown = time.monotonic()
-        self._told_of_others = False
+        self._told = self._told_of_others = 0
         self._before = {name: getattr(meter, name) for name in _COUNTS}
+        turns.others = self.others
 
     @property
     def played(self) -> int:
@@ -50,7 +60,7 @@ class Progress:
         size, now = len(self.records.places), time.monotonic()
         # Counting takes a moment where there are very many.
         if self._counted[1] != size and (now > self._count_again or size >= self.total):
-            self._counted = sum(not self.plan.left(turn, self.records) for turn in self.turns), size
+            self._counted = sum(not self.plan.left(turn, self.records) for turn in self.plan.turns()), size
             self._count_again = now + 20 * (time.monotonic() - now)
         return self._counted
 
@@ -62,39 +72,49 @@ class Progress:
         self.new += 1
         self.correct += record.score.em > 0
         self.rounds += record.rounds
-        self.unreached += not record.stop.played
+        self.ends[record.stop] += 1
         if time.monotonic() - self._shown > EVERY:
             self._show()
 
     def others(self, number: int) -> None:
         """Say once that other processes have the rest under way."""
         if not self._told_of_others:
-            self._told_of_others = True
+            self._told_of_others = number
             print(f"  {self.label}: the last {number} are played by other processes; waiting for them", flush=True)
 
     def values(self) -> dict[str, Any]:
         """The figures of this process since the job began, as they go to metrics.jsonl."""
         since = {name: getattr(self.meter, name) - before for name, before in self._before.items()}
         seconds, new = time.monotonic() - self.started, max(self.new, 1)
-        played = self.played
-        left = (self.total - played) * seconds / max(played - self.before, 1)
-        return {"played": played, "total": self.total, "seconds_left": left, "new": self.new,
+        kept = {"kept": self.turns.found, "to_keep": self.plan.kept} if self.plan.kept is not None else {}
+        return {"worker": self.worker, "played": self.played, "total": self.total, **kept,
+                "seconds_left": self._seconds_left(seconds), "new": self.new,
                 "em": self.correct / new, "rounds": self.rounds / new, "seconds": seconds,
-                "failed": self.unreached, "playing": len(self.player.under_way),
-                "calls": since["asked"], "calls_per_second": since["asked"] / seconds if seconds else 0.0,
+                "failed": sum(count for stop, count in self.ends.items() if not stop.played),
+                "playing": len(self.player.under_way), "calls": since["asked"],
+                "calls_per_second": since["asked"] / seconds if seconds else 0.0,
                 "tokens": since["completion_tokens"], "usd": since["usd"], "replayed": since["replayed"],
                 "saved_usd": since["saved_usd"], "tool_calls": since["used"] + since["reused"],
                 "repeated": since["repeated"], "hedged": since["hedged"], "at_most_lost_usd": since["lost_usd"],
                 **({"level": self.meter.level, "busy": self.meter.busy} if self.meter.level is not None else {})}
 
+    def _seconds_left(self, seconds: float) -> float:
+        """Until all is played, or enough is kept, at the speed so far."""
+        left = (self.total - self.played) * seconds / max(self.played - self.before, 1)
+        if self.plan.kept is None:
+            return left
+        found = self.turns.found
+        return min(left, max(0, self.plan.kept - found) * seconds / max(found - self.kept_before, 1))
+
     def line(self) -> str:
         """The figures in words."""
         now = self.values()
-        parts = [f"{now['played']}/{self.total} played", f"{now['em']:.0%} right", f"{now['rounds']:.1f} rounds each"]
+        parts = [done(now), f"{now['em']:.0%} right", f"{now['rounds']:.1f} rounds each"]
         if now["failed"]:
             parts.append(f"{now['failed']} failed")
         if now["calls"]:
             parts.append(f"{now['calls_per_second']:.1f} calls/s")
+            parts.append(f"{now['tokens']:,} tokens written")
         if now["usd"] or now["saved_usd"]:
             parts.append(f"US$ {now['usd']:.4f}")
         if now["replayed"]:
@@ -102,6 +122,8 @@ class Progress:
             parts.append(f"{now['replayed']} from the tape{saved}")
         if now["repeated"]:
             parts.append(f"{now['repeated']} sent again")
+        if now["hedged"]:
+            parts.append(f"{now['hedged']} asked for twice")
         if "level" in now and now["level"] < (self.meter.most or 0):
             parts.append(f"at most {now['level']} at once")
         return f"{self.label}: {', '.join(parts)}, {clock(now['seconds_left'])} left"
@@ -131,11 +153,14 @@ class Progress:
             asyncio.get_running_loop().remove_reader(sys.stdin)
         if self._live:
             self._live.stop()
-        if self.new:
+        if self.new > self._told:
             self._show()
+        if self.new > self.ends[StopReason.FINISHED]:
+            ends = ", ".join(f"{count} {stop.value}" for stop, count in self.ends.most_common())
+            print(f"  {self.label}: how they ended: {ends}", flush=True)
 
     def _show(self) -> None:
-        self._shown = time.monotonic()
+        self._shown, self._told = time.monotonic(), self.new
         if not self._live or not self._live.is_started:
             print(f"  {self.line()}", flush=True)
         append_metrics(self.records.folder / METRICS, self.values())
@@ -164,4 +189,4 @@ class Progress:
 
         from fireact.play.live import Table
 
-        return Live(Table(self.label, self.values), refresh_per_second=4)
+        return Live(Table(self.label, self.values, done), refresh_per_second=4)

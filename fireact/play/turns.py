@@ -109,21 +109,25 @@ class Turns:
     """Told once how many questions only other processes have under way."""
     stopped: bool = False
     """Whether no new turn is to begin."""
+    found: int = field(init=False, default=0)
+    """How many attempts are known to be worth keeping; counted only where `kept` ends the plan."""
+    last: float = field(init=False, default=float("inf"))
+    """The number of the last question that is needed, as far as is known."""
     _waiting: deque[Turn] = field(init=False)
     _elsewhere: deque[Turn] = field(init=False, default_factory=deque)
     _poll: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
     _kept: Counter[int] = field(init=False, default_factory=Counter)
     """How many attempts are worth keeping, by the number of their question."""
-    _found: int = field(init=False, default=0)
-    """How many in all."""
-    _last: float = field(init=False, default=float("inf"))
-    """The last question that is needed, as far as is known."""
+    _playing: int = field(init=False, default=0)
+    """Turns that were handed out and are not over."""
+    _over: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    """Set when one is."""
 
     def __post_init__(self) -> None:
         """Line up what is left."""
         self._waiting = deque()
         for turn in self.plan.turns():
-            if turn.number > self._last:
+            if turn.number > self.last:
                 break
             if self.plan.left(turn, self.records):
                 self._waiting.append(turn)
@@ -131,13 +135,21 @@ class Turns:
                 self._count(turn)
 
     async def take(self) -> Turn | None:
-        """Return the next turn, claimed; None where there is none left. Waits for what others have under way."""
+        """Return the next turn, claimed; None where there is none left.
+
+        Waits for what others have under way, and where what is under way may be all that is to be kept.
+        """
         async with self._poll:
             while not self.stopped:
+                if self._may_be_enough():
+                    self._over.clear()
+                    await self._over.wait()
+                    continue
                 turn = self._next()
                 if turn is not None:
+                    self._playing += 1
                     return turn
-                self._waiting = deque(turn for turn in self._elsewhere if turn.number <= self._last)
+                self._waiting = deque(turn for turn in self._elsewhere if turn.number <= self.last)
                 self._elsewhere.clear()
                 if not self._waiting:
                     return None
@@ -149,10 +161,15 @@ class Turns:
     def give_back(self, turn: Turn) -> None:
         """Say that a turn is over, played or not."""
         self.claims.release(turn.claim)
+        self._playing -= 1
         self._count(turn)
+        self._over.set()
+
+    def _may_be_enough(self) -> bool:
+        return self.plan.kept is not None and 0 < self._playing >= self.plan.kept - self.found
 
     def _next(self) -> Turn | None:
-        while self._waiting and self._waiting[0].number <= self._last:
+        while self._waiting and self._waiting[0].number <= self.last:
             turn = self._waiting.popleft()
             if self.plan.left(turn, self.records):
                 if not self.claims.take(turn.claim):
@@ -172,8 +189,8 @@ class Turns:
             return
         kept = self.plan.kept_of(turn, self.records)
         self._kept[turn.number] += kept
-        self._found += kept
-        if kept and self._found >= self.plan.kept:
+        self.found += kept
+        if kept and self.found >= self.plan.kept:
             numbers = sorted(self._kept)
             sums = accumulate(self._kept[number] for number in numbers)
-            self._last = next(number for number, found in zip(numbers, sums, strict=True) if found >= self.plan.kept)
+            self.last = next(number for number, found in zip(numbers, sums, strict=True) if found >= self.plan.kept)
