@@ -3,13 +3,15 @@
     python main.py stage=plan model@teacher=api generate.n=2000
 
 The sample is the nearest that the store has: the job's own folder, else episodes of the same method on the same dataset
-by another model. Where no tokens were counted they are estimated from the texts, at four characters a token. Without a
-sample the figures are the most that an episode's first prompt and its longest replies can come to.
+by another model. Where no tokens were counted they are estimated from the texts, at four characters a token. How many
+attempts are right, and worth keeping, is taken from the sample too. Without one the figures are what an episode's
+rounds, its first prompt and its longest replies come to, which is about the most.
 """
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +22,7 @@ from fireact.jsonl import write_atomic
 from fireact.play.records import Records
 from fireact.play.turns import Plan
 from fireact.plugins import build
-from fireact.prices import cost
+from fireact.prices import Price, cost
 from fireact.protocols import Paid
 from fireact.stats import Z, mean
 from fireact.store import identity
@@ -44,6 +46,9 @@ class Episode:
     completion_tokens: float
     seconds: float | None
     """Of all its calls; None where nobody measured the model that is asked for."""
+    right: bool = False
+    kept: bool = False
+    """Whether it is worth keeping."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Forecast:
 
     label: str
     episodes: int
+    """Attempts; where they may end early, as many as are to be expected."""
     calls: float
     tool_calls: float
     prompt_tokens: float
@@ -60,7 +66,7 @@ class Forecast:
     usd_error: float | None
     seconds: float | None
     sample: int
-    """Episodes that it was estimated from; 0: it is an upper bound."""
+    """Episodes that it was estimated from; 0: it is about the most."""
     source: str
     paid: bool
     """Whether the model is paid for."""
@@ -68,30 +74,51 @@ class Forecast:
 
 def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Forecast:
     """Estimate what is left of a job. Raises ConfigError, DataError."""
-    records = Records(folder)
-    left = sum(len(wanted.left(turn, records)) for turn in wanted.turns())
-    model = build(job.model, "model", home=job.home / "weights", adapter=None, tool=None)
+    adapter = job.adapter if job.adapter and job.adapter.exists() else None
+    model = build(job.model, "model", home=job.home / "weights", adapter=adapter, tool=None)
     price = model.price() if isinstance(model, Paid) else None
-    episodes, source = _sample(job, folder)
-    if not episodes:
-        episodes, source = [_bound(job, model)], "no sample: the most there can be"
-    costs = [cost(price, round(each.prompt_tokens), round(each.completion_tokens), 0) for each in episodes]
-    costs = [found + (each.calls - 1) * price.call if found is not None and price else found
-             for found, each in zip(costs, episodes, strict=True)]
+    sample, source = _sample(job, folder, wanted)
+    episodes = sample or [_bound(job, model)]
+    with closing(Records(folder)) as records:
+        left = _left(wanted, records, sample)
+    if not sample:
+        ends = ", though it ends once there is enough" if wanted.kept is not None or wanted.until_correct else ""
+        source = f"no sample: about the most{ends}"
+    costs = [_cost(price, each) for each in episodes]
     usd = None if None in costs else mean([found or 0.0 for found in costs])
     times = [each.seconds for each in episodes if each.seconds]
     calls, tokens = mean([float(each.calls) for each in episodes]), mean(
         [each.prompt_tokens + each.completion_tokens for each in episodes])
-    measured = "no sample" not in source
-    if wanted.kept is not None or wanted.until_correct:
-        source += "; at most, for it stops once there is enough"
     return Forecast(
         job.label, left, left * calls, left * mean([float(each.tool_calls) for each in episodes]),
         left * mean([each.prompt_tokens for each in episodes]),
         left * mean([each.completion_tokens for each in episodes]),
-        None if usd is None else left * usd, _error([found or 0.0 for found in costs], left) if measured else None,
+        None if usd is None else left * usd, _error([found or 0.0 for found in costs], left) if sample else None,
         _time(left, calls, tokens, mean(times) if times else None, concurrency, model),
-        len(episodes) if measured else 0, source, isinstance(model, Paid))
+        len(sample), source, isinstance(model, Paid))
+
+
+def _cost(price: Price | None, episode: Episode) -> float | None:
+    tokens = cost(price, round(episode.prompt_tokens), round(episode.completion_tokens), 0)
+    return tokens + (episode.calls - 1) * price.call if tokens is not None and price else tokens
+
+
+def _left(wanted: Plan, records: Records, sample: Sequence[Episode]) -> int:
+    """How many attempts are to be played still: all of them, or as many as such episodes let expect."""
+    right = mean([float(each.right) for each in sample]) if sample else 0.0
+    turns = [expected(len(wanted.left(turn, records)), right if wanted.until_correct else 0.0)
+             for turn in wanted.turns()]
+    if wanted.kept is None or not sample:
+        return math.ceil(sum(turns))
+    needed = wanted.kept - sum(wanted.kept_of(turn, records) for turn in wanted.turns())
+    by_attempt = mean([float(each.kept) for each in sample])
+    attempts = needed / by_attempt if by_attempt else math.inf
+    return math.ceil(max(0.0, min(sum(turns), attempts)))
+
+
+def expected(attempts: int, right: float) -> float:
+    """How many of so many attempts are made, where the first right one ends them; each is right with this chance."""
+    return sum((1 - right) ** number for number in range(attempts))
 
 
 def _error(costs: Sequence[float], n: int) -> float | None:
@@ -113,14 +140,19 @@ def _time(n: int, calls: float, tokens: float, seconds: float | None, concurrenc
     return max(limits, default=None)
 
 
-def _sample(job: PlayJob, folder: Path) -> tuple[list[Episode], str]:
+def _sample(job: PlayJob, folder: Path, wanted: Plan) -> tuple[list[Episode], str]:
     """The nearest recorded episodes, and where they are from."""
-    opening = _opening(job)
+    opening, ids = _opening(job), {question.id for question in wanted.questions}
+
+    def keeps(record: Trajectory) -> bool:
+        # An episode of another split is of no question that can be judged here.
+        return wanted.keeps(record) if record.id in ids else record.score.em == 1
+
     for place, other in _candidates(job, folder):
-        records = Records(place)
-        names = [name for name, found in records.places.items() if found.played]
         same = identity(other.model) == identity(job.model)
-        found = [_measured(records.read(*name), opening, timed=same) for name in islice(names, LOOKED_AT)]
+        with closing(Records(place)) as records:
+            names = [name for name, found in records.places.items() if found.played]
+            found = [_measured(records.read(*name), opening, same, keeps) for name in islice(names, LOOKED_AT)]
         if found:
             whose = f"{place.name}, {'the same' if same else 'another'} model"
             return found, "this job's" if place == folder else whose
@@ -141,7 +173,7 @@ def _candidates(job: PlayJob, folder: Path) -> Iterator[tuple[Path, PlayJob]]:
     yield from ((place, other) for _, _, place, other in sorted(likes, key=lambda like: like[:3]))
 
 
-def _measured(record: Trajectory, opening: int, timed: bool) -> Episode:
+def _measured(record: Trajectory, opening: int, timed: bool, keeps: Callable[[Trajectory], bool]) -> Episode:
     """What an episode took; tokens that nobody counted are estimated from its texts."""
     asks = [step for step in record.steps if step.completion]
     prompt, said = record.total("prompt_tokens"), record.total("completion_tokens")
@@ -153,11 +185,12 @@ def _measured(record: Trajectory, opening: int, timed: bool) -> Episode:
                 said += 0 if step.completion.completion_tokens else len(step.text) / CHARACTERS
             before += len(step.text)
     seconds = record.total("seconds")
-    return Episode(len(asks), record.tool_calls, prompt, said, seconds if timed and seconds else None)
+    return Episode(len(asks), record.tool_calls, prompt, said, seconds if timed and seconds else None,
+                   record.score.em == 1, keeps(record))
 
 
 def _bound(job: PlayJob, model: Any) -> Episode:
-    """The most that an episode can come to by its strategy's rounds and the model's longest reply."""
+    """About the most that an episode can come to: by its strategy's rounds and the model's longest reply."""
     rounds = job.strategy.get("max_rounds") or job.strategy.get("attempts") or ROUNDS
     longest = getattr(model, "max_tokens", REPLY)
     first = (_opening(job) + 200) / CHARACTERS

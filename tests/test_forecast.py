@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fireact.forecast import expected
 from fireact.loopback import serve
 from tests.play.helper import write_questions
 
@@ -24,7 +25,7 @@ def test_without_a_sample_it_is_the_most_there_can_be(run_main, tmp_path: Path) 
     assert (found["episodes"], found["calls"], found["sample"]) == (40, 200, 0)
     assert found["completion_tokens"] == 40 * 5 * 512
     assert found["usd"] == pytest.approx((found["prompt_tokens"] * 2 + found["completion_tokens"] * 8) / 1e6)
-    assert "no sample: the most there can be" in done.stdout
+    assert "no sample: about the most" in done.stdout
     assert "In all US$" in done.stdout
 
 
@@ -39,6 +40,8 @@ def test_another_models_episodes_are_a_sample_and_its_own_a_better_one(run_main,
         assert 80 < found["calls"] < 280
         assert found["prompt_tokens"] > 40 * 2 * 300
         assert server.stats.requests == 0
+        assert run_main(*PLAN, *TEACHER, address, "generate.kept=10").returncode == 0
+        assert 10 <= planned(tmp_path)["episodes"] <= 14
         assert run_main("stage=generate", *TEACHER, address, "generate.n=10").returncode == 0
         done = run_main(*PLAN, *TEACHER, address, "budget.run.calls=50")
         assert done.returncode == 0
@@ -48,6 +51,12 @@ def test_another_models_episodes_are_a_sample_and_its_own_a_better_one(run_main,
         assert found["usd_error"] is not None
         assert found["seconds"] is not None
         assert "budget.run.calls=50 would end it before: 90.00 are expected" in done.stdout
+
+
+@pytest.mark.parametrize(("attempts", "right", "made"),
+                         [(0, 0.5, 0), (1, 0.5, 1), (3, 0.5, 1.75), (3, 0, 3), (9, 1, 1)])
+def test_attempts_that_end_with_the_first_right_one(attempts: int, right: float, made: float) -> None:
+    assert expected(attempts, right) == made
 
 
 def test_what_is_not_paid_for_is_said(run_main, tmp_path: Path) -> None:
