@@ -10,7 +10,7 @@ waits for no disk (group commit).
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,11 +34,11 @@ class Batches(Generic[Item, Result]):
 
     def add(self, item: Item) -> "asyncio.Future[Result]":
         """Have an item done. Whoever awaits the result may be cancelled: the item is done all the same."""
-        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, done))
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, result))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
-        return done
+        return result
 
     def close(self) -> None:
         """Do what waits, in the calling thread. Raises what `do` does."""
@@ -60,16 +60,24 @@ class Batches(Generic[Item, Result]):
             batch, self._waiting = self._waiting, []
             try:
                 self._running = self._thread.submit(self._do, [item for item, _ in batch])
+                done = asyncio.wrap_future(self._running)
+                done.add_done_callback(_heard)
                 # Shielded: what the thread has not begun would be dropped where this task is cancelled.
-                results = await asyncio.shield(asyncio.wrap_future(self._running))
+                results = await asyncio.shield(done)
             except Exception as failure:
                 # Whatever it is, those that wait must hear of it.
-                for _, done in batch:
-                    if not done.done():
-                        done.set_exception(failure)
-                        done.exception()  # Looked at, lest asyncio complains where nobody waits.
+                for _, result in batch:
+                    result.add_done_callback(_heard)
+                    if not result.done():
+                        result.set_exception(failure)
             else:
-                for (_, done), result in zip(batch, results, strict=True):
-                    if not done.done():
-                        done.set_result(result)
+                for (_, result), found in zip(batch, results, strict=True):
+                    if not result.done():
+                        result.set_result(found)
             self._running = None
+
+
+def _heard(done: "asyncio.Future[Any]") -> None:
+    """Look at a failure, lest asyncio complains where nobody waits for it."""
+    if not done.cancelled():
+        done.exception()

@@ -1,9 +1,11 @@
 """Say in one sentence what is wrong with a command line: Hydra's messages, shortened, with the nearest valid name."""
 
 import re
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -18,6 +20,7 @@ from fireact.tracking import flatten
 CONF = Path(__file__).parent.parent / "conf"
 _OPTION = re.compile(r"Could not find '(?P<group>[^']*?)/(?P<option>[^'/]*)'")
 _AVAILABLE = re.compile(r"Available options in '[^']*':\n(?P<options>(?:\t\S+\n?)*)")
+_NEW = re.compile(r"Key '[^']*' is not in struct\s+full_key: (?P<key>\S+)")
 _KEY = re.compile(r"Could not (?:override|append to config|delete from config)[. :]*.*?'(?P<key>[\w.@/+~-]+)'")
 
 
@@ -26,17 +29,16 @@ def compose(job: Callable[[], None]) -> None:
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(str(error))) from None
-    except ValueError as error:
-        if not _raised_by_hydra(error):
-            raise
-        raise ConfigError(f"Hydra cannot read these options: {error}") from None
-
-
-def _raised_by_hydra(error: ValueError) -> bool:
-    """Whether it was Hydra that raised, and not something that a job does."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    return frames[-1][0].f_globals.get("__name__", "").startswith("hydra.")
+        raise ConfigError(explain(f"{error}\n{error.__cause__ or ''}")) from None
+    except (ValueError, RuntimeError) as error:
+        modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        # Not what a job does, which has frames of its own above Hydra's.
+        if modules[-1].startswith("hydra."):
+            raise ConfigError(f"Hydra cannot read these options: {error}") from None
+        if any(name.startswith("hydra_plugins.") for name in modules) and "fireact.launch" not in modules:
+            raise ConfigError(f"hydra/launcher cannot be used here: {error}; choose another one, e.g. "
+                              "hydra/launcher=joblib") from None
+        raise
 
 
 def explain(message: str) -> str:
@@ -52,16 +54,38 @@ def explain(message: str) -> str:
         return f"nothing is selected for {key['key']} yet; write +{key['key']}=... to add it"
     if key and "already at" in message:
         return f"{key['key']} is there already; write it without the +"
+    new = _NEW.search(message)
+    known = known_keys() if key else {}
+    if key and new and known.get(new["key"].rpartition(".")[0]) == {}:
+        return f"{new['key']} is not there yet; write +{key['key']}=... to add it"
     if key:
-        return f"{key['key']} is not an option{suggest(key['key'], known_keys())}"
+        return f"{key['key']} is not an option{suggest(key['key'], known)}"
     lines = [line.strip() for line in message.splitlines() if line.strip() and not line.startswith("See https://")]
     return "; ".join(lines[:2]).replace("mismatched input", "unexpected input")
 
 
-def known_keys() -> list[str]:
-    """Return all keys of the default configuration, written with dots, and the names of its groups."""
+def known_keys() -> dict[str, Any]:
+    """Return all keys of the configuration, written with dots, with their values, and the names of its groups.
+
+    Of the command line the chosen options count, such as model@teacher=api, as far as they are right.
+    """
+    chosen = [given for given in sys.argv[1:] if (CONF / re.split("[@=]", given)[0]).is_dir() and "=" in given]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        values = {str(key): value for key, value in hydra_compose("config").items()}
-    nested = {key: OmegaConf.to_container(value) for key, value in values.items() if OmegaConf.is_config(value)}
-    return [*(key.replace("/", ".") for key in flatten(nested)), *values, "model@teacher", "experiment"]
+        try:
+            config = hydra_compose("config", overrides=chosen)
+        except HydraException:
+            config = hydra_compose("config")
+    values = {str(key): OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+              for key, value in config.items()}
+    # An empty section has no keys of its own, and can be given some.
+    return {**{key.replace("/", "."): value for key, value in flatten(values).items()}, **_empty(values), **values,
+            "model@teacher": None, "experiment": None}
+
+
+def _empty(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found.update(_empty(value, f"{prefix}{name}.") if value else {f"{prefix}{name}": {}})
+    return found

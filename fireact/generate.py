@@ -9,6 +9,7 @@ those it lacks. Any number of processes may play the same folder at once: each q
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -150,40 +151,41 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
     engine, dataset = loaded.engine, open_dataset(job.dataset, job.home)
     split = loaded.questions(job, dataset)
     wanted = plan(first(split, job.split, job.n, "n"), job.sampling, dataset)
-    records = Records(folder)
-    if wanted.done(records):
-        return
-    strategy = open_strategy(job.strategy, dataset)
-    if getattr(strategy, "uses_tool", True):
-        _need_corpus(job.tool, dataset)
-    tool = _open_tool(job, dataset, split, folder.name, engine)
-    bare = await loaded.model(job, tool)
-    model = engine.model(bare, folder.name, model=identity(job.model), adapter=_adapter(job))
-    player = Player(method=job.method, task=job.task, strategy=strategy,
-                    few_shot=job.few_shot, model=model, tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
-                    provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
-                                "fireact": __version__, "commit": commit()})
-    await play(player, wanted, records, getattr(bare, "in_play", engine.settings.concurrency),
-               f"{job.label} by {model.name}", engine.meter, engine.settings.worker)
+    with closing(Records(folder)) as records:
+        if wanted.done(records):
+            return
+        strategy = open_strategy(job.strategy, dataset)
+        tool = _open_tool(job, dataset, strategy, split, folder.name, engine)
+        bare = await loaded.model(job, tool)
+        model = engine.model(bare, folder.name, model=identity(job.model), adapter=_adapter(job))
+        player = Player(method=job.method, task=job.task, strategy=strategy, few_shot=job.few_shot, model=model,
+                        tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
+                        provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
+                                    "fireact": __version__, "commit": commit()})
+        await play(player, wanted, records, getattr(bare, "in_play", engine.settings.concurrency),
+                   f"{job.label} by {model.name}", engine.meter, engine.settings.worker)
 
 
 def _adapter(job: PlayJob) -> str | None:
     return job.adapter_key or (job.adapter and fingerprint(job.adapter))
 
 
-def _need_corpus(tool: Node, dataset: Dataset) -> None:
+def _need_corpus(tool: Node, corpus: Path | None) -> None:
     """Refuse a tool that has nothing to search before anything is asked. Raises ConfigError."""
     if is_node(tool.get("tool")):
-        _need_corpus(tool["tool"], dataset)
-    elif "corpus" in options(tool) and tool.get("corpus") is None and dataset.corpus() is None:
+        _need_corpus(tool["tool"], corpus)
+    elif "corpus" in options(tool) and tool.get("corpus") is None and corpus is None:
         raise ConfigError("the search tool has nothing to search, for this dataset brings no corpus; name one with "
                           "tool.corpus=path/to/passages.jsonl, or choose another tool")
 
 
-def _open_tool(job: PlayJob, dataset: Dataset, split: Sequence[Question], folder: str, engine: Engine) -> Tool:
+def _open_tool(job: PlayJob, dataset: Dataset, strategy: Strategy, split: Sequence[Question], folder: str,
+               engine: Engine) -> Tool:
     """Build the run's tool; a corpus may be dear to make, and is made only for a tool that searches it."""
     known = options(job.tool)
     corpus = dataset.corpus() if "corpus" in known else None
+    if getattr(strategy, "uses_tool", True):
+        _need_corpus(job.tool, corpus)
     questions = tuple(question.text for question in split)
     tool = build(job.tool, "tool", corpus=corpus, home=job.home / "tool", seed=job.seed, questions=questions,
                  meter=engine.meter, journal=engine.settings.journal)

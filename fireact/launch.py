@@ -192,6 +192,7 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
     if config.stage == "report" and config.inputs.run:
         print(f"report: {report.write_html(config.inputs.run)}", flush=True)
         return
+    _need_folder(config.store)
     stages = Stages(config)
     last = "report" if config.stage == "pipeline" else config.stage
     wanted = [*upstream(last, config), last]
@@ -209,6 +210,13 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
     finally:
         this.save()
         tracker.close(exit_code=1)
+
+
+def _need_folder(store: Path) -> None:
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"store={store} cannot be made ({error.strerror}); choose another folder") from None
 
 
 def _run_stages(this: Run, wanted: list[str]) -> None:

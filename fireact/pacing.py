@@ -58,6 +58,8 @@ class Lane:
     probed: bool = False
     """Whether a request is under way that tries whether it is still down."""
     _pause: float = _FIRST_PAUSE
+    faults: int = 0
+    """How many requests in a row failed in ways of their own."""
     _missed: int = 0
     _seen: int = 0
     _refused: int = 0
@@ -83,6 +85,7 @@ class Lane:
                 self._tried(outcome, now)
             return
         self._missed = self._missed + 1 if outcome is Outcome.DOWN else 0
+        self.faults = self.faults + 1 if outcome is Outcome.FAULTY else 0
         if self._missed >= _SURE:
             self.down_since, self._pause = now, _FIRST_PAUSE
             self.resumes = max(self.resumes, now + self._pause)
@@ -225,8 +228,10 @@ class Pacer:
         if any(rate and rate.wait(now) for rate in (self._requests, self._tokens)):
             return None
         free = [lane for lane in self.lanes if lane.has_room and now >= lane.resumes]
-        # A lane that is down is tried while others have room too, or it would never be found to be up again.
-        return min(free, key=lambda lane: (lane.down_since is None, lane.busy / lane.level), default=None)
+        # A lane that is down is tried while others have room too, or it would never be found to be up again. One that
+        # fails at once is never busy, and comes last.
+        return min(free, key=lambda lane: (lane.down_since is None, lane.faults >= _SURE, lane.busy / lane.level),
+                   default=None)
 
     def _admit(self) -> None:
         """Give turns to those that wait, as far as there is room."""

@@ -114,6 +114,22 @@ async def test_the_least_busy_lane_is_asked() -> None:
 
 
 @timeless
+async def test_a_lane_that_fails_at_once_is_no_least_busy_one() -> None:
+    pace = pacer(8, 8)
+    (turn,) = await entered(pace)
+    bad, good = turn.lane, next(lane for lane in pace.lanes if lane is not turn.lane)
+    pace.leave(turn, Outcome.FAULTY)
+    for _ in range(2):
+        (turn,) = await entered(pace)
+        assert turn.lane is bad
+        pace.leave(turn, Outcome.FAULTY)
+    turns = await entered(pace, 9)
+    assert [turn.lane for turn in turns] == [good] * 8 + [bad]
+    pace.leave(turns.pop(), Outcome.GOOD)
+    assert (await entered(pace))[0].lane is bad
+
+
+@timeless
 async def test_a_cancelled_waiter_loses_no_place_even_in_the_moment_of_its_turn() -> None:
     pace = pacer(1)
     (turn,) = await entered(pace)

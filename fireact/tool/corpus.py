@@ -3,7 +3,8 @@
     python main.py tool=corpus tool.corpus=my/passages.jsonl
 """
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -35,6 +36,8 @@ class Corpus:
     snippet_chars: Count = 200
     """About how long a snippet may be, in characters."""
 
+    _opening: asyncio.Lock = field(init=False, repr=False, default_factory=asyncio.Lock)
+
     @cached_property
     def index(self) -> Index:
         """The corpus's index, built or opened on first use. Raises ConfigError, DataError."""
@@ -48,6 +51,10 @@ class Corpus:
         query = " ".join(act.argument.split())
         if not query:
             raise ToolError("the search was empty; write what to look up, e.g. search[Paris]")
+        if "index" not in vars(self):
+            # To build one may take minutes, which what is under way elsewhere must not wait for.
+            async with self._opening:
+                await asyncio.to_thread(getattr, self, "index")
         passages = [passage for passage, _ in self.index.search(query, self.k)]
         if not passages:
             return Observation(f"Nothing was found for {query[:60]!r}; try other words.")

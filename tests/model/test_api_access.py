@@ -58,7 +58,8 @@ def test_azure_is_asked_by_its_header_and_its_version(endpoint: Endpoint, monkey
     sent = endpoint.headers[0]
     assert (sent["api-key"], sent["X-Title"], sent["Authorization"]) == (OTHER, "me", None)
     endpoint.answers = [(401, failed(f"wrong: {OTHER}"))]
-    assert refusal(azure, ConfigError) == f"{place} refuses the key in $AZURE_KEY: wrong: ***"
+    assert refusal(azure, ConfigError) == (
+        f"{place} refuses the key in $AZURE_KEY: wrong: ***; set it to one of this endpoint's")
     endpoint.answers = [(404, "")]
     refusal(azure, ConfigError)
     assert endpoint.paths[-1] == "/v1/openai/deployments/my-gpt/models?api-version=2025-04-01+preview"

@@ -28,7 +28,7 @@ def test_a_refused_key_names_its_variable(endpoint: Endpoint, monkeypatch: pytes
     monkeypatch.setenv("MY_KEY", f"  {KEY}\n")
     answer = failed(f"Incorrect API key provided: {KEY}.")
     assert (refused(endpoint, ConfigError, status, answer, key_env="MY_KEY")
-            == "refuses the key in $MY_KEY: Incorrect API key provided: ***.")
+            == "refuses the key in $MY_KEY: Incorrect API key provided: ***.; set it to one of this endpoint's")
     assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
 
 
@@ -41,7 +41,7 @@ def test_an_endpoint_that_wants_a_key_is_told_how_to_give_one(endpoint: Endpoint
     (429, failed("You exceeded your current quota.", type="insufficient_quota", code="insufficient_quota")),
     (402, failed("Insufficient Balance")), (402, ""),
     (400, failed("Your credit balance is too low to access the API.")),
-    (403, failed("Pay.", code="insufficient_quota")),
+    (403, failed("Pay.", code="insufficient_quota")), (200, failed("Pay.", code="insufficient_quota")),
 ], ids=str)
 def test_a_quota_that_is_used_up_is_a_config_error(endpoint: Endpoint, answer: tuple) -> None:
     text = refused(endpoint, ConfigError, *answer)
@@ -93,12 +93,18 @@ def test_another_refused_request_is_a_provider_error_with_its_mend(endpoint: End
     assert refused(endpoint, ProviderError, 400, failed("temperature: at most 2")).endswith(": at most 2")
 
 
-@pytest.mark.parametrize(("status", "told"), [(404, PAGE), (405, ""), (501, "Unsupported method ('POST')")])
+@pytest.mark.parametrize(("status", "told"), [(404, "no page here"), (405, ""), (501, "Unsupported method ('POST')")])
 def test_a_wrong_path_is_a_config_error(endpoint: Endpoint, status: int, told: str) -> None:
     shown = repr(" ".join(told.split())) if told else f"status {status}"
     assert refused(endpoint, ConfigError, status, told) == (
         f"has no model 'm' on the route chat: {shown}; set the model's options model, base_url (which mostly ends in "
         "/v1) and route")
+
+
+def test_a_web_page_is_told_as_such(endpoint: Endpoint) -> None:
+    assert refused(endpoint, ConfigError, 404, PAGE) == (
+        "answered with a web page (status 404); check that base_url is the address of a chat API, which mostly ends in "
+        "/v1")
 
 
 def test_an_unknown_model_is_a_config_error_with_those_that_there_are(endpoint: Endpoint) -> None:

@@ -153,6 +153,9 @@ class Transport:
                                "command once the account is settled")
         if status in (401, 403) and kind is not Kind.FILTER:
             return ConfigError(self._no_entry(place, told))
+        if status in _NOWHERE and data.lstrip()[:1] == b"<":
+            return ConfigError(f"{place} answered with a web page (status {status}); check that base_url is the "
+                               "address of a chat API, which mostly ends in /v1")
         if status in _NOWHERE or (status == 400 and kind is Kind.NO_MODEL):
             return Missing(told)
         if status in _BUSY:
@@ -175,7 +178,8 @@ class Transport:
 
     def _no_entry(self, place: str, told: str) -> str:
         if self.secrets:
-            return f"{place} refuses the key in {' and '.join(f'${name}' for name in self.secrets)}: {told}"
+            names = " and ".join(f"${name}" for name in self.secrets)
+            return f"{place} refuses the key in {names}: {told}; set it to one of this endpoint's"
         return f"{place} wants a key: {told}; set the model's option key_env to the name of the variable that holds it"
 
     def _untold(self, data: bytes) -> bytes:
@@ -198,7 +202,9 @@ def _hidden_status(data: bytes) -> int:
     if not error:
         return 200
     code = str(error.get("code")) if isinstance(error, dict) else ""
-    return int(code) if re.fullmatch(r"[45]\d\d", code) else 500
+    if re.fullmatch(r"[45]\d\d", code):
+        return int(code)
+    return 402 if Kind.of(body, message(body)) is Kind.QUOTA else 500
 
 
 def _reason(error: OSError) -> str:
