@@ -162,8 +162,20 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
                         tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
                         provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                     "fireact": __version__, "commit": commit()})
-        await play(player, wanted, records, getattr(bare, "in_play", engine.settings.concurrency),
+        await play(player, wanted, records, _at_once(bare, job.limits, engine.settings.concurrency),
                    f"{job.label} by {model.name}", engine.meter, engine.settings.worker)
+
+
+def _at_once(model: Model, limits: Limits, concurrency: int) -> int:
+    """How many episodes are played at once.
+
+    Twice as many as a model takes requests: those places stay filled while other episodes use a tool. But where an
+    episode's time is limited, it is not to be spent on waiting for a place.
+    """
+    requests = getattr(model, "requests_at_once", None)
+    if requests is None:
+        return concurrency
+    return requests if limits.seconds else 2 * requests
 
 
 def _adapter(job: PlayJob) -> str | None:

@@ -69,6 +69,7 @@ class Limits(Section):
     tokens: Count | None = None
     """Tokens of all its completions together."""
     seconds: Positive | None = None
+    """Of its whole time, with what it waits for its turn where an endpoint takes fewer requests than there might be."""
 
 
 class Curate(Section):

@@ -25,8 +25,8 @@ class Table:
         rows = {
             "done / playing / failed": f"{self.done(now)} / {now['playing']} / {now['failed']}",
             "right": f"{now['em']:.0%}, {now['rounds']:.1f} rounds each",
-            "calls": f"{now['calls']}, {now['calls_per_second']:.1f} a second, {now['repeated']} sent again, "
-                     f"{now['hedged']} twice",
+            "calls": f"{now['calls']}, {now['calls_per_second']:.1f} a second, {now['repeated']} sent again"
+                     + (f", {now['hedged']} asked for twice" if now["hedged"] else ""),
             "tokens written": f"{now['tokens']:,}",
             "money": f"US$ {now['usd']:.4f}, {now['saved_usd']:.4f} saved",
             "from the tape": f"{now['replayed']} replies",

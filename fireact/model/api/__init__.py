@@ -121,9 +121,9 @@ class Api:
         return self.temperature != 0
 
     @property
-    def in_play(self) -> int:
-        """Episodes at once: twice as many as requests, whose places stay filled while other episodes use a tool."""
-        return 2 * self.concurrency * len(self._places)
+    def requests_at_once(self) -> int:
+        """The most requests under way, over all addresses."""
+        return self.concurrency * len(self._places)
 
     async def complete(self, ask: Ask) -> Completion:
         """See `protocols.Model`. Raises ConfigError for what no repetition can mend: key, model's id, address."""
