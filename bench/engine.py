@@ -56,13 +56,13 @@ def stats(url: str) -> dict[str, Any]:
         return json.load(answer)
 
 
-def questions(n: int) -> list[dict[str, str]]:
+def questions(numbers: range) -> list[dict[str, str]]:
     """Questions whose answer is their last word, so that an answer to another one shows."""
     return [{"id": f"q{number}", "question": f"Which word comes last in this question, word{number}?",
-             "answer": f"word{number}"} for number in range(n)]
+             "answer": f"word{number}"} for number in numbers]
 
 
-def job(url: str, folder: Path, concurrency: int, rounds: int, n: int, journal: Journal,
+def job(url: str, folder: Path, concurrency: int, rounds: int, numbers: range, journal: Journal,
         **model: Any) -> tuple[Path, Path]:
     """Write the two files that a run gives to `python -m fireact.generate`."""
     from fireact.generate import PlayJob
@@ -72,12 +72,12 @@ def job(url: str, folder: Path, concurrency: int, rounds: int, n: int, journal: 
     place = folder / "generate" / "bench"
     place.mkdir(parents=True)
     data = folder / "questions.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in questions(n)))
+    data.write_text("".join(json.dumps(row) + "\n" for row in questions(numbers)))
     caps = Caps(usd=1e6, tokens=10**12, calls=10**9)
     settings = Settings(concurrency=concurrency, journal=journal, tape=Taping(), budget=Budget(run=caps, day=caps),
                         store=folder, run=str(folder), sweep=None)
     played = PlayJob(
-        label="bench", task="bench", method="react", few_shot=False, split="test", seed=0, limits=Limits(), n=n,
+        label="bench", task="bench", method="react", few_shot=False, split="test", seed=0, limits=Limits(), n=None,
         sampling=Sampling(), home=folder / "home", tool={"_target_": "fireact.loopback.echo.Echo"},
         model={"_target_": "fireact.model.api.Api", "model": "scripted", "base_url": url, "price_in": 1.0,
                "price_out": 1.0, "timeout": 2.0, **model},
@@ -88,7 +88,7 @@ def job(url: str, folder: Path, concurrency: int, rounds: int, n: int, journal: 
     return folder / "engine.json", place / "job.json"
 
 
-def ours(url: str, concurrency: int, rounds: int = 3, n: int = EPISODES, journal: Journal = "wal",
+def ours(url: str, concurrency: int, rounds: int, numbers: range = range(EPISODES), journal: Journal = "wal",
          **model: Any) -> dict[str, float]:
     """Play all episodes once, in this process, from an empty store."""
     from fireact import generate
@@ -96,15 +96,15 @@ def ours(url: str, concurrency: int, rounds: int = 3, n: int = EPISODES, journal
 
     folder = Path(tempfile.mkdtemp(prefix="fireact-bench-"))
     try:
-        engine, path = job(url, folder, concurrency, rounds, n, journal, **model)
+        engine, path = job(url, folder, concurrency, rounds, numbers, journal, **model)
         with measured() as took:
             asyncio.run(generate._play_all(engine, [path]))
         records = Records(path.parent)
         read = [records.read(*name) for name in records.places]
         meter = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()][-1]
-        return {**took, "calls": n * rounds, "right": sum(record.score.em for record in read), "played": len(read),
-                "sent_again": meter["repeated"], "hedged": meter["hedged"], "lost_usd": meter["at_most_lost_usd"],
-                "usd": meter["usd"]}
+        return {**took, "calls": len(numbers) * rounds, "right": sum(record.score.em for record in read),
+                "played": len(read), "sent_again": meter["repeated"], "hedged": meter["hedged"],
+                "lost_usd": meter["at_most_lost_usd"], "usd": meter["usd"]}
     finally:
         shutil.rmtree(folder)
 
@@ -197,7 +197,7 @@ def one(scenario: str, url: str) -> dict[str, float]:
     if name in PEERS:
         return peer(name, url, int(concurrency), int(rounds))
     options: dict[str, Any] = {"hedged": {"hedge": 3.0}, "journal=delete": {"journal": "delete"}}.get(name, {})
-    ours(url, 4, int(rounds), 8, **options)  # Imports what is imported late.
+    ours(url, 4, int(rounds), range(EPISODES, EPISODES + 8), **options)  # Imports what is imported late.
     return ours(url, int(concurrency), int(rounds), **options)
 
 

@@ -36,7 +36,7 @@ class Corpus:
     snippet_chars: Count = 200
     """About how long a snippet may be, in characters."""
 
-    _opening: asyncio.Lock = field(init=False, repr=False, default_factory=asyncio.Lock)
+    _opening: asyncio.Lock = field(init=False, repr=False, compare=False, default_factory=asyncio.Lock)
 
     @cached_property
     def index(self) -> Index:
