@@ -78,7 +78,7 @@ class TapeFile:
     async def find(self, look: Look) -> Found | None:
         """Look for an answer."""
         # With a WAL a look takes microseconds, and waits for no writer.
-        return self._found(look) if self._file.journal == "wal" else await self.batches.add(look)
+        return self._found(self.reader, look) if self._file.journal == "wal" else await self.batches.add(look)
 
     async def write(self, answered: Answered) -> str:
         """Write a call, which is on the disk when this returns; cancelled, it is written all the same.
@@ -108,12 +108,14 @@ class TapeFile:
         answered = [item for item in items if isinstance(item, Answered)]
         if answered:
             self._commit(answered)
-        return [self._found(item if isinstance(item, Look) else Look(item.request.key, item.job, own=True))
+        # The thread has a connection of its own: two that bind the same statement at once would mix up their keys.
+        db = self.reader if self.only_read else self._writer
+        return [self._found(db, item if isinstance(item, Look) else Look(item.request.key, item.job, own=True))
                 for item in items]
 
-    def _found(self, look: Look) -> Found | None:
+    def _found(self, db: sqlite3.Connection, look: Look) -> Found | None:
         with self._file.sentence():
-            row = self.reader.execute(_OWN if look.own else _FIRST, (look.key, look.job)).fetchone()
+            row = db.execute(_OWN if look.own else _FIRST, (look.key, look.job)).fetchone()
         return row and Found(*row)
 
     def _commit(self, batch: Sequence[Answered]) -> None:
