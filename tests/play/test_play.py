@@ -194,7 +194,7 @@ def test_it_stops_once_enough_are_kept(tmp_path: Path) -> None:
     with serve(Faults(delay=0.005)) as server:
         job = Play(tmp_path, server.url, n=200, concurrency=2,
                    sampling=Sampling(kept=10, filters=["finished", "correct"]))
-        played(job)
+        assert ": 10 of 10 kept, 10 of up to 200 played, 100% right" in played(job)
         assert server.stats.answered == 3 * 10
     assert [record.id for record in job.records()] == [f"q{number}" for number in range(10)]
 
@@ -218,7 +218,7 @@ def test_a_bad_key_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_conversation_that_outgrows_the_window_and_a_filter_are_reasons_to_stop(tmp_path: Path) -> None:
     with serve(Faults(window=30, filtered="word3?")) as server:
         job = Play(tmp_path, server.url, n=6)
-        played(job)
+        assert "how they ended: 5 context, 1 filter\n" in played(job)
     assert Counter(record.stop.value for record in job.records()) == {"context": 5, "filter": 1}
 
 
