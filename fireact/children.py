@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact.jsonl import write_atomic
-from fireact.process import ChildFailed, Terminated
+from fireact.process import PARENT, ChildFailed, Terminated
 from fireact.sections import Section
 from fireact.store import key
 
@@ -43,15 +43,17 @@ def work(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None], 
     jobs = [str(_frozen(task)) for task in tasks]
     # Ignored is what the child inherits, until it listens itself; left alone, the signal would end it.
     listen(signal.SIG_IGN)
-    process = subprocess.Popen([sys.executable, "-m", module, *first, *jobs], env=CHILD_ENV | os.environ)
+    process = subprocess.Popen([sys.executable, "-m", module, *first, *jobs],
+                               env={**CHILD_ENV, **os.environ, PARENT: str(os.getpid())})
     listen(lambda signum, frame: process.send_signal(signum))
     try:
         while process.poll() is None:
             time.sleep(0.1)
             for task in tasks:
                 meanwhile(task)
-    except KeyboardInterrupt as stop:
-        if isinstance(stop, Terminated):
+    except BaseException as failure:
+        # Ctrl-C came to the child as well. All else came to this process alone, and it must not pay on by itself.
+        if isinstance(failure, Terminated) or not isinstance(failure, KeyboardInterrupt):
             process.terminate()
         process.wait()
         raise

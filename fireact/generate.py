@@ -152,7 +152,7 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
     split = loaded.questions(job, dataset)
     wanted = plan(first(split, job.split, job.n, "n"), job.sampling, dataset)
     with closing(Records(folder)) as records:
-        if wanted.done(records):
+        if wanted.settle(records):
             return
         strategy = open_strategy(job.strategy, dataset)
         tool = _open_tool(job, dataset, strategy, split, folder.name, engine)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from fireact.batching import Batches
 from fireact.errors import BudgetExceeded, ConfigError
-from fireact.ledger import Amount, Entry, Ledger, Saved, Settled, Ticket
+from fireact.ledger import Amount, Booked, Entry, Ledger, Saved, Settled, Ticket
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Meter:
     """The counts of one process. Money is in US dollars."""
 
     ledger: Ledger | None = None
-    batches: Batches[Entry, Ticket | BudgetExceeded | None] | None = None
+    batches: Batches[Entry, Booked] | None = None
     """Where the ledger is slow: what books in it in a thread. None: it takes microseconds, and is used as it is."""
     asked: int = 0
     """Replies of the model that came from the model itself."""
@@ -50,9 +50,13 @@ class Meter:
     """How many the user allows."""
 
     _open: int = 0
-    """Requests for which something is reserved."""
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _freed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Requests for which something is reserved, or is about to be."""
+    _ended: int = 0
+    """Requests that were under way and are not any more."""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and replaced, where `_open` becomes less."""
+    _line: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the request that waits near a cap; others line up behind it."""
 
     @property
     def repeated(self) -> int:
@@ -70,39 +74,43 @@ class Meter:
         if usd is None and any(scope.cap.usd is not None for scope in self.ledger.scopes):
             raise ConfigError(f"a budget in US dollars is set, and what {name} costs is not known; set its price, or a "
                               "budget in tokens or calls")
-        async with self._turn:
+        most = Amount(usd or 0.0, tokens, 1)
+        if not self._line.locked():
+            try:
+                return await self._reserve(most)
+            except BudgetExceeded:
+                pass
+        async with self._line:
             while True:
+                ended = self._ended
                 try:
-                    ticket = await self._reserve(Amount(usd or 0.0, tokens, 1))
+                    return await self._reserve(most)
                 except BudgetExceeded:
-                    if not self._open:
-                        raise
-                    self._freed.clear()
-                    await self._freed.wait()
-                else:
-                    self._open += 1
-                    return ticket
+                    if self._ended == ended:
+                        if not self._open:
+                            raise
+                        await self._changed.wait()
 
     async def _reserve(self, most: Amount) -> Ticket:
-        if self.batches is None:
-            assert self.ledger is not None
-            return self.ledger.reserve(most)
-        booked = self.batches.add(most)
+        assert self.ledger is not None
+        self._open += 1
         try:
-            # Shielded: where the caller is cancelled, what is reserved meanwhile is given back.
-            found = await asyncio.shield(booked)
-        except asyncio.CancelledError:
-            booked.add_done_callback(self._give_back)
+            if self.batches is None:
+                return self.ledger.reserve(most)
+            found = await self.batches.add(most)
+            if isinstance(found, BudgetExceeded):
+                raise found
+            assert found is not None
+            return found
+        except BaseException:
+            self._open -= 1
+            self._tell()
             raise
-        if isinstance(found, BudgetExceeded):
-            raise found
-        assert found is not None
-        return found
 
-    def _give_back(self, booked: "asyncio.Future[Ticket | BudgetExceeded | None]") -> None:
-        ticket = None if booked.cancelled() or booked.exception() else booked.result()
-        if isinstance(ticket, Ticket):
-            self._book(Settled(ticket, Amount()))
+    def _tell(self) -> None:
+        """Wake who waits for requests under way."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def settle(self, ticket: Ticket | None, usd: float | None, tokens: int) -> None:
         """Book what a request took in place of what was reserved for it."""
@@ -122,9 +130,10 @@ class Meter:
 
     def _close(self, ticket: Ticket | None, took: Amount) -> None:
         if ticket is not None and self.ledger is not None:
-            self._open -= 1
-            self._freed.set()
             self._book(Settled(ticket, took))
+            self._open -= 1
+            self._ended += 1
+            self._tell()
 
     def save(self, usd: float | None, tokens: int) -> None:
         """Count a reply that did not have to be paid for again."""

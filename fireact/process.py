@@ -19,6 +19,8 @@ from fireact.errors import FireActError
 from fireact.store import lock
 
 BAD_INPUT, INTERRUPTED = 2, 130
+PARENT = "FIREACT_PARENT"
+"""The environment variable that tells a stage the number of the process that waits for it."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -90,9 +92,9 @@ def run_async(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _orphaned(task: "asyncio.Task[None]") -> None:
-    """End a task where the process that started this one was killed: nobody would know that it goes on, and pays."""
-    parent = os.getppid()
-    while os.getppid() == parent:
+    """End a task where the run that started this process was killed: nobody would know that it goes on, and pays."""
+    parent = os.environ.get(PARENT, "")
+    while parent in ("", str(os.getppid())):
         await asyncio.sleep(0.5)
     task.cancel()
 
@@ -135,6 +137,8 @@ def _disk(failure: OSError) -> str | None:
         return f"the disk is full{place}; free some space and start the same command again, finished work is kept"
     if failure.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"a folder cannot be made or found{place}; choose another with store=... or hydra.run.dir=..."
+    if failure.errno in (errno.ENOLCK, errno.EOPNOTSUPP):
+        return f"a file cannot be locked{place}, for its file system has no locks; choose another with store=..."
     if failure.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"no permission to write{place}; choose another folder with store=... and hydra.run.dir=..."
     return None

@@ -110,10 +110,14 @@ class Stages:
         """What the run's episodes are played with."""
         config, parent = self.config, run_dir.absolute().parent
         sweep = str(parent) if (parent / "multirun.yaml").exists() else None
-        # Each start has a budget of its own, in whichever folder it writes.
-        start = f"{run_dir.absolute()} {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
+        # Each start has a budget of its own, in whichever folder it writes, and one for all of its stages.
+        start = f"{run_dir.absolute()} {self._started}"
         return Settings(concurrency=config.concurrency, journal=config.journal, tape=config.tape, budget=config.budget,
                         store=config.store, run=start, sweep=sweep, worker=key(run=start)[:8])
+
+    @cached_property
+    def _started(self) -> str:
+        return f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
 
     @property
     def _teaching(self) -> Sampling:

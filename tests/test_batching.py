@@ -61,18 +61,38 @@ def test_nobody_need_wait_for_the_result(doubler: Doubler, recwarn: pytest.Warni
         complaints: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
         batches.add(-1)
-        given_up = asyncio.create_task(wait(5))
         await asyncio.sleep(0)
-        given_up.cancel()
         assert await batches.add(4) == 8
         assert not complaints
 
-    async def wait(number: int) -> None:
-        await batches.add(number)
-
     with closing(Batches(doubler, "test")) as batches:
         asyncio.run(main())
-    assert sum(doubler.sizes) == 3
+    assert sum(doubler.sizes) == 2
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_nobody_wants_any_more_is_not_done_or_given_back(doubler: Doubler, closed: bool) -> None:
+    """Cancelled before the thread was given it, it is not done; cancelled later, its result is told."""
+    unwanted: list[int] = []
+
+    async def main() -> None:
+        doubler.go.clear()
+        begun, wanted = batches.add(1), batches.add(2)
+        await asyncio.sleep(0.01)
+        late = batches.add(3)
+        begun.cancel()
+        late.cancel()
+        if closed:
+            threading.Timer(0.05, doubler.go.set).start()
+            batches.close()
+        doubler.go.set()
+        assert await wanted == 4
+
+    batches = Batches(doubler, "test", unwanted.append)
+    asyncio.run(main())
+    batches.close()
+    assert unwanted == [2]
+    assert doubler.sizes == [2]
 
 
 def test_closing_does_what_waits_and_leaves_no_thread(doubler: Doubler) -> None:

@@ -24,6 +24,7 @@ from fireact.ledger.amounts import (
     NANO,
     UNCAPPED,
     Amount,
+    Booked,
     Cap,
     Entry,
     Kind,
@@ -39,8 +40,8 @@ from fireact.ledger.amounts import (
     units,
 )
 
-__all__ = ["Account", "Amount", "Cap", "Entry", "Kind", "Ledger", "Saved", "Scope", "Settled", "Ticket", "Total",
-           "read"]
+__all__ = ["Account", "Amount", "Booked", "Cap", "Entry", "Kind", "Ledger", "Saved", "Scope", "Settled", "Ticket",
+           "Total", "read"]
 
 _PENDING = 64
 """Where no cap is set, so many settled calls are held back at most until they are written."""
@@ -85,8 +86,8 @@ class Ledger:
         self._mine: dict[tuple[int, ...], list[int]] = {}
         """What calls of this process hold, by their scopes."""
 
-    def book(self, entries: Sequence[Entry]) -> list[Ticket | BudgetExceeded | None]:
-        """Book several entries in one transaction; return a ticket for each amount, or why it is refused.
+    def book(self, entries: Sequence[Entry]) -> list[Booked]:
+        """Book several entries in one transaction.
 
         A refused amount holds nothing in any scope.
         """

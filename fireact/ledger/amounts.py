@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fireact.errors import BudgetExceeded
+
 Kind = Literal["day", "sweep", "run"]
 Units = tuple[int, int, int]
 """Nano-dollars, tokens and calls: whole numbers, so that sums are exact."""
@@ -79,6 +81,8 @@ class Saved:
 
 Entry = Amount | Settled | Saved
 """An amount is to be reserved."""
+Booked = Ticket | BudgetExceeded | None
+"""What becomes of an entry: a ticket for an amount, or why it is refused; nothing for others."""
 
 
 def plus(sums: list[int], more: Sequence[int]) -> None:

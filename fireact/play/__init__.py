@@ -94,12 +94,11 @@ class _Work:
     def finish(self) -> None:
         """Put the records in order where all are there. Raises what keeps them from being all."""
         plan, records = self.turns.plan, self.turns.records
-        if plan.done(records):
-            records.settle([(turn.question.id, attempt) for turn in plan.turns() for attempt in turn.attempts])
-        elif self.spent is not None:
+        if plan.settle(records):
+            return
+        if self.spent is not None:
             raise self.spent
-        else:
-            left = sum(bool(plan.left(turn, records)) for turn in plan.turns() if turn.number <= self.turns.last)
-            wanted = f"{plan.kept} attempts were to be kept, {self.turns.found} are, and " if plan.kept else ""
-            raise ProviderError(f"{wanted}{left} of {len(list(plan.turns()))} questions could not be played, the "
-                                f"others are kept; start the same command again to play them: {self.last_error}")
+        left = {turn.number for turn in plan.turns() if turn.number <= self.turns.last and plan.left(turn, records)}
+        wanted = f"{plan.kept} attempts were to be kept, {self.turns.found} are, and " if plan.kept else ""
+        raise ProviderError(f"{wanted}{len(left)} of {len(plan.questions)} questions could not be played, what was "
+                            f"played is kept; start the same command again to go on: {self.last_error}")

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from fireact.batching import Batches
 from fireact.database import Journal
-from fireact.ledger import Cap, Ledger, Scope
+from fireact.ledger import Booked, Cap, Ledger, Scope, Ticket
 from fireact.meter import Meter
 from fireact.protocols import Model, Tool
 from fireact.sections import Budget, Caps, Mode, Section, Taping
@@ -114,7 +114,12 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
         async with AsyncExitStack() as stack:
             if settings.journal != "wal":
                 # Where each commit waits for a disk, or for a file server, the event loop must not.
-                meter.batches = stack.enter_context(closing(Batches(ledger.book, "ledger")))
+                meter.batches = stack.enter_context(closing(Batches(ledger.book, "ledger", _give_back(ledger))))
             stack.push_async_callback(engine.close_model)
             stack.callback(engine.close_tape)
             yield engine
+
+
+def _give_back(ledger: Ledger) -> Callable[[Booked], None]:
+    """What becomes of a reservation whose request was cancelled before it was sent."""
+    return lambda found: ledger.release(found) if isinstance(found, Ticket) else None

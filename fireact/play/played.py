@@ -84,9 +84,9 @@ def plan(questions: Sequence[Question], sampling: Sampling, dataset: Dataset) ->
 
 
 def finished(folder: Path, questions: Sequence[Question], sampling: Sampling, dataset: Dataset) -> bool:
-    """Whether nothing of a job is left to play."""
+    """Whether nothing of a job is left to play; then its records are in order, though a kill came before that."""
     with closing(Records(folder)) as records:
-        return plan(questions, sampling, dataset).done(records)
+        return plan(questions, sampling, dataset).settle(records)
 
 
 def require(folder: Path, dataset: Dataset, questions: Sequence[Question], sampling: Sampling, stage: str) -> Played:

@@ -140,15 +140,13 @@ class Records:
 
         So the file is the same whichever way it came about.
         """
+        if self._in_order(order):
+            return
         with self._lock():
             self.refresh()
-            wanted = [name for name in order if name in self.places]
-            named = set(wanted)
-            wanted += [name for name in self.places if name not in named]
-            places = [self.places[name] for name in wanted]
-            whole = sum(place.length for place in places) == (os.stat(self.path).st_size if places else 0)
-            if whole and all(first.offset < second.offset for first, second in pairwise(places)):
+            if self._in_order(order):
                 return
+            places = self._ordered(order)
             part = self.path.with_name(f".{TRAJECTORIES}.part")
             with open(part, "wb") as file:
                 for place in places:
@@ -157,6 +155,16 @@ class Records:
                 os.fsync(file.fileno())
             os.replace(part, self.path)
         self.refresh()
+
+    def _in_order(self, order: Sequence[Name]) -> bool:
+        places = self._ordered(order)
+        whole = sum(place.length for place in places) == (os.stat(self.path).st_size if places else 0)
+        return whole and all(first.offset < second.offset for first, second in pairwise(places))
+
+    def _ordered(self, order: Sequence[Name]) -> list[Place]:
+        wanted = [name for name in order if name in self.places]
+        named = set(wanted)
+        return [self.places[name] for name in (*wanted, *(name for name in self.places if name not in named))]
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -97,6 +97,13 @@ class Plan:
         """Whether nothing is left to play."""
         return self.enough(records) is not None
 
+    def settle(self, records: Records) -> bool:
+        """Put the records into the order of the questions where nothing is left to play; return whether that is so."""
+        done = self.done(records)
+        if done:
+            records.settle([(turn.question.id, attempt) for turn in self.turns() for attempt in turn.attempts])
+        return done
+
 
 @dataclass
 class Turns:
@@ -166,7 +173,14 @@ class Turns:
         self._over.set()
 
     def _may_be_enough(self) -> bool:
-        return self.plan.kept is not None and 0 < self._playing >= self.plan.kept - self.found
+        """Whether the next turn may not be needed: for all that is under way may be worth keeping."""
+        if self.plan.kept is None or not self._playing or not self._waiting:
+            return False
+        if self.found + self._playing < self.plan.kept:
+            return False
+        # What is kept behind the next question does not count, if that one and those under way are.
+        before = sum(kept for number, kept in self._kept.items() if number < self._waiting[0].number)
+        return before + self._playing >= self.plan.kept
 
     def _next(self) -> Turn | None:
         while self._waiting and self._waiting[0].number <= self.last:
@@ -188,7 +202,8 @@ class Turns:
         if self.plan.kept is None:
             return
         kept = self.plan.kept_of(turn, self.records)
-        self._kept[turn.number] += kept
+        if kept:
+            self._kept[turn.number] += kept
         self.found += kept
         if kept and self.found >= self.plan.kept:
             numbers = sorted(self._kept)

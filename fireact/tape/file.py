@@ -5,6 +5,7 @@ disk, and a call is on it when `write` returns. Texts are kept once, however man
 neither the file nor the work grows with the length of a conversation.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
@@ -85,7 +86,7 @@ class TapeFile:
 
         Returns the answer that stands: where another process was first with the same job's call, it is that one's.
         """
-        found = await self.batches.add(answered)
+        found = await asyncio.shield(self.batches.add(answered))
         return found.answer if found else answered.answer
 
     def note(self, job: str, key: bytes) -> None:
