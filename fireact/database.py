@@ -15,6 +15,10 @@ Journal = Literal["wal", "delete"]
 """How SQLite keeps a file whole. `wal` is fast, and for one machine; `delete` works on a network file system too."""
 
 
+_PATIENCE = 20
+"""Seconds for which a file that another process opens is waited for; to open one takes a moment."""
+
+
 @dataclass(frozen=True)
 class Database:
     """What a file is for."""
@@ -35,13 +39,19 @@ class Database:
 
         Raises DataError for a file that is damaged, of another version, or none of ours.
         """
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
-        with self.sentence():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # SQLite waits for no one when a file is turned to WAL, so that two processes may not begin at once.
-            with FileLock(f"{self.path}.lock"):
-                return self._open(str(self.path), self._prepare)
+        lock = FileLock(f"{self.path}.lock", timeout=_PATIENCE)
+        try:
+            with self.sentence():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # SQLite waits for no one when a file is turned to WAL, so that two processes may not begin at once.
+                with lock:
+                    return self._open(str(self.path), self._prepare)
+        except Timeout:
+            raise DataError(f"{self.path}, {self.what}, cannot be opened: another process holds {lock.lock_file} for "
+                            f"more than {_PATIENCE} seconds, or it cannot be made; end that process, or name another "
+                            "file") from None
 
     def read(self) -> sqlite3.Connection:
         """Open the file for reading alone, whoever may be writing it. Raises DataError as `connect`, or for no file."""
@@ -89,8 +99,10 @@ class Database:
             yield
         except (sqlite3.Error, OSError) as error:
             why = getattr(error, "strerror", None) or error
-            raise DataError(f"{self.path}, {self.what}, cannot be used ({why}); make room on the disk, see that it may "
-                            "be written, or move the file away if it is damaged: a new one is begun") from None
+            damaged = re.search("malformed|not a database", str(why))
+            mend = ("move the file away" if damaged else "make room on the disk, see that it may be written, or move "
+                    "the file away if it is damaged")
+            raise DataError(f"{self.path}, {self.what}, cannot be used ({why}); {mend}: a new one is begun") from None
 
 
 def _tables(db: sqlite3.Connection) -> set[str]:

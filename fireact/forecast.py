@@ -22,8 +22,8 @@ from fireact.jsonl import write_atomic
 from fireact.play.records import Records
 from fireact.play.turns import Plan
 from fireact.plugins import build
-from fireact.prices import Price, cost
-from fireact.protocols import Paid
+from fireact.prices import cost
+from fireact.protocols import Paid, Tool
 from fireact.stats import Z, mean
 from fireact.store import identity
 from fireact.types import Ask, Trajectory
@@ -68,15 +68,16 @@ class Forecast:
     sample: int
     """Episodes that it was estimated from; 0: it is about the most."""
     source: str
-    paid: bool
-    """Whether the model is paid for."""
+    paid_calls: float
+    """Of the model and the tool, as far as they are paid for."""
+    paid_tokens: float
 
 
 def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Forecast:
     """Estimate what is left of a job. Raises ConfigError, DataError."""
     adapter = job.adapter if job.adapter and job.adapter.exists() else None
     model = build(job.model, "model", home=job.home / "weights", adapter=adapter, tool=None)
-    price = model.price() if isinstance(model, Paid) else None
+    paid = [part for part in (model, *_tools(job)) if isinstance(part, Paid)]
     sample, source = _sample(job, folder, wanted)
     episodes = sample or [_bound(job, model)]
     with closing(Records(folder)) as records:
@@ -84,8 +85,8 @@ def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Fore
     if not sample:
         ends = ", though it ends once there is enough" if wanted.kept is not None or wanted.until_correct else ""
         source = f"no sample: about the most{ends}"
-    costs = [_cost(price, each) for each in episodes]
-    usd = None if None in costs else mean([found or 0.0 for found in costs])
+    costs = [_cost(paid, each) for each in episodes]
+    usd = None if not paid or None in costs else mean([found or 0.0 for found in costs])
     times = [each.seconds for each in episodes if each.seconds]
     calls, tokens = mean([float(each.calls) for each in episodes]), mean(
         [each.prompt_tokens + each.completion_tokens for each in episodes])
@@ -95,12 +96,35 @@ def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Fore
         left * mean([each.completion_tokens for each in episodes]),
         None if usd is None else left * usd, _error([found or 0.0 for found in costs], left) if sample else None,
         _time(left, calls, tokens, mean(times) if times else None, concurrency, model),
-        len(sample), source, isinstance(model, Paid))
+        len(sample), source, left * mean([_paid_calls(paid, each) for each in episodes]),
+        left * tokens if isinstance(model, Paid) else 0.0)
 
 
-def _cost(price: Price | None, episode: Episode) -> float | None:
-    tokens = cost(price, round(episode.prompt_tokens), round(episode.completion_tokens), 0)
-    return tokens + (episode.calls - 1) * price.call if tokens is not None and price else tokens
+def _tools(job: PlayJob) -> list[Any]:
+    """The job's tool, and the one that it wraps."""
+    tool = build(job.tool, "tool", home=job.home, corpus=None)
+    return [tool, getattr(tool, "tool", None)]
+
+
+def _paid_calls(paid: Sequence[Paid], episode: Episode) -> float:
+    return float(sum(episode.tool_calls if isinstance(part, Tool) else episode.calls for part in paid))
+
+
+def _cost(paid: Sequence[Paid], episode: Episode) -> float | None:
+    """What an episode costs at the present prices; None where one is not known."""
+    whole = 0.0
+    for part in paid:
+        price = part.price()
+        if price is None:
+            return None
+        if isinstance(part, Tool):
+            whole += episode.tool_calls * price.call
+            continue
+        tokens = cost(price, round(episode.prompt_tokens), round(episode.completion_tokens), 0)
+        if tokens is None:
+            return None
+        whole += tokens + (episode.calls - 1) * price.call
+    return whole
 
 
 def _left(wanted: Plan, records: Records, sample: Sequence[Episode]) -> int:

@@ -15,6 +15,7 @@ from fireact.curate import FUNNEL, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import PlayJob, open_dataset
 from fireact.jsonl import read_jsonl, write_atomic
+from fireact.ledger import taken_today
 from fireact.manifest import environment
 from fireact.paper import compare
 from fireact.paper.text import COLOURS, parts, write
@@ -56,7 +57,7 @@ class Run:
                 folder = self.stages.folder("generate", job)
                 forecasts.append(forecast.forecast(job, folder, wanted, self.config.concurrency))
         forecast.save(forecasts, self.run_dir / "plan.json")
-        show(forecast_parts(forecasts, self.config.budget))
+        show(forecast_parts(forecasts, self.config.budget, taken_today(self.stages.engine(self.run_dir).ledger_file)))
 
     def generate(self) -> None:
         """Let the teacher play."""

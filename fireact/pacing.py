@@ -5,10 +5,10 @@
     ...                                         # ask turn.lane.url
     pacer.leave(turn, Outcome.GOOD)
 
-The level rises by one a round trip while all goes well, and is cut by the share of requests that found the endpoint
-overloaded (additive increase, multiplicative decrease). A few refusals among many do not cut it: up to `TOLERATED` of
-them the endpoint is at its best, and a lower level would only leave it idle. A lane that is down is tried by one
-request at a time, with growing pauses; all others wait, or go to other lanes.
+The level rises by one a window (as many requests as it allows, and eight at least) while all goes well, and is cut by
+the share of requests that found the endpoint overloaded (additive increase, multiplicative decrease). A few refusals
+among many do not cut it: up to `TOLERATED` of them the endpoint is at its best, and a lower level would only leave it
+idle. A lane that is down is tried by one request at a time, with growing pauses; all others wait, or go to other lanes.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ _WINDOW = 8
 """The fewest requests that a level is judged by."""
 _SURE = 3
 """So many requests in a row that find nobody show that a lane is down: a single one may be a slip of a gateway's."""
+_PATIENCE = 5.0
+"""Seconds without a good answer after which a lane that refuses all for being overloaded is taken for down too."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two looks at a lane that is down, doubled each time."""
 
@@ -60,13 +62,20 @@ class Lane:
     _pause: float = _FIRST_PAUSE
     faults: int = 0
     """How many requests in a row failed in ways of their own."""
+    _good: float | None = None
+    """When it gave the last good answer, or was first asked in vain."""
+    _good_level: float = field(init=False)
+    """The level at which it did."""
     _missed: int = 0
     _seen: int = 0
+    """Requests of the present window."""
     _refused: int = 0
+    _back: float = 0.0
+    """The latest moment at which those that were refused may come back."""
 
     def __post_init__(self) -> None:
         """Begin at the level that the user allows: finding it from below would cost a fast endpoint seconds."""
-        self.level = float(self.most)
+        self.level = self._good_level = float(self.most)
 
     @property
     def has_room(self) -> bool:
@@ -82,35 +91,45 @@ class Lane:
         if self.down_since is not None:
             # What was sent before it went down, and ends only now, says nothing about now.
             if probe:
-                self._tried(outcome, now)
+                self._tried(outcome, now, wait or 0.0)
             return
+        if outcome is Outcome.GOOD:
+            self._good, self._good_level = now, self.level
+        elif self._good is None:
+            self._good = now
         self._missed = self._missed + 1 if outcome is Outcome.DOWN else 0
         self.faults = self.faults + 1 if outcome is Outcome.FAULTY else 0
-        if self._missed >= _SURE:
+        refuses_all = outcome is Outcome.OVERLOADED and now - (now if self._good is None else self._good) > _PATIENCE
+        if self._missed >= _SURE or refuses_all:
             self.down_since, self._pause = now, _FIRST_PAUSE
-            self.resumes = max(self.resumes, now + self._pause)
+            self.resumes = max(self.resumes, now + max(self._pause, wait or 0.0))
         elif outcome is not Outcome.DOWN:
             self._count(outcome, now + (wait or 0.0))
 
-    def _tried(self, outcome: Outcome, now: float) -> None:
-        if outcome is Outcome.DOWN:
+    def _tried(self, outcome: Outcome, now: float, wait: float) -> None:
+        if outcome in (Outcome.DOWN, Outcome.OVERLOADED):
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-            self.resumes = now + self._pause
+            self.resumes = now + max(self._pause, wait)
         else:
-            self.down_since, self._missed = None, 0
-            self.level = max(1.0, self.level / 2)
+            self.down_since, self._missed, self._good = None, 0, now
+            self.level = max(1.0, self._good_level / 2)
+            self._seen = self._refused = 0
+            self._back = 0.0
 
     def _count(self, outcome: Outcome, back: float) -> None:
         self._seen += 1
-        self._refused += outcome is Outcome.OVERLOADED
+        if outcome is Outcome.OVERLOADED:
+            self._refused += 1
+            self._back = max(self._back, back)
         if self._seen >= max(_WINDOW, self.level):
             share = self._refused / self._seen
             if share > TOLERATED:
                 self.level = max(1.0, self.level * max(0.5, 1 - share))
-                self.resumes = max(self.resumes, back)
+                self.resumes = max(self.resumes, self._back)
             else:
                 self.level = min(float(self.most), self.level + 1)
             self._seen = self._refused = 0
+            self._back = 0.0
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ class Stages:
     def _need_samples(self, job: PlayJob | CurateJob | TrainJob, stage: str) -> None:
         """Refuse attempts that would all be the same."""
         if isinstance(job, PlayJob) and job.sampling.attempts > 1 and job.model.get("temperature") == 0:
-            part = "teacher" if job.model is self.config.teacher else "model"
+            part = "teacher" if job in self.plays.values() else "model"
             raise ConfigError(f"{stage}.attempts={job.sampling.attempts} would be the same one again and again, for "
                               f"{part}.temperature=0 draws no samples; set e.g. {part}.temperature=0.7")
 

@@ -51,6 +51,8 @@ def test_another_models_episodes_are_a_sample_and_its_own_a_better_one(run_main,
         assert found["usd_error"] is not None
         assert found["seconds"] is not None
         assert "budget.run.calls=50 would end it before: 90.00 are expected" in done.stdout
+        done = run_main(*PLAN, *TEACHER, address, "budget.day.calls=100")
+        assert "would end it before: 90.00 are expected, and 30.00 of it are taken today" in done.stdout
 
 
 @pytest.mark.parametrize(("attempts", "right", "made"),
@@ -64,6 +66,17 @@ def test_what_is_not_paid_for_is_said(run_main, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Nothing of it is paid for." in done.stdout
     assert planned(tmp_path)["usd"] is None
+
+
+def test_searches_are_paid_for_too(run_main, tmp_path: Path) -> None:
+    """By a model that costs nothing."""
+    search = ("tool=serpapi", "strategy.max_rounds=5")
+    done = run_main(*PLAN, *search, "tool.price_search=0.01", "budget.run.calls=100")
+    assert done.returncode == 0, done.stderr
+    found = planned(tmp_path)
+    assert (found["paid_calls"], found["paid_tokens"], found["usd"]) == (200, 0, pytest.approx(2))
+    assert "budget.run.calls=100 would end it before: 700.00 are expected" in done.stdout
+    assert "No price is known for factbook/react" in run_main(*PLAN, *search).stdout
 
 
 def test_an_unknown_price_is_a_question_mark_and_with_a_budget_refused(run_main, tmp_path: Path) -> None:

@@ -274,7 +274,8 @@ def test_what_was_reserved_between_a_call_and_its_end_stays_so_when_the_process_
     assert str(refused.value) == (
         "budget.sweep.usd=1 is reached: US$ 0.1000 are spent, 0.7500 are reserved, 0.5000 of it by other processes or "
         "by calls that were cut off, and the next call may take up to 0.2000; what was played is kept. Raise "
-        "budget.sweep.usd and start the same command again to go on")
+        "budget.sweep.usd, or start the same command again for a budget anew (a sweep goes on with its own where "
+        "hydra.sweep.dir names its folder)")
 
 
 @given(thousandths=st.integers(1, 10_000), calls=st.integers(1, 5))
@@ -319,8 +320,8 @@ def test_a_refused_call_holds_nothing_in_any_scope(tmp_path: Path) -> None:
      "again for a budget anew"),
     (Scope("sweep", "s", Cap(tokens=1_500_000)), Amount(0, 100_000, 1),
      "budget.sweep.tokens=1500000 is reached: 1400000 tokens are spent, 2000 are reserved by calls under way, and the "
-     "next call may take up to 100000; what was played is kept. Raise budget.sweep.tokens and start the same command "
-     "again to go on"),
+     "next call may take up to 100000; what was played is kept. Raise budget.sweep.tokens, or start the same command "
+     "again for a budget anew (a sweep goes on with its own where hydra.sweep.dir names its folder)"),
     (Scope("day", "", Cap(calls=9)), Amount(0, 1, 1),
      "budget.day.calls=9 is reached: 7 calls are spent, 2 are reserved by calls under way, and the next call may take "
      "up to 1; what was played is kept. Raise budget.day.calls and start the same command again to go on, or go on "

@@ -149,7 +149,7 @@ async def test_a_cancelled_waiter_loses_no_place_even_in_the_moment_of_its_turn(
 @settings(max_examples=15)
 @given(data=st.data())
 @timeless
-async def test_no_minute_has_more_than_its_rate(unit: str, per_minute: float, data: st.DataObject) -> None:
+async def test_no_minute_has_more_than_its_rate_and_a_burst(unit: str, per_minute: float, data: st.DataObject) -> None:
     most = 1 if unit.startswith("requests") else max(1, int(per_minute / 5))
     sizes = data.draw(st.lists(st.integers(1, most), min_size=1, max_size=int(min(300, 2 * per_minute))))
     pauses = data.draw(st.lists(st.floats(0, 0.5), min_size=len(sizes), max_size=len(sizes)))
@@ -204,6 +204,18 @@ async def test_the_level_finds_a_servers_capacity_and_follows_it() -> None:
     capacity[0] = 64
     await served(pace, capacity, 80)
     assert pace.level == 64
+
+
+def test_the_longest_pause_that_a_window_was_told_holds_for_all() -> None:
+    lane = Lane("http://a", 64)
+    for _ in range(63):
+        lane.judge(Outcome.OVERLOADED, False, 10.0, wait=30.0)
+    lane.judge(Outcome.GOOD, False, 11.0)
+    assert lane.level == 32
+    assert lane.resumes == 40.0
+    for _ in range(64):
+        lane.judge(Outcome.GOOD, False, 50.0)
+    assert lane.resumes == 40.0
 
 
 def test_a_few_refusals_cut_nothing_and_many_cut_at_most_half() -> None:
@@ -262,12 +274,27 @@ def test_the_pauses_grow_up_to_half_a_minute_and_begin_anew_after_an_answer() ->
     lane.judge(Outcome.GOOD, False, moment)
     assert lane.down_since == 0, "what was sent before says nothing"
     moment = lane.resumes
-    lane.judge(Outcome.OVERLOADED, True, moment)
+    lane.judge(Outcome.OVERLOADED, True, moment, wait=50)
+    assert (lane.down_since, lane.resumes - moment) == (0, 50), "there, and takes nothing"
+    moment = lane.resumes
+    lane.judge(Outcome.FAULTY, True, moment)
     assert (lane.down_since, lane.level) == (None, 4)
     for down_since in (None, None, moment):
         lane.judge(Outcome.DOWN, False, moment)
         assert lane.down_since == down_since
     assert lane.resumes - moment == 0.5
+
+
+def test_a_lane_that_refuses_all_for_seconds_is_down_and_comes_back_near_its_old_level() -> None:
+    lane = Lane("http://a", 64)
+    lane.judge(Outcome.GOOD, False, 10.0)
+    for number in range(200):
+        lane.judge(Outcome.OVERLOADED, False, 10.0 + number / 50)
+    assert (lane.down_since, lane.level) == (None, 1)
+    lane.judge(Outcome.OVERLOADED, False, 15.1)
+    assert lane.down_since == 15.1
+    lane.judge(Outcome.GOOD, True, 20.0)
+    assert (lane.down_since, lane.level) == (None, 32)
 
 
 @timeless

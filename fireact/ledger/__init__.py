@@ -41,7 +41,7 @@ from fireact.ledger.amounts import (
 )
 
 __all__ = ["Account", "Amount", "Booked", "Cap", "Entry", "Kind", "Ledger", "Saved", "Scope", "Settled", "Ticket",
-           "Total", "read"]
+           "Total", "read", "taken_today"]
 
 _PENDING = 64
 """Where no cap is set, so many settled calls are held back at most until they are written."""
@@ -240,6 +240,13 @@ def read(path: Path) -> list[Account]:
         found = db.execute(f"SELECT kind, id, opened, {', '.join(_COLUMNS)} FROM scopes ORDER BY kind = 'run', "
                            "kind = 'sweep', opened DESC, number DESC").fetchall()
     return [Account(kind, name, opened, _total(columns)) for kind, name, opened, *columns in found]
+
+
+def taken_today(path: Path) -> Amount:
+    """Return what is spent and reserved on the present day (UTC), by all. Raises DataError for a file that is none."""
+    totals = [each.total for each in read(path) if (each.kind, each.id) == ("day", _today())] if path.exists() else []
+    both = [*(total.spent for total in totals), *(total.held for total in totals)]
+    return Amount(sum(each.usd for each in both), sum(each.tokens for each in both), sum(each.calls for each in both))
 
 
 def _total(columns: Sequence[int]) -> Total:

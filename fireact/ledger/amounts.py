@@ -110,9 +110,10 @@ def refusal(scope: Scope, unit: int, limit: int, spent: int, held: int, mine: in
     done, reserved, others, most = (f"{value / NANO:.{digits}f}" if unit == 0 else f"{value}" for value in sums)
     done, option = f"US$ {done}" if unit == 0 else f"{done} {name}", f"budget.{scope.kind}.{name}"
     cap, again = f"{getattr(scope.cap, name):.12g}", f"Raise {option} and start the same command again to go on"
+    anew = f"Raise {option}, or start the same command again for a budget anew"
     if wanted > limit:
         return f"{option}={cap} is less than the next call may take ({most}); what was played is kept. {again}"
-    advice = {"run": f"Raise {option}, or start the same command again for a budget anew", "sweep": again,
+    advice = {"run": anew, "sweep": f"{anew} (a sweep goes on with its own where hydra.sweep.dir names its folder)",
               "day": f"{again}, or go on tomorrow (UTC)"}[scope.kind]
     others = f", {others} of it by other processes or by calls that were cut off,"
     whose = others if held > mine else " by calls under way,"

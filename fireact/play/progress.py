@@ -22,6 +22,8 @@ from fireact.types import StopReason, Trajectory
 
 EVERY = 5.0
 """Seconds between two lines."""
+_SILENCE = 30.0
+"""Seconds after which there is a line though no episode has ended."""
 _COUNTS = ("asked", "replayed", "used", "reused", "completion_tokens", "usd", "saved_usd", "repeated", "hedged",
            "lost_usd")
 
@@ -44,6 +46,8 @@ class Progress:
         self.before, self.kept_before = self.played, turns.found
         self.new = self.correct = self.rounds = 0
         self.ends: Counter[StopReason] = Counter()
+        self.error: str | None = None
+        """The last one's."""
         self.started = self._shown = time.monotonic()
         self._told = self._told_of_others = 0
         self._before = {name: getattr(meter, name) for name in _COUNTS}
@@ -73,6 +77,8 @@ class Progress:
         self.correct += record.score.em > 0
         self.rounds += record.rounds
         self.ends[record.stop] += 1
+        if record.error:
+            self.error = record.error
         if time.monotonic() - self._shown > EVERY:
             self._show()
 
@@ -109,7 +115,9 @@ class Progress:
     def line(self) -> str:
         """The figures in words."""
         now = self.values()
-        parts = [done(now), f"{now['em']:.0%} right", f"{now['rounds']:.1f} rounds each"]
+        # What others played, or this job at an earlier start, is not counted in what follows.
+        since = "" if now["new"] == now["played"] else f" of {now['new']} now"
+        parts = [done(now), f"{now['em']:.0%} right{since}", f"{now['rounds']:.1f} rounds each"]
         if now["failed"]:
             parts.append(f"{now['failed']} failed")
         if now["calls"]:
@@ -142,10 +150,12 @@ class Progress:
         self._listen()
         if self._live:
             self._live.start()
+        self._beat()
         return self
 
     def __exit__(self, *failure: object) -> None:
         """Stop, and say where things stand."""
+        self._next_beat.cancel()
         with suppress(ValueError, NotImplementedError):
             asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # Left alone it would end the process.
@@ -157,7 +167,14 @@ class Progress:
             self._show()
         if self.new > self.ends[StopReason.FINISHED]:
             ends = ", ".join(f"{count} {stop.value}" for stop, count in self.ends.most_common())
-            print(f"  {self.label}: how they ended: {ends}", flush=True)
+            last = f"; the last failure: {self.error[:200]}" if self.error else ""
+            print(f"  {self.label}: how they ended: {ends}{last}", flush=True)
+
+    def _beat(self) -> None:
+        """Show a line now and then though no episode ends."""
+        if time.monotonic() - self._shown > _SILENCE:
+            self._show()
+        self._next_beat = asyncio.get_running_loop().call_later(EVERY, self._beat)
 
     def _show(self) -> None:
         self._shown, self._told = time.monotonic(), self.new

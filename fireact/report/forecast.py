@@ -3,26 +3,27 @@
 from collections.abc import Iterator, Sequence
 
 from fireact.forecast import Forecast
+from fireact.ledger import Amount
 from fireact.report.text import Table
 from fireact.sections import Budget
 from fireact.tracking import clock
 
 
-def parts(forecasts: Sequence[Forecast], budget: Budget) -> Iterator[Table | str]:
-    """The table, and what it means for the budget."""
+def parts(forecasts: Sequence[Forecast], budget: Budget, today: Amount) -> Iterator[Table | str]:
+    """The table, and what it means for the budget, of whose day so much is taken already."""
     head = ("", "episodes", "calls", "tool calls", "tokens in", "tokens out", "US$", "time", "estimated from")
     yield Table("What is left to be played", head, tuple(map(_row, forecasts)))
-    paid = [each for each in forecasts if each.paid and each.episodes]
+    paid = [each for each in forecasts if each.paid_calls]
     if not paid:
         yield "Nothing of it is paid for." if any(each.episodes for each in forecasts) else "All is played already."
         return
     unknown = [each.label for each in paid if each.usd is None]
     if unknown:
         yield (f"No price is known for {', '.join(unknown)}; set the model's price_in and price_out "
-               "(US dollars per million tokens)")
+               "(US dollars per million tokens), and the tool's price_search where it has one")
     known = sum(each.usd or 0.0 for each in paid)
     yield f"In all US$ {known:.4f}{' and what is unknown' if unknown else ''}; what the tape holds costs nothing again."
-    yield from _caps(paid, known, budget)
+    yield from _caps(paid, known, budget, today)
 
 
 def _row(each: Forecast) -> tuple[str, ...]:
@@ -33,19 +34,20 @@ def _row(each: Forecast) -> tuple[str, ...]:
 
 
 def _money(each: Forecast) -> str:
-    if not each.paid:
+    if not each.paid_calls:
         return "0"
     if each.usd is None:
         return "?"
     return f"{each.usd:.4f}{f' ± {each.usd_error:.4f}' if each.usd_error is not None else ''}"
 
 
-def _caps(paid: Sequence[Forecast], usd: float, budget: Budget) -> Iterator[str]:
+def _caps(paid: Sequence[Forecast], usd: float, budget: Budget, today: Amount) -> Iterator[str]:
     """Which caps would end the run before its end."""
-    wanted = {"usd": usd, "tokens": sum(each.prompt_tokens + each.completion_tokens for each in paid),
-              "calls": sum(each.calls for each in paid)}
+    wanted = {"usd": usd, "tokens": sum(each.paid_tokens for each in paid),
+              "calls": sum(each.paid_calls for each in paid)}
     for scope in ("run", "sweep", "day"):
         for unit, amount in wanted.items():
-            cap = getattr(getattr(budget, scope), unit)
-            if cap is not None and amount > cap:
-                yield f"budget.{scope}.{unit}={cap:g} would end it before: {amount:,.2f} are expected"
+            cap, before = getattr(getattr(budget, scope), unit), getattr(today, unit) if scope == "day" else 0
+            if cap is not None and amount + before > cap:
+                taken = f", and {before:,.2f} of it are taken today" if before else ""
+                yield f"budget.{scope}.{unit}={cap:g} would end it before: {amount:,.2f} are expected{taken}"

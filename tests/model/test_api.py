@@ -259,6 +259,7 @@ def test_what_servers_are_called_counts_in_place_of_where_they_stand() -> None:
     assert counted()["family"] == "api.openai.com"
     assert counted(base_url="http://A:8000/v1")["family"] == "a:8000"
     assert counted(base_url="http://a:8000/v1") == counted(base_url=["https://a:8000/v1/", "http://b:1/v1"])
+    assert counted(base_url=["http://a:8000", "http://b:1"]) == counted(base_url=["http://b:1", "http://a:8000"])
     # A path may tell the model, as a deployment at Azure does, or whose servers a router leads to.
     assert counted(base_url="http://a:8000/deployments/small") != counted(base_url="http://a:8000/deployments/large")
     assert counted(base_url="http://a:8000/v1") != counted(base_url="http://a:8001/v1")

@@ -112,7 +112,7 @@ def test_the_second_is_taken_where_the_first_takes_long(endpoint: Endpoint, book
     api = hedging(endpoint, books)
     reply = play(endpoint, api, (FIRST, SECOND), (SECOND,))
     assert isinstance(reply, Completion)
-    assert (reply.text, reply.cost) == ("Thought: so.", pytest.approx(2 * ONE))
+    assert (reply.text, reply.cost) == ("Thought: so.", pytest.approx(ONE))
     assert (api.meter.hedged, len(endpoint.calls), api.meter.busy) == (1, KNOWN + 2, 0)
     assert api.meter.lost_usd == books.reserved[FIRST].usd
     assert books.spent() == pytest.approx(ONE * (KNOWN + 1) + api.meter.lost_usd)
@@ -123,7 +123,7 @@ def test_the_first_is_taken_where_it_comes_before_the_second(endpoint: Endpoint,
     api = hedging(endpoint, books)
     reply = play(endpoint, api, (FIRST, SECOND), (FIRST,))
     assert isinstance(reply, Completion)
-    assert (reply.text, reply.cost, api.meter.hedged) == ("Thought: so.", pytest.approx(2 * ONE), 1)
+    assert (reply.text, reply.cost, api.meter.hedged) == ("Thought: so.", pytest.approx(ONE), 1)
     books.spent()
 
 

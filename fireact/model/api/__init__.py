@@ -55,7 +55,7 @@ class Api:
     """None is OpenAI's own. Of several addresses, which all must serve the same model, the least busy is asked."""
     family: str | None = None
     """What counts in keys, of the store and of the tape, in place of the address: the same name for servers that serve
-    the same weights makes their answers one. None: the first address, without the /v1 at its end."""
+    the same weights makes their answers one. None: the address without its /v1, of several the first in order."""
     route: Route = "chat"
     """completions: the older API that continues a text, for base models; the conversation is written as plain text."""
     key_env: Annotated[KeyVariable | None, RUNTIME] = None
@@ -93,7 +93,7 @@ class Api:
     """Seconds for which an endpoint that is overloaded or down is waited for. One that has not answered yet is waited
     for no longer than 30."""
     requests_per_minute: Annotated[Positive | None, RUNTIME] = None
-    """The most, of one process; None: as many as the endpoint takes."""
+    """The most, of one process, after a burst of one second's worth; None: as many as the endpoint takes."""
     tokens_per_minute: Annotated[Positive | None, RUNTIME] = None
     """The most, of one process: prompt tokens, estimated from its length, and `max_tokens`."""
     hedge: Annotated[Annotated[float, Field(gt=1, allow_inf_nan=False)] | None, RUNTIME] = None
@@ -106,8 +106,9 @@ class Api:
     @classmethod
     def counted(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """See `store.identity`: where servers stand is told by `family` alone."""
-        first = options["base_url"][0] if isinstance(options["base_url"], list) else options["base_url"]
-        place = re.sub(r"^\w+://|(/v1)?/*$", "", _OPENAI if first is None else first).lower()
+        given = _OPENAI if options["base_url"] is None else options["base_url"]
+        places = [given] if isinstance(given, str) else given
+        place = min(re.sub(r"^\w+://|(/v1)?/*$", "", each).lower() for each in places)
         return {**options, "base_url": None, "family": options["family"] or place}
 
     @property

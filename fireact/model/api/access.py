@@ -13,7 +13,8 @@ _SECRET = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 _SECRETIVE = re.compile(r"^(Bearer|Basic)\s|\b(sk|pk|key|hf|gsk)[-_]|^[\w+/=-]{32,}$", re.IGNORECASE)
 """What a value looks like that is one."""
 _OURS = {"model": "model", "max_tokens": "max_tokens", "max_completion_tokens": "max_tokens", "messages": None,
-         "prompt": None, "stop": None, "stream": None, "n": None, "best_of": None}
+         "prompt": None, "stop": None, "stream": None, "n": None, "best_of": None, "seed": None,
+         "temperature": "temperature", "reasoning_effort": "reasoning_effort"}
 """Fields of a request that are FireAct's to fill, with the option that sets them."""
 
 # The validators raise no ValueError: pydantic would have the sentence repeat the value.

@@ -8,7 +8,6 @@ import asyncio
 import json
 import re
 import statistics
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from fireact.meter import Meter
 from fireact.model.api.reply import NoReply, Reply, Usage, parse
 from fireact.model.api.request import PATHS, Dialect, body, mend, most_tokens, said
 from fireact.model.api.transport import Missing, Refused, Transport
+from fireact.model.api.watch import Watch, say
 from fireact.pacing import Lane, Outcome, Pacer, Turn
 from fireact.prices import Price, cost, highest
 from fireact.types import Ask, Completion
@@ -80,6 +80,7 @@ class Calls:
     def __post_init__(self) -> None:
         """Count what the options may add to a prompt, e.g. a schema."""
         self._extra = len(json.dumps(dict(self.options), default=str))
+        self._watch = Watch(self._patience)
 
     async def complete(self, ask: Ask) -> Completion:
         """Ask once. Raises ConfigError, BudgetExceeded, ContextError, FilterError, ProviderError."""
@@ -117,7 +118,11 @@ class Calls:
                 waited = max(waited, time.monotonic() - self.pacer.down_since)
             return waited > self._patience(failure.outcome)
 
-        tries = AsyncRetrying(retry=retry_if_exception_type(_Failed), stop=enough, wait=_pause, reraise=True)
+        def count(state: "RetryCallState") -> None:
+            self.meter.faults[re.split("[:,;]", str(_failure(state).cause))[0]] += 1
+
+        tries = AsyncRetrying(retry=retry_if_exception_type(_Failed), stop=enough, wait=_pause, before_sleep=count,
+                              reraise=True)
         try:
             return await tries(again)
         except _Failed as failure:
@@ -150,11 +155,8 @@ class Calls:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if all(task.exception() for task in done) and (first not in done or again.is_set()):
                 await asyncio.wait(tasks)  # One of them failed; the other is under way.
-            ended = [task for task in tasks if task.done()]
-            got = next((task for task in ended if not task.exception()), first).result()
-            # The other one is paid for too; what it would have been is not known, so it counts as much again.
-            both = again.is_set() and not any(task.exception() for task in ended)
-            return _Got(got.reply, got.seconds, got.usd * 2 if both and got.usd else got.usd)
+            # The other one may be paid for too: that is the ledger's affair, not this reply's.
+            return next((task for task in tasks if task.done() and not task.exception()), first).result()
         finally:
             self.meter.hedged += again.is_set()
             for task in tasks:
@@ -176,7 +178,6 @@ class Calls:
         try:
             got = await self._paid(turn.lane, told, prompt, longest, sent)
         except Passing as failure:
-            self.meter.faults[re.split("[:,;]", str(failure))[0]] += 1
             # For a pause longer than anybody's patience, nobody else is made to wait.
             wait = failure.wait if (failure.wait or 0.0) <= self.patience else None
             self._leave(turn, failure.outcome, str(failure), wait)
@@ -203,10 +204,7 @@ class Calls:
         before = lane.down_since
         self.pacer.leave(turn, outcome, wait)
         self.meter.busy, self.meter.level, self.meter.most = self.pacer.busy, self.pacer.level, self.pacer.most
-        if before is None and lane.down_since is not None:
-            _say(f"{lane.url} {failure}; waiting for it, up to {self._patience(Outcome.DOWN):g} seconds")
-        if before is not None and lane.down_since is None:
-            _say(f"{lane.url} answers again")
+        self._watch.see(lane, before, outcome, failure, wait)
 
     async def _paid(self, lane: Lane, told: Mapping[str, Any], prompt: int, longest: int,
                     sent: asyncio.Event | None) -> _Got:
@@ -250,7 +248,7 @@ class Calls:
         self._answered = True
         if reply.unknown and reply.unknown not in self._told:
             self._told.add(reply.unknown)
-            _say(f"{place} ended a reply with the unknown finish_reason={reply.unknown!r}; it is taken for a whole one")
+            say(f"{place} ended a reply with the unknown finish_reason={reply.unknown!r}; it is taken for a whole one")
         return reply
 
     async def _no_model(self, place: str, told: str) -> ConfigError:
@@ -277,18 +275,16 @@ def _pause(state: "RetryCallState") -> float:
     from tenacity import wait_random, wait_random_exponential
 
     failure = _failure(state)
-    if failure.outcome is Outcome.DOWN and failure.lane.down_since is not None:
+    if failure.lane.down_since is not None:
         return 0.0  # The pacer lets one at a time try.
     if failure.wait:
         return failure.wait + wait_random(0, min(1.0, 0.25 * failure.wait))(state)
-    return wait_random_exponential(multiplier=0.5, max=30)(state)
+    # An overloaded endpoint is spared by the pacer; who sleeps long would not see it come back.
+    longest = 5 if failure.outcome is Outcome.OVERLOADED else 30
+    return wait_random_exponential(multiplier=0.5, max=longest)(state)
 
 
 def _failure(state: "RetryCallState") -> _Failed:
     failure = state.outcome and state.outcome.exception()
     assert isinstance(failure, _Failed)
     return failure
-
-
-def _say(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)

@@ -1,11 +1,19 @@
 """What an endpoint answered: a reply with its usage, or the failure that it stands for."""
 
+import json
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from fireact.errors import ContextError, FilterError
 from fireact.web import Passing
@@ -20,8 +28,15 @@ _THOUGHT = re.compile(r"^.*?</think(?:ing)?>\s*|^\s*<think(?:ing)?>.*", re.DOTAL
 reply was cut off, only the beginning."""
 
 
+def _joined(content: Any) -> Any:
+    """Some endpoints write a text as a list of parts."""
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        return "".join(part["text"] for part in content if isinstance(part.get("text"), str))
+    return content
+
+
 class _Message(BaseModel):
-    content: str | None = None
+    content: Annotated[str | None, BeforeValidator(_joined)] = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
@@ -57,11 +72,19 @@ class Usage(BaseModel):
         return (self.prompt_tokens_details or _Details()).cache_write_tokens or 0
 
 
+def _usable(usage: Any, read: ValidatorFunctionWrapHandler) -> "Usage | None":
+    """A usage that makes no sense is none: the text counts all the same."""
+    try:
+        return read(usage)
+    except ValidationError:
+        return None
+
+
 class _Answer(BaseModel):
     """What is read of an answer. Endpoints differ in the rest."""
 
     choices: list[_Choice] = Field(min_length=1)
-    usage: Usage | None = None
+    usage: Annotated[Usage | None, WrapValidator(_usable)] = None
 
 
 class NoReply(Exception):
@@ -85,7 +108,7 @@ class Reply:
 def parse(data: bytes, place: str) -> Reply:
     """Read an answer with status 200. Raises Passing for one that is cut off, NoReply for one that is no completion."""
     try:
-        answer = _Answer.model_validate_json(data)
+        answer = _Answer.model_validate_json(_whole(data))
     except ValidationError as error:
         raise _unreadable(data, error) from None
     choice = answer.choices[0]
@@ -99,6 +122,16 @@ def parse(data: bytes, place: str) -> Reply:
     return Reply(text, _FINISHES.get(reason, "stop"), answer.usage,
                  None if reason in (*_FINISHES, *_FILTERED, *_BROKEN) else choice.finish_reason,
                  _failure(place, message, reason, text))
+
+
+def _whole(data: bytes) -> bytes:
+    """Without halves of surrogate pairs, which JSON may have and no text can."""
+    if not re.search(rb"\\u[dD][89a-fA-F]", data):
+        return data
+    try:
+        return json.dumps(json.loads(data), ensure_ascii=False).encode("utf-8", "replace")
+    except ValueError:
+        return data
 
 
 def _failure(place: str, message: _Message, reason: str, text: str) -> Exception | None:
