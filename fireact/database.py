@@ -97,6 +97,8 @@ class Database:
         """Turn SQLite's and the system's exceptions into a DataError that names the file."""
         try:
             yield
+        except TimeoutError:
+            raise
         except (sqlite3.Error, OSError) as error:
             why = getattr(error, "strerror", None) or error
             damaged = re.search("malformed|not a database", str(why))

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from fireact.database import Database
 from fireact.errors import DataError
@@ -153,6 +154,14 @@ def test_what_is_not_ours_is_refused_and_left_as_it_is(tmp_path: Path, name: str
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
     assert (path.is_file() and path.read_bytes()) == before
+
+
+def test_a_lock_that_is_never_freed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fireact.database._PATIENCE", 0.1)
+    with FileLock(tmp_path / "notes.sqlite.lock"), pytest.raises(
+            DataError, match=r"the notes, cannot be opened: another process holds .*notes\.sqlite\.lock "):
+        note(tmp_path / "notes.sqlite")
+    note(tmp_path / "notes.sqlite")
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_a_call_on_the_tape_is_never_asked_again(tmp_path: Path) -> None:
             assert on_tape(tmp_path) >= kept
         code, said = job.play()
         assert code == 0, said
+        assert seen
         # Two kills each time, with two episodes in play.
         assert server.stats.repeated <= 4 * seen
     assert all(record.score.em == 1 for record in job.records())
