@@ -98,7 +98,7 @@ def ours(url: str, concurrency: int, rounds: int, numbers: range = range(EPISODE
     try:
         engine, path = job(url, folder, concurrency, rounds, numbers, journal, **model)
         with measured() as took:
-            asyncio.run(generate._play_all(engine, [path]))
+            asyncio.run(generate.play_all(engine, [path]))
         records = Records(path.parent)
         read = [records.read(*name) for name in records.places]
         meter = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()][-1]

@@ -109,7 +109,7 @@ def first(questions: list[Question], split: str, n: int | None, option: str) -> 
 def main(argv: Sequence[str]) -> int:
     """Play the jobs whose files are named, in turn; return the exit code."""
     stop_on_sigterm()
-    return guard(lambda: run_async(_play_all(Path(argv[1]), [Path(name) for name in argv[2:]])))
+    return guard(lambda: run_async(play_all(Path(argv[1]), [Path(name) for name in argv[2:]])))
 
 
 class _Loaded:
@@ -138,7 +138,7 @@ class _Loaded:
         return self.engine.loaded
 
 
-async def _play_all(settings: Path, paths: Sequence[Path]) -> None:
+async def play_all(settings: Path, paths: Sequence[Path]) -> None:
     async with open_engine(Settings.model_validate_json(settings.read_text(encoding="utf-8"))) as engine:
         loaded = _Loaded(engine)
         for path in paths:

@@ -133,7 +133,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Permit:
     """The leave to send one request."""
 
     lane: Lane
@@ -167,7 +167,7 @@ class Pacer:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     clock: Callable[[], float] = time.monotonic
-    _waiting: "deque[tuple[asyncio.Future[Turn], int]]" = field(default_factory=deque)
+    _waiting: "deque[tuple[asyncio.Future[Permit], int]]" = field(default_factory=deque)
     _alarm: "asyncio.TimerHandle | None" = None
 
     def __post_init__(self) -> None:
@@ -196,13 +196,13 @@ class Pacer:
         moments = [lane.down_since for lane in self.lanes]
         return None if None in moments else max(moment for moment in moments if moment is not None)
 
-    async def enter(self, tokens: int = 0) -> Turn:
+    async def enter(self, tokens: int = 0) -> Permit:
         """Wait for a turn. `tokens` are those that the request will count for, estimated."""
         if not self._waiting:
             lane = self._free_lane(self.clock())
             if lane:
                 return self._grant(lane, tokens)
-        turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         self._waiting.append((turn, tokens))
         self._admit()
         try:
@@ -212,7 +212,7 @@ class Pacer:
                 self.leave(turn.result(), None)
             raise
 
-    def leave(self, turn: Turn, outcome: Outcome | None, wait: float | None = None) -> None:
+    def leave(self, turn: Permit, outcome: Outcome | None, wait: float | None = None) -> None:
         """Say how a request ended; None where it was cancelled, which says nothing."""
         lane = turn.lane
         lane.busy -= 1
@@ -233,14 +233,14 @@ class Pacer:
             if not turn.done():
                 turn.set_exception(failure)
 
-    def _grant(self, lane: Lane, tokens: int) -> Turn:
+    def _grant(self, lane: Lane, tokens: int) -> Permit:
         now = self.clock()
         for rate, units in ((self._requests, 1), (self._tokens, tokens)):
             if rate:
                 rate.take(units, now)
         lane.busy += 1
         lane.probed = lane.down_since is not None
-        return Turn(lane, lane.probed)
+        return Permit(lane, lane.probed)
 
     def _free_lane(self, now: float) -> Lane | None:
         """The least busy lane that may be used now."""

@@ -103,6 +103,16 @@ class Web:
             flights[asked].add_done_callback(lambda done: _landed(flights, asked, done))
         return json.loads(await asyncio.shield(flights[asked]))
 
+    async def close(self) -> None:
+        """End the requests under way, and let go of the connections of the running event loop."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            flights = list(session.flights.values())
+            for flight in flights:
+                flight.cancel()
+            await asyncio.gather(*flights, return_exceptions=True)
+            await session.client.aclose()
+
     @property
     def _session(self) -> "_Session":
         """What belongs to the running event loop: connections cannot move to another."""
@@ -259,7 +269,7 @@ class _Kept:
 def _landed(flights: dict[str, "asyncio.Task[str]"], asked: str, done: "asyncio.Task[str]") -> None:
     del flights[asked]
     if not done.cancelled():
-        done.exception()  # Looked at, lest asyncio complains where every caller was cancelled.
+        done.exception()  # Looked at: asyncio complains of those that nobody has looked at.
 
 
 def is_address(url: str) -> bool:

@@ -154,3 +154,10 @@ def test_a_split_is_read_once_however_many_jobs_play_it(tmp_path: Path, monkeypa
     stages.check(["evaluate"])
     assert [question.text for question in stages.questions(stages.evaluations[0].job, "evaluate.n")] == ["Who?"]
     assert len(read) == 1
+
+
+def test_a_start_has_one_budget_for_all_of_its_stages_and_another_start_another(tmp_path: Path) -> None:
+    config = composed(f"store={tmp_path}/store", "budget.run.usd=1")
+    first, again = Stages(config), Stages(config)
+    assert first.engine(tmp_path) == first.engine(tmp_path)
+    assert first.engine(tmp_path).run != again.engine(tmp_path).run

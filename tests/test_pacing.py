@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact.errors import ProviderError
-from fireact.pacing import Lane, Outcome, Pacer, Rate, Turn
+from fireact.pacing import Lane, Outcome, Pacer, Permit, Rate
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -53,7 +53,7 @@ def now() -> float:
 class Watched(Pacer):
     """No lane is given more than its level, nor anything while it rests."""
 
-    def _grant(self, lane: Lane, tokens: int) -> Turn:
+    def _grant(self, lane: Lane, tokens: int) -> Permit:
         turn = super()._grant(lane, tokens)
         assert 1 <= lane.level <= lane.most >= lane.busy
         assert lane.busy <= int(lane.level) or turn.probe
@@ -66,7 +66,7 @@ def pacer(*most: int, **rates: float) -> Pacer:
     return Watched(lanes, **rates, clock=asyncio.get_running_loop().time)
 
 
-async def entered(pace: Pacer, number: int = 1) -> list[Turn]:
+async def entered(pace: Pacer, number: int = 1) -> list[Permit]:
     """Turns that are to be had at once."""
     return [await asyncio.wait_for(pace.enter(), 0.001) for _ in range(number)]
 

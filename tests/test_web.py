@@ -112,6 +112,29 @@ def test_requests_beyond_the_connections_wait(tmp_path: Path) -> None:
     assert most <= 2
 
 
+def test_closing_ends_what_is_under_way_and_books_it(tmp_path: Path) -> None:
+    """A search that was sent may have to be paid for."""
+    held = threading.Event()
+
+    def answer(asked: Mapping[str, str]) -> Reply:
+        held.wait(10)
+        return echo(asked)
+
+    async def leave(this: Web) -> None:
+        asking = asyncio.create_task(this.get({"q": "x"}))
+        while not server.asked:
+            await asyncio.sleep(0.001)
+        await this.close()
+        await asyncio.sleep(0)
+        assert asking.cancelled()
+        held.set()
+
+    with serve(answer) as server:
+        this = web(server.url, tmp_path, paid=True, price=0.5)
+        asyncio.run(leave(this))
+    assert this.meter.lost_usd == 0.5
+
+
 def test_event_loops_may_come_and_go(tmp_path: Path) -> None:
     with serve(echo) as server:
         this = web(server.url, tmp_path)

@@ -69,6 +69,8 @@ class Engine:
     """The model that is in memory, or connected."""
     _file: TapeFile = field(init=False)
     _tapes: list[Tape] = field(init=False, default_factory=list)
+    _tools: list[Any] = field(init=False, default_factory=list)
+    """Those that were built, and those that they wrap."""
 
     def __post_init__(self) -> None:
         """Name the tape's file, which is opened when it is used."""
@@ -82,6 +84,7 @@ class Engine:
 
     def tool(self, tool: Tool, job: str, /, **identity: Any) -> TapedTool:
         """Put a tool's answers on it."""
+        self._tools += [tool, getattr(tool, "tool", None)]
         return TapedTool(tool, Party.of(**identity), self._tape(self.settings.tape.mode, job), self.meter)
 
     def _tape(self, mode: Mode, job: str) -> Tape:
@@ -102,11 +105,18 @@ class Engine:
             self.loaded = None
 
 
+    async def close_tools(self) -> None:
+        """End the requests of tools that are connected to something."""
+        for tool in self._tools:
+            if hasattr(tool, "close"):
+                await tool.close()
+
+
 @asynccontextmanager
 async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
     """Open what a process plays with. Raises DataError for a file that cannot be used.
 
-    What is left of work that was cancelled ends first, then what it books in; the model is closed in between.
+    What plays is closed before what it books in: calls that are under way at the end are settled.
     """
     with closing(Ledger(settings.ledger_file, settings.scopes(), journal=settings.journal)) as ledger:
         meter = Meter(ledger)
@@ -115,6 +125,7 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
             if settings.journal != "wal":
                 # Where each commit waits for a disk, or for a file server, the event loop must not.
                 meter.batches = stack.enter_context(closing(Batches(ledger.book, "ledger", _give_back(ledger))))
+            stack.push_async_callback(engine.close_tools)
             stack.push_async_callback(engine.close_model)
             stack.callback(engine.close_tape)
             yield engine

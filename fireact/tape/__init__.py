@@ -72,4 +72,4 @@ class Tape:
     def _landed(self, key: bytes, done: "asyncio.Task[str]") -> None:
         del self._flights[key]
         if not done.cancelled():
-            done.exception()  # Looked at, lest asyncio complains where every caller was cancelled.
+            done.exception()  # Looked at: asyncio complains of those that nobody has looked at.

@@ -86,6 +86,11 @@ class Serpapi:
         """See `protocols.Paid`."""
         return None if self.price() else "what a search by SerpAPI costs is unknown; set tool.price_search (US dollars)"
 
+    async def close(self) -> None:
+        """Let go of the connections, if there are any."""
+        if "_web" in vars(self):
+            await self._web.close()
+
     @cached_property
     def _web(self) -> Web:
         return Web(name="SerpAPI", url=self.base_url, cache=self.cache or self.home / "web.sqlite", judge=judge,

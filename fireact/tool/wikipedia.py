@@ -107,6 +107,11 @@ class Wikipedia:
         others = [other for other in titles if same(other) != same(title)][: self.similar]
         return f" Similar: {others}." if others else ""
 
+    async def close(self) -> None:
+        """Let go of the connections, if there are any."""
+        if "_web" in vars(self):
+            await self._web.close()
+
     @cached_property
     def _web(self) -> Web:
         agent = AGENT.replace("(", f"({self.contact}; ") if self.contact else AGENT

@@ -20,7 +20,7 @@ from fireact.model.api.reply import NoReply, Reply, Usage, parse
 from fireact.model.api.request import PATHS, Dialect, body, mend, most_tokens, said
 from fireact.model.api.transport import Missing, Refused, Transport
 from fireact.model.api.watch import Watch, say
-from fireact.pacing import Lane, Outcome, Pacer, Turn
+from fireact.pacing import Lane, Outcome, Pacer, Permit
 from fireact.prices import Price, cost, highest
 from fireact.types import Ask, Completion
 from fireact.web import Passing
@@ -198,7 +198,7 @@ class Calls:
             return got
         return await self._once(ask, sent)
 
-    def _leave(self, turn: Turn, outcome: Outcome | None, failure: str = "", wait: float | None = None) -> None:
+    def _leave(self, turn: Permit, outcome: Outcome | None, failure: str = "", wait: float | None = None) -> None:
         """Give the turn back, and tell where an endpoint has gone, or has come back."""
         lane = turn.lane
         before = lane.down_since
