@@ -28,7 +28,7 @@ class Table:
             "calls": f"{now['calls']}, {now['calls_per_second']:.1f} a second, {now['repeated']} sent again"
                      + (f", {now['hedged']} asked for twice" if now["hedged"] else ""),
             "tokens written": f"{now['tokens']:,}",
-            "money": f"US$ {now['usd']:.4f}, {now['saved_usd']:.4f} saved",
+            "money": f"US$ {now['usd']:.4f}, at most {now['at_most_lost_usd']:.4f} lost, {now['saved_usd']:.4f} saved",
             "from the tape": f"{now['replayed']} replies",
             "at once": f"{now['busy']} of {now['level']} requests" if "level" in now else f"{now['playing']} episodes",
             "time": f"{clock(now['seconds'])}, {clock(now['seconds_left'])} left",

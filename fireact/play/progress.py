@@ -124,7 +124,8 @@ class Progress:
             parts.append(f"{now['calls_per_second']:.1f} calls/s")
             parts.append(f"{now['tokens']:,} tokens written")
         if now["usd"] or now["saved_usd"]:
-            parts.append(f"US$ {now['usd']:.4f}")
+            lost = f", at most {now['at_most_lost_usd']:.4f} more for lost answers" if now["at_most_lost_usd"] else ""
+            parts.append(f"US$ {now['usd']:.4f}{lost}")
         if now["replayed"]:
             saved = f", US$ {now['saved_usd']:.4f} saved" if now["saved_usd"] else ""
             parts.append(f"{now['replayed']} from the tape{saved}")

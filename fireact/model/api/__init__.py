@@ -98,7 +98,7 @@ class Api:
     """The most, of one process: prompt tokens, estimated from its length, and `max_tokens`."""
     hedge: Annotated[Annotated[float, Field(gt=1, allow_inf_nan=False)] | None, RUNTIME] = None
     """A reply that takes so many times as long as the median has so far is asked for a second time, and the first of
-    the two counts. Both are paid for, and counted. None: never."""
+    the two counts. The other may be paid for too: the budget counts it at its highest price. None: never."""
     concurrency: Annotated[Count, RUNTIME] = 64
     """The most requests under way at once, at each address; a run gives its own `concurrency`."""
     meter: Annotated[Meter, RUNTIME] = field(default_factory=Meter)
