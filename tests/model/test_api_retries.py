@@ -267,7 +267,7 @@ def test_a_second_address_is_asked_while_the_first_is_down(
         down = f"http://127.0.0.1:{nowhere}/v1"
         api = Api(model="scripted", base_url=[down, server.url], price_in=0, price_out=0)
         assert len(together(api, *asks(40))) == server.stats.answered == 40
-    assert capsys.readouterr().err.startswith(f"  {down} cannot be reached: Connection refused; waiting for it")
+    assert capsys.readouterr().err.startswith(f"  {down} cannot be reached: Connection refused; others serve")
 
 
 def test_all_is_answered_once_among_faults_of_all_kinds() -> None:

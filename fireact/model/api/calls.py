@@ -204,7 +204,7 @@ class Calls:
         before = lane.down_since
         self.pacer.leave(turn, outcome, wait)
         self.meter.busy, self.meter.level, self.meter.most = self.pacer.busy, self.pacer.level, self.pacer.most
-        self._watch.see(lane, before, outcome, failure, wait)
+        self._watch.see(lane, before, outcome, failure, wait, others=self.pacer.down_since is None)
 
     async def _paid(self, lane: Lane, told: Mapping[str, Any], prompt: int, longest: int,
                     sent: asyncio.Event | None) -> _Got:

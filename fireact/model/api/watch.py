@@ -26,11 +26,15 @@ class Watch:
     """Up to when a pause of an address was told."""
 
     def see(self, lane: Lane, down_before: float | None, outcome: Outcome | None, failure: str,
-            wait: float | None) -> None:
-        """Take notice of the end of a request: how, in which words, and after which pause it may come again."""
+            wait: float | None, others: bool) -> None:
+        """Take notice of the end of a request: how, in which words, and after which pause it may come again.
+
+        `others`: whether another address is not down.
+        """
         now = time.monotonic()
         if down_before is None and lane.down_since is not None and outcome is not None:
-            say(f"{lane.url} {failure}; waiting for it, up to {self.patience(outcome):g} seconds")
+            most = f"{self.patience(outcome):g} seconds"
+            say(f"{lane.url} {failure}; {'others serve meanwhile' if others else f'waiting for it, up to {most}'}")
         elif down_before is not None and lane.down_since is None:
             say(f"{lane.url} answers again")
         elif (wait or 0.0) > _LONG and now > self._told_until.get(lane.url, 0.0):
