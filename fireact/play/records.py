@@ -140,6 +140,7 @@ class Records:
 
         So the file is the same whichever way it came about.
         """
+        self.refresh()
         if self._in_order(order):
             return
         with self._lock():
