@@ -97,15 +97,25 @@ class Meter:
         try:
             if self.batches is None:
                 return self.ledger.reserve(most)
-            found = await self.batches.add(most)
-            if isinstance(found, BudgetExceeded):
-                raise found
-            assert found is not None
-            return found
+            return await self._batched(self.batches.add(most))
         except BaseException:
             self._open -= 1
             self._tell()
             raise
+
+    async def _batched(self, booked: "asyncio.Future[Booked]") -> Ticket:
+        try:
+            found = await booked
+        except asyncio.CancelledError:
+            # Cancelled in the moment in which it was granted.
+            ticket = None if booked.cancelled() or booked.exception() else booked.result()
+            if isinstance(ticket, Ticket):
+                self._book(Settled(ticket, Amount()))
+            raise
+        if isinstance(found, BudgetExceeded):
+            raise found
+        assert found is not None
+        return found
 
     def _tell(self) -> None:
         """Wake who waits for requests under way."""
