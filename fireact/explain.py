@@ -5,13 +5,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fireact.errors import ConfigError, suggest
@@ -55,37 +54,31 @@ def explain(message: str) -> str:
     if key and "already at" in message:
         return f"{key['key']} is there already; write it without the +"
     new = _NEW.search(message)
-    known = known_keys() if key else {}
-    if key and new and known.get(new["key"].rpartition(".")[0]) == {}:
-        return f"{new['key']} is not there yet; write +{key['key']}=... to add it"
     if key:
-        return f"{key['key']} is not an option{suggest(key['key'], known)}"
+        config = _chosen()
+        # An empty section has no keys of its own, and can be given some.
+        if new and OmegaConf.select(config, new["key"].rpartition(".")[0]) == {}:
+            return f"{new['key']} is not there yet; write +{key['key']}=... to add it"
+        return f"{key['key']} is not an option{suggest(key['key'], known_keys(config))}"
     lines = [line.strip() for line in message.splitlines() if line.strip() and not line.startswith("See https://")]
     return "; ".join(lines[:2]).replace("mismatched input", "unexpected input")
 
 
-def known_keys() -> dict[str, Any]:
-    """Return all keys of the configuration, written with dots, with their values, and the names of its groups.
-
-    Of the command line the chosen options count, such as model@teacher=api, as far as they are right.
-    """
+def _chosen() -> DictConfig:
+    """Compose what is chosen on the command line, such as model@teacher=api, as far as that is right."""
     chosen = [given for given in sys.argv[1:] if (CONF / re.split("[@=]", given)[0]).is_dir() and "=" in given]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         try:
-            config = hydra_compose("config", overrides=chosen)
+            return hydra_compose("config", overrides=chosen)
         except HydraException:
-            config = hydra_compose("config")
-    values = {str(key): OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-              for key, value in config.items()}
-    # An empty section has no keys of its own, and can be given some.
-    return {**{key.replace("/", "."): value for key, value in flatten(values).items()}, **_empty(values), **values,
-            "model@teacher": None, "experiment": None}
+            return hydra_compose("config")
 
 
-def _empty(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            found.update(_empty(value, f"{prefix}{name}.") if value else {f"{prefix}{name}": {}})
-    return found
+def known_keys(config: DictConfig) -> list[str]:
+    """Return all keys of a configuration, written with dots, and the names of its groups."""
+    values = {str(key): value for key, value in config.items()}
+    nested = {key: OmegaConf.to_container(value) for key, value in values.items() if OmegaConf.is_config(value)}
+    # What is empty is no key of a flat configuration.
+    own = [f"{key}.{name}" for key, value in nested.items() if isinstance(value, dict) for name in value]
+    return [*(key.replace("/", ".") for key in flatten(nested)), *own, *values, "model@teacher", "experiment"]

@@ -23,7 +23,7 @@ from fireact.play.records import Records
 from fireact.play.turns import Plan
 from fireact.plugins import build
 from fireact.prices import cost
-from fireact.protocols import Paid, Tool
+from fireact.protocols import Paid, Tool, with_inner
 from fireact.stats import Z, mean
 from fireact.store import identity
 from fireact.types import Ask, Trajectory
@@ -77,7 +77,8 @@ def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Fore
     """Estimate what is left of a job. Raises ConfigError, DataError."""
     adapter = job.adapter if job.adapter and job.adapter.exists() else None
     model = build(job.model, "model", home=job.home / "weights", adapter=adapter, tool=None)
-    paid = [part for part in (model, *_tools(job)) if isinstance(part, Paid)]
+    tool = build(job.tool, "tool", home=job.home, corpus=None)
+    paid = [part for part in (model, *with_inner(tool)) if isinstance(part, Paid)]
     sample, source = _sample(job, folder, wanted)
     episodes = sample or [_bound(job, model)]
     with closing(Records(folder)) as records:
@@ -98,12 +99,6 @@ def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Fore
         _time(left, calls, tokens, mean(times) if times else None, concurrency, model),
         len(sample), source, left * mean([_paid_calls(paid, each) for each in episodes]),
         left * tokens if isinstance(model, Paid) else 0.0)
-
-
-def _tools(job: PlayJob) -> list[Any]:
-    """The job's tool, and the one that it wraps."""
-    tool = build(job.tool, "tool", home=job.home, corpus=None)
-    return [tool, getattr(tool, "tool", None)]
 
 
 def _paid_calls(paid: Sequence[Paid], episode: Episode) -> float:
@@ -172,8 +167,7 @@ def _sample(job: PlayJob, folder: Path, wanted: Plan) -> tuple[list[Episode], st
         # An episode of another split is of no question that can be judged here.
         return wanted.keeps(record) if record.id in ids else record.score.em == 1
 
-    for place, other in _candidates(job, folder):
-        same = identity(other.model) == identity(job.model)
+    for place, same in _candidates(job, folder):
         with closing(Records(place)) as records:
             names = [name for name, found in records.places.items() if found.played]
             found = [_measured(records.read(*name), opening, same, keeps) for name in islice(names, LOOKED_AT)]
@@ -183,9 +177,9 @@ def _sample(job: PlayJob, folder: Path, wanted: Plan) -> tuple[list[Episode], st
     return [], ""
 
 
-def _candidates(job: PlayJob, folder: Path) -> Iterator[tuple[Path, PlayJob]]:
-    """The folders of like jobs: this one's first, then those of the same model, then others."""
-    likes = []
+def _candidates(job: PlayJob, folder: Path) -> Iterator[tuple[Path, bool]]:
+    """The folders of like jobs, and whether they are of the same model: this one's first, then those, then others."""
+    likes, model = [], identity(job.model)
     for file in sorted(folder.parent.glob("*/job-*.json")):
         try:
             other = PlayJob.model_validate_json(file.read_text(encoding="utf-8"))
@@ -193,8 +187,8 @@ def _candidates(job: PlayJob, folder: Path) -> Iterator[tuple[Path, PlayJob]]:
             continue  # Of another version.
         alike = (other.task, other.method, other.few_shot) == (job.task, job.method, job.few_shot)
         if alike or file.parent == folder:
-            likes.append((file.parent != folder, identity(other.model) != identity(job.model), file.parent, other))
-    yield from ((place, other) for _, _, place, other in sorted(likes, key=lambda like: like[:3]))
+            likes.append((file.parent != folder, identity(other.model) != model, file.parent))
+    yield from ((place, not differs) for _, differs, place in sorted(likes))
 
 
 def _measured(record: Trajectory, opening: int, timed: bool, keeps: Callable[[Trajectory], bool]) -> Episode:

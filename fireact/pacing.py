@@ -94,12 +94,12 @@ class Lane:
                 self._tried(outcome, now, wait or 0.0)
             return
         if outcome is Outcome.GOOD:
-            self._good, self._good_level = now, self.level
-        elif self._good is None:
+            self._good_level = self.level
+        if outcome is Outcome.GOOD or self._good is None:
             self._good = now
         self._missed = self._missed + 1 if outcome is Outcome.DOWN else 0
         self.faults = self.faults + 1 if outcome is Outcome.FAULTY else 0
-        refuses_all = outcome is Outcome.OVERLOADED and now - (now if self._good is None else self._good) > _PATIENCE
+        refuses_all = outcome is Outcome.OVERLOADED and now - self._good > _PATIENCE
         if self._missed >= _SURE or refuses_all:
             self.down_since, self._pause = now, _FIRST_PAUSE
             self.resumes = max(self.resumes, now + max(self._pause, wait or 0.0))

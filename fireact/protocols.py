@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from fireact.types import Act, Ask, Completion, Observation, Play, Question, Score
 
@@ -95,3 +95,9 @@ class Dataset(Protocol):
     def score(self, question: Question, answer: str | None) -> Score:
         """Judge an answer."""
         ...
+
+
+def with_inner(tool: Any) -> list[Any]:
+    """A tool, and the one that it wraps, if there is one."""
+    inner = getattr(tool, "tool", None)
+    return [tool] if inner is None else [tool, inner]

@@ -17,7 +17,7 @@ from fireact.generate import PlayJob, first, open_dataset
 from fireact.play.engine import Settings
 from fireact.plugins import Node, build, check, plugin_name, target
 from fireact.prices import named
-from fireact.protocols import Paid
+from fireact.protocols import Paid, with_inner
 from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Number, Sampling, Section
 from fireact.store import Store, fingerprint, identity, key
@@ -175,8 +175,8 @@ class Stages:
         if option is None or not isinstance(job, PlayJob) or (job.adapter and not job.adapter.exists()):
             return
         context = {"home": job.home, "tool": None, "corpus": None}
-        tool = build(job.tool, "tool", **context)
-        parts = build(job.model, "model", adapter=job.adapter, **context), tool, getattr(tool, "tool", None)
+        parts = [build(job.model, "model", adapter=job.adapter, **context),
+                 *with_inner(build(job.tool, "tool", **context))]
         for part in parts:
             if isinstance(part, Paid) and part.unpriced:
                 raise ConfigError(f"{option}={caps[option]:g} needs the prices of all that is paid for: "

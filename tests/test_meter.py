@@ -47,15 +47,21 @@ def metering(request: pytest.FixtureRequest, path: Path) -> Iterator[tuple[Meter
             yield Meter(ledger, batches), slow
 
 
+async def waiting_behind(meter: Meter, n: int, took: float) -> "list[asyncio.Task[Ticket | None]]":
+    """Reserve n times beside a request for which too much is reserved, and which then takes so much."""
+    first = await meter.reserve(1.0, 0, "m")
+    others = [asyncio.create_task(meter.reserve(0.6, 0, "m")) for _ in range(n)]
+    await asyncio.sleep(2 * COMMIT)
+    meter.settle(first, took, 0)
+    return others
+
+
 def test_near_a_cap_what_is_under_way_is_waited_for(metering: tuple[Meter, Slow]) -> None:
     """The first takes less than was reserved for it: no second one is refused for it."""
     meter, _ = metering
 
     async def main() -> None:
-        first = await meter.reserve(1.0, 0, "m")
-        others = [asyncio.create_task(meter.reserve(0.6, 0, "m")) for _ in range(3)]
-        await asyncio.sleep(2 * COMMIT)
-        meter.settle(first, 0.1, 0)
+        others = await waiting_behind(meter, 3, took=0.1)
         done, waiting = await asyncio.wait(others, timeout=5, return_when=asyncio.FIRST_COMPLETED)
         while waiting:
             for task in done:
@@ -71,10 +77,7 @@ def test_once_nothing_is_under_way_all_that_wait_are_refused(metering: tuple[Met
     meter, _ = metering
 
     async def main() -> None:
-        first = await meter.reserve(1.0, 0, "m")
-        others = [asyncio.create_task(meter.reserve(0.6, 0, "m")) for _ in range(5)]
-        await asyncio.sleep(2 * COMMIT)
-        meter.settle(first, 1.0, 0)
+        others = await waiting_behind(meter, 5, took=1.0)
         found = await asyncio.wait_for(asyncio.gather(*others, return_exceptions=True), 10)
         assert all(isinstance(each, BudgetExceeded) for each in found)
         assert "1.0000 are spent, 0.0000 are reserved" in str(found[0])

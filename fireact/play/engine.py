@@ -15,7 +15,7 @@ from fireact.batching import Batches
 from fireact.database import Journal
 from fireact.ledger import Booked, Cap, Ledger, Scope, Ticket
 from fireact.meter import Meter
-from fireact.protocols import Model, Tool
+from fireact.protocols import Model, Tool, with_inner
 from fireact.sections import Budget, Caps, Mode, Section, Taping
 from fireact.tape import Tape
 from fireact.tape.file import TapeFile
@@ -84,7 +84,7 @@ class Engine:
 
     def tool(self, tool: Tool, job: str, /, **identity: Any) -> TapedTool:
         """Put a tool's answers on it."""
-        self._tools += [tool, getattr(tool, "tool", None)]
+        self._tools += with_inner(tool)
         return TapedTool(tool, Party.of(**identity), self._tape(self.settings.tape.mode, job), self.meter)
 
     def _tape(self, mode: Mode, job: str) -> Tape:
@@ -103,7 +103,6 @@ class Engine:
         if self.loaded is not None:
             await self.loaded.close()
             self.loaded = None
-
 
     async def close_tools(self) -> None:
         """End the requests of tools that are connected to something."""
