@@ -7,11 +7,12 @@ observations between them; a chain of thought is one round that finishes, a dire
 Which of its tokens the loss falls on is a `Loss`; the ids are the same for all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from fireact.errors import FormatError
-from fireact.render import render
+from fireact.render import Piece, cut, knows_characters, mask, since
 from fireact.strategy.grammar import (
     ParsedStep,
     cut_at_observation,
@@ -32,7 +33,33 @@ refused replies. (Its training had `train_on_inputs`, a loss on the question and
 finetune/llama_lora/finetune.py; and its texts ended with the line `Observation: Episode finished, reward = ...`. Here
 both are left out.)
 """
+ROLES = {"q": "question", "t": "thought", "a": "action", "f": "final action", "e": "end of turn", "o": "observation",
+         "r": "refused reply"}
+"""What a token is part of, by the letter in `Example.roles`. The template's own words count to question and
+observation."""
 _ACTION = "Action: "
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What of a trajectory is learnt."""
+
+    loss: Loss = "assistant"
+    step_weights: Sequence[float] = (1.0,)
+    """The weight of the model's first turn in the loss, of its second, and so on; the last one is that of all further
+    turns."""
+    final_weight: float = 1.0
+    """By how much more the last turn that is learnt, the answer, weighs."""
+    end_of_turn: bool = True
+    """Whether what ends a turn is learnt with it: without it a student does not learn to stop."""
+
+    def weights(self, turns: Sequence[int]) -> dict[int, float]:
+        """The weight of each of the `turns` that are learnt, in their order."""
+        given = self.step_weights
+        found = {turn: given[min(number, len(given) - 1)] for number, turn in enumerate(turns)}
+        if turns:
+            found[turns[-1]] *= self.final_weight
+        return found
 
 
 def conversation(trajectory: Trajectory) -> tuple[list[Message], list[int]]:
@@ -58,22 +85,57 @@ def conversation(trajectory: Trajectory) -> tuple[list[Message], list[int]]:
     return messages, learnt
 
 
-def example(tokenizer: Any, trajectory: Trajectory, loss: Loss = "assistant") -> Example:
+def example(tokenizer: Any, trajectory: Trajectory, lesson: Lesson | Loss = "assistant") -> Example:
     """Tokenise a trajectory. Its ids begin with exactly those of the prompts that the model sees when it plays.
 
     An answer that never came is learnt in no way: a trajectory without anything to learn has a mask of zeros.
     Raises ConfigError for a tokenizer that cannot do it, see `render`.
     """
-    messages, learnt = conversation(trajectory)
-    ids, mask = render(tokenizer, messages, trained=_trained(messages, learnt, loss))
-    if loss == "all_output" and any(mask):
-        first, last = mask.index(1), len(mask) - mask[::-1].index(1)
-        mask[first:last] = [1] * (last - first)
-    name = "/".join(part for part in (trajectory.dataset, trajectory.method, trajectory.id) if part)
-    return Example(name, tuple(ids), tuple(mask))
+    return example_of(tokenizer, *conversation(trajectory), name_of(trajectory), lesson)
 
 
-def _trained(messages: Sequence[Message], learnt: Sequence[int], loss: Loss) -> dict[int, int]:
+def name_of(trajectory: Trajectory) -> str:
+    """The name of a trajectory's example: dataset/method/question, and the attempt where it is not the first."""
+    attempt = str(trajectory.attempt) if trajectory.attempt else ""
+    return "/".join(part for part in (trajectory.dataset, trajectory.method, trajectory.id, attempt) if part)
+
+
+def example_of(tokenizer: Any, messages: Sequence[Message], learnt: Sequence[int], name: str,
+               lesson: Lesson | Loss = "assistant") -> Example:
+    """Tokenise a conversation of which the turns `learnt` may be learnt; see `example`."""
+    lesson = lesson if isinstance(lesson, Lesson) else Lesson(lesson)
+    pieces = cut(tokenizer, messages)
+    trained = _trained(messages, learnt, lesson.loss)
+    weights = mask(tokenizer, messages, pieces, trained, lesson.weights(learnt), ends=lesson.end_of_turn)
+    if lesson.loss == "all_output" and any(weights):
+        inside = [at for at, weight in enumerate(weights) if weight]
+        for at in range(inside[0], inside[-1]):
+            weights[at] = weights[at] or 1
+    ids = tuple(token for piece in pieces for token in piece.ids)
+    return Example(name, ids, tuple(weights), "".join(_roles(tokenizer, messages, pieces, learnt)))
+
+
+def _roles(tokenizer: Any, messages: Sequence[Message], pieces: Sequence[Piece], learnt: Sequence[int]) -> list[str]:
+    """The role of each token, one letter a token; a tokenizer that knows no characters has no thoughts, only actions."""
+    roles, said, exact = [], False, knows_characters(tokenizer)
+    for piece in pieces:
+        size, turn = len(piece.ids), piece.turn
+        said = said or turn is not None
+        if turn is None:
+            roles.append(("o" if said else "q") * size)
+        elif turn not in learnt:
+            roles.append("r" * size)
+        elif piece.closing:
+            roles.append("e" * piece.ends + "o" * (size - piece.ends))
+        else:
+            content, action = messages[turn].content, "f" if turn == learnt[-1] else "a"
+            start = _action_start(content) if exact else 0
+            acts = [0] * size if start is None else since(tokenizer, content, piece, start)
+            roles.append("".join(action if act else "t" for act in acts))
+    return roles
+
+
+def _trained(messages: Sequence[Message], learnt: Sequence[int], loss: Loss) -> Mapping[int, int]:
     """The turns that are trained on, each with the character of its text where that begins."""
     if loss == "actions":
         starts = {turn: _action_start(messages[turn].content) for turn in learnt}

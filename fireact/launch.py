@@ -29,7 +29,10 @@ from fireact.schema import STAGES, Config
 from fireact.sections import Section
 from fireact.stages import Stages
 from fireact.store import DONE
+from fireact.tokenize import AUDIT, PAGE
+from fireact.tokenize.audit import require as require_sound
 from fireact.tracking import METRICS, Tracker, last_seconds, open_tracker, seconds_per_episode
+from fireact.train import Train
 from fireact.types import Trajectory
 
 
@@ -91,6 +94,19 @@ class Run:
                 path = (self.run_dir / "export" / form / name).with_suffix(formats.SUFFIXES[form])
                 print(f"export: {formats.write(form, records, path)} records in {path}", flush=True)
 
+    def tokenize(self) -> None:
+        """Turn what is trained on into tokens, and look at these. Raises DataError past the thresholds of the audit."""
+        job, train = self.stages.tokenize, build(self.config.train, "train")
+        assert job is not None
+        folder = self.stages.folder("tokenize", job)
+        self._do_one("tokenize", "fireact.tokenize", job, folder)
+        audit = json.loads((folder / AUDIT).read_text(encoding="utf-8"))
+        self.metrics["tokenize"] = {name: report.counted(audit[name]) for name in ("train", "validation")}
+        self._link(AUDIT, folder / AUDIT)
+        self._link(PAGE, folder / PAGE)
+        report.print_audit(audit["train"], self.run_dir / PAGE)
+        require_sound(audit["train"], train.audit)
+
     def train(self) -> None:
         """Fine-tune the student."""
         job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
@@ -100,7 +116,10 @@ class Run:
         if given:
             self.metrics["contamination"] = held_against(given, self.stages.curate)
             report.print_contamination(self.metrics["contamination"])
-        self._do_one("train", build(self.config.train, "train").module, job, folder)
+        train = build(self.config.train, "train")
+        if isinstance(train, Train):
+            self.tokenize()
+        self._do_one("train", train.module, job, folder)
         self.metrics["train"] = json.loads((folder / DONE).read_text(encoding="utf-8"))
         self._link("adapter", self.stages.adapter)
 
@@ -253,11 +272,11 @@ def upstream(stage: str, config: Config) -> list[str]:
     given = config.inputs
     if stage in ("plan", "generate"):
         return []
-    if (stage == "curate" and given.trajectories) or (stage == "train" and given.curated):
+    if (stage == "curate" and given.trajectories) or (stage in ("tokenize", "train") and given.curated):
         return []
     if stage == "evaluate" and (given.adapter or not config.evaluate.finetuned):
         return []
-    before = "curate" if stage == "export" else STAGES[STAGES.index(stage) - 1]
+    before = "curate" if stage in ("export", "tokenize") else STAGES[STAGES.index(stage) - 1]
     return [*upstream(before, config), before]
 
 

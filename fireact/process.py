@@ -128,7 +128,7 @@ def _killed(signum: int) -> str:
     name = signal.Signals(signum).name if signum in list(signal.Signals) else f"signal {signum}"
     why = ", as the system does where memory runs out" if name == "SIGKILL" else ""
     return (f"a stage was killed by {name}{why}; start the same command again to go on, "
-            "with less at once where memory is short (model.batch_size, train.micro_batch_size, concurrency)")
+            "with less at once where memory is short (model.batch_size, train.micro_batch_tokens, concurrency)")
 
 
 def _disk(failure: OSError) -> str | None:

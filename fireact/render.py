@@ -1,19 +1,22 @@
 """Turn a conversation into token ids and a loss mask: one function, used by training and by generation.
 
-A conversation is cut into segments: what the chat template writes around the turns, and what the assistant wrote.
-Segments are tokenised apart, so the ids of a prompt are exactly a prefix of the training ids of the same conversation.
-The mask is 1 on the assistant's own text, or on the end of it that is asked for, and on its end-of-turn token; it is 0
-elsewhere. The ids never depend on the mask.
+A conversation is cut into pieces: what the chat template writes around the turns, and what the assistant wrote.
+Pieces are tokenised apart, so the ids of a prompt are exactly a prefix of the training ids of the same conversation.
+The mask is above 0 on the assistant's own text, or on the end of it that is asked for, and on what ends its turn; it
+is 0 elsewhere. The ids never depend on the mask.
 
-A tokenizer without a chat template gets a plain layout: each message on its own lines, every assistant turn closed by
-the end-of-text token, e.g. `Question: ...\\nThought: ...\\nAction: search[...]</s>\\nObservation: ...\\n`.
+What ends a turn is the special token that the template closes it with. Where a template has none (FireAct's alpaca
+text), it is the word `Observation:` that follows the turn, at which the model is stopped when it plays, and the
+end-of-text token behind the last turn.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fireact.errors import ConfigError, DataError
+from fireact.templates import chat_template
 from fireact.types import Message
 
 if TYPE_CHECKING:
@@ -26,43 +29,75 @@ _FIXED = {"date_string": "26 Jul 2024", "enable_thinking": False}
 """What some templates would else fill in by themselves: today's date (Llama 3), a thinking block (Qwen 3)."""
 
 
+_OBSERVED = re.compile(r"\s*Observation:")
+
+
 @dataclass(frozen=True)
-class _Segment:
+class Piece:
+    """One part of a rendered conversation, in text and tokens."""
+
     text: str
     turn: int | None = None
-    """The index of the assistant message this is part of."""
+    """The index of the assistant message this is part of; None: what the model is shown."""
     closing: bool = False
     """Whether this is what the template writes after the assistant's own text."""
+    ids: list[int] = field(default_factory=list)
+    ends: int = 0
+    """Of a closing: how many of its tokens it takes to end the turn. 0: nothing ends it."""
 
 
-def render(tokenizer: "Tokenizer", messages: Sequence[Message], *,
-           trained: Mapping[int, int] | None = None) -> tuple[list[int], list[int]]:
+def render(tokenizer: "Tokenizer", messages: Sequence[Message], *, trained: Mapping[int, int] | None = None,
+           weights: Mapping[int, float] | None = None, ends: bool = True) -> tuple[list[int], list[float]]:
     """Return the ids of a conversation and their loss mask, both of the same length.
 
     `trained` maps the index of an assistant message that is trained on to the character of its text from which on it
     is, 0 for all of it; None means all of all of them. A token that reaches across such a character is trained on: the
-    text after it cannot be written without that token.
+    text after it cannot be written without that token. `weights` gives what the mask is there, 1 where it says
+    nothing; `ends` whether what ends a turn is trained too.
     Raises DataError for a conversation that no template can hold, ConfigError for a template that cannot be cut, and
     for a tokenizer that cannot tell which characters its tokens stand for where a text is trained on in part.
     """
     if trained is None:
         trained = {turn: 0 for turn, message in enumerate(messages) if message.role == "assistant"}
-    ids: list[int] = []
-    mask: list[int] = []
-    for segment in _segments(tokenizer, messages):
-        new, turn = _tokenize(tokenizer, segment.text), segment.turn
-        ids += new
+    pieces = cut(tokenizer, messages)
+    return ([token for piece in pieces for token in piece.ids],
+            mask(tokenizer, messages, pieces, trained, weights or {}, ends=ends))
+
+
+def mask(tokenizer: "Tokenizer", messages: Sequence[Message], pieces: Sequence[Piece], trained: Mapping[int, int],
+         weights: Mapping[int, float], *, ends: bool) -> list[float]:
+    """Return the loss mask of the `pieces` of a conversation; see `render`."""
+    result: list[float] = []
+    for piece in pieces:
+        turn, size = piece.turn, len(piece.ids)
         if turn is None or turn not in trained:
-            mask += [0] * len(new)
-        elif segment.closing:
-            length = _closing_length(tokenizer, new)
-            mask += [1] * length + [0] * (len(new) - length)
-        elif start := trained[turn]:
-            rest = _harmless(tokenizer, messages[turn].content[start:].rstrip())
-            mask += _from(tokenizer, segment.text, len(segment.text) - len(rest))
+            result += [0] * size
+            continue
+        weight = weights.get(turn, 1)
+        if piece.closing:
+            length = piece.ends if ends else 0
+            result += [weight] * length + [0] * (size - length)
         else:
-            mask += [1] * len(new)
-    return ids, mask
+            result += [weight * inside for inside in since(tokenizer, messages[turn].content, piece, trained[turn])]
+    return result
+
+
+def since(tokenizer: "Tokenizer", content: str, piece: Piece, start: int) -> list[int]:
+    """Tell which tokens of an assistant's own text hold anything of `content` from the character `start` on: 1, else 0.
+
+    Raises ConfigError for a tokenizer that does not know.
+    """
+    if not start:
+        return [1] * len(piece.ids)
+    rest = _harmless(tokenizer, content[start:].rstrip())
+    return _from(tokenizer, piece.text, len(piece.text) - len(rest))
+
+
+def knows_characters(tokenizer: "Tokenizer") -> bool:
+    """Whether a tokenizer can tell which characters its tokens stand for."""
+    from transformers import PreTrainedTokenizerFast
+
+    return isinstance(tokenizer, PreTrainedTokenizerFast)
 
 
 def render_prompt(tokenizer: "Tokenizer", messages: Sequence[Message], prime: str = "") -> list[int]:
@@ -72,20 +107,47 @@ def render_prompt(tokenizer: "Tokenizer", messages: Sequence[Message], prime: st
     white space at its ends: what follows begins with its own. Raises what `render` raises.
     """
     if prime.strip():
-        *segments, _ = _segments(tokenizer, [*messages, Message("assistant", prime)])
+        primed = _texts(tokenizer, [*messages, Message("assistant", prime)])
+        texts = primed[: next(at for at, piece in enumerate(primed) if piece.turn == len(messages) and piece.closing)]
     else:
-        segments = _segments(tokenizer, messages, ask=True)
-    return [token for segment in segments for token in _tokenize(tokenizer, segment.text)]
+        texts = _texts(tokenizer, messages, ask=True)
+    return [token for piece in texts for token in _tokenize(tokenizer, piece.text)]
+
+
+def cut(tokenizer: "Tokenizer", messages: Sequence[Message]) -> list[Piece]:
+    """Return the pieces of a whole conversation, tokenised. Raises what `render` raises."""
+    pieces = [replace(piece, ids=_tokenize(tokenizer, piece.text)) for piece in _texts(tokenizer, messages)]
+    special = set(tokenizer.all_special_ids)
+    return [replace(piece, ends=_closing_length(piece, special)) if piece.closing else piece for piece in pieces]
 
 
 def end_of_turn(tokenizer: "Tokenizer") -> int | None:
     """Return the special token that closes an assistant turn, or None where the template has none."""
     closing = _segments(tokenizer, [Message("user", "a"), Message("assistant", "b")])[-1]
-    special = set(tokenizer.all_special_ids)
-    return next((token for token in _tokenize(tokenizer, closing.text) if token in special), None)
+    return _first_special(tokenizer, closing.text)
 
 
-def _segments(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> list[_Segment]:
+def _texts(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> list[Piece]:
+    """The pieces by their texts, each turn with what ends it."""
+    found = _segments(tokenizer, messages, ask)
+    result: list[Piece] = []
+    for number, piece in enumerate(found):
+        if not piece.closing or _first_special(tokenizer, piece.text) is not None:
+            result.append(piece)
+            continue
+        following = found[number + 1] if number + 1 < len(found) else None
+        observed = _OBSERVED.match(following.text) if following and not piece.text else None
+        if following is None:
+            result.append(replace(piece, text=piece.text + str(tokenizer.eos_token or "")))
+        elif observed:
+            found[number + 1] = replace(following, text=following.text[observed.end():])
+            result.append(replace(piece, text=observed[0]))
+        else:
+            result.append(piece)
+    return result
+
+
+def _segments(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> list[Piece]:
     """Cut the rendered conversation; with `ask` it ends with the opening of an assistant turn."""
     _check(messages)
     messages = [replace(message, content=_harmless(tokenizer, message.content)) for message in messages]
@@ -97,11 +159,11 @@ def _segments(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = F
         whole = _text(tokenizer, messages[: turn + 1])
         written = _rest(whole, prompt)
         end = _end_of_words(written, message.content)
-        segments += [_Segment(_added(tokenizer, messages[:turn], prompt, done)), _Segment(written[:end], turn),
-                     _Segment(written[end:], turn, True)]
+        segments += [Piece(_added(tokenizer, messages[:turn], prompt, done)), Piece(written[:end], turn),
+                     Piece(written[end:], turn, True)]
         done = whole
     if ask or messages[-1].role != "assistant":
-        segments.append(_Segment(_added(tokenizer, messages, _text(tokenizer, messages, ask), done)))
+        segments.append(Piece(_added(tokenizer, messages, _text(tokenizer, messages, ask), done)))
     return segments
 
 
@@ -135,14 +197,12 @@ def _harmless(tokenizer: "Tokenizer", content: str) -> str:
 
 
 def _text(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> str:
-    if tokenizer.chat_template is None:
-        return _plain(tokenizer, messages)
     from jinja2 import TemplateError
 
     turns: list[dict[str, Any]] = [{"role": message.role, "content": message.content} for message in messages]
     try:
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask,
-                                                 chat_template=_DATE + str(tokenizer.chat_template), **_FIXED))
+                                                 chat_template=_DATE + chat_template(tokenizer), **_FIXED))
     except TemplateError as error:
         if messages[0].role != "system" or len(messages) < 2:
             raise ConfigError(f"the chat template refuses the roles {[message.role for message in messages]}: {error}; "
@@ -154,13 +214,6 @@ def _merged(messages: Sequence[Message]) -> list[Message]:
     """Put the system text into the first user message, for templates that know no system role."""
     system, user, *rest = messages
     return [Message("user", f"{system.content}\n\n{user.content}"), *rest]
-
-
-def _plain(tokenizer: "Tokenizer", messages: Sequence[Message]) -> str:
-    begin = str(tokenizer.bos_token) if tokenizer("").input_ids[:1] == [tokenizer.bos_token_id] else ""
-    end = str(tokenizer.eos_token or "")
-    return begin + "".join(message.content + (end if message.role == "assistant" else "") + "\n"
-                           for message in messages)
 
 
 def _rest(text: str, prefix: str) -> str:
@@ -188,16 +241,19 @@ def _tokenize(tokenizer: "Tokenizer", text: str) -> list[int]:
 
 def _from(tokenizer: "Tokenizer", text: str, start: int) -> list[int]:
     """The mask of a text's tokens: 1 on those that hold any of its characters from `start` on."""
-    from transformers import PreTrainedTokenizerFast
-
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+    if not knows_characters(tokenizer):
         raise ConfigError(f"{type(tokenizer).__name__} cannot tell where in a text its tokens stand, so no part of a "
                           "turn can be trained on; choose train.loss=assistant, or a model with a tokenizer.json")
     offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     return [int(end > start) for _, end in offsets]
 
 
-def _closing_length(tokenizer: "Tokenizer", ids: list[int]) -> int:
+def _closing_length(closing: Piece, special: set[int]) -> int:
     """How many tokens it takes to close a turn: up to the end-of-turn token, not the line break after it."""
+    known = next((at + 1 for at, token in enumerate(closing.ids) if token in special), 0)
+    return known or (len(closing.ids) if _OBSERVED.match(closing.text) else 0)
+
+
+def _first_special(tokenizer: "Tokenizer", text: str) -> int | None:
     special = set(tokenizer.all_special_ids)
-    return next((at + 1 for at, token in enumerate(ids) if token in special), len(ids))
+    return next((token for token in _tokenize(tokenizer, text) if token in special), None)

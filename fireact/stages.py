@@ -21,18 +21,22 @@ from fireact.protocols import Paid, with_inner
 from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Number, Sampling, Section
 from fireact.store import Store, fingerprint, identity, key
+from fireact.tokenize import TokenizeJob
+from fireact.train import TOKENS, Train
 from fireact.types import Question
 
-TRAIN_VERSION = 1
+TRAIN_VERSION = 2
 _ADAPTER_FILES = ("adapter_config.json", "config.json", "model.json")
 """What tells a folder that training left: an adapter's, a model's, a hosted model's."""
 
 
 class TrainJob(Section):
-    """What is trained on what."""
+    """What is trained on what. A hosted training takes the curated trajectories, a local one their tokens."""
 
     curated: Path
     curated_key: str
+    tokens: Path | None = None
+    tokens_key: str | None = None
     model: Node
     train: Node
     seed: int
@@ -40,8 +44,11 @@ class TrainJob(Section):
 
     def key(self) -> str:
         """The store key of the folder that holds the adapter."""
-        return key(stage="train", version=TRAIN_VERSION, curated=self.curated_key,
+        return key(stage="train", version=TRAIN_VERSION, data=self.tokens_key or self.curated_key,
                    model=identity(self.model, replies=False), train=identity(self.train), seed=self.seed)
+
+
+AnyJob = PlayJob | CurateJob | TokenizeJob | TrainJob
 
 
 @dataclass(frozen=True)
@@ -85,11 +92,26 @@ class Stages:
     @cached_property
     def train(self) -> TrainJob:
         """What the student is trained on. Raises ConfigError for a student that cannot be trained so."""
-        config, given = self.config, self.config.inputs.curated
+        config, tokens = self.config, self.tokenize
         self._need_trainable()
-        return TrainJob(curated=given or self.folder("curate", self.curate),
-                        curated_key=fingerprint(given) if given else self.curate.key(),
-                        model=config.model, train=config.train, seed=config.seed, home=self.store.home)
+        return TrainJob(curated=self._curated[0], curated_key=self._curated[1], model=config.model, train=config.train,
+                        tokens=tokens and self.folder("tokenize", tokens), tokens_key=tokens and tokens.key(),
+                        seed=config.seed, home=self.store.home)
+
+    @cached_property
+    def tokenize(self) -> TokenizeJob | None:
+        """What is made of the trajectories for a local training; None for a hosted one, which tokenises by itself."""
+        config, train = self.config, build(self.config.train, "train")
+        if not isinstance(train, Train):
+            return None
+        return TokenizeJob(curated=self._curated[0], curated_key=self._curated[1], model=config.model,
+                           home=self.store.home, **{name: getattr(train, name) for name in TOKENS})
+
+    @cached_property
+    def _curated(self) -> tuple[Path, str]:
+        """The folder of what is trained on, and its key."""
+        given = self.config.inputs.curated
+        return (given, fingerprint(given)) if given else (self.folder("curate", self.curate), self.curate.key())
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
@@ -131,7 +153,7 @@ class Stages:
         """Where training leaves what it made."""
         return self.folder("train", self.train) / build(self.config.train, "train").makes
 
-    def folder(self, stage: str, job: PlayJob | CurateJob | TrainJob) -> Path:
+    def folder(self, stage: str, job: AnyJob) -> Path:
         """Where a job's files are, or will be."""
         return self.store.folder(stage, job.key())
 
@@ -141,7 +163,7 @@ class Stages:
         Raises ConfigError.
         """
         jobs = {"generate": lambda: list(self.plays.values()), "curate": lambda: [self.curate],
-                "train": lambda: [self.train], "evaluate": lambda: [cell.job for cell in self.evaluations]}
+                "tokenize": lambda: [self._need_tokens()], "train": lambda: [self.train], "evaluate": lambda: [cell.job for cell in self.evaluations]}
         if "evaluate" in wanted and not self.evaluations:
             raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate, and so "
                               "does evaluate.n=0 for each dataset; set one")
@@ -159,14 +181,21 @@ class Stages:
                     played = stage if stage != "plan" else "generate" if job in self.plays.values() else "evaluate"
                     self.questions(job, f"{played}.n")
 
-    def _need_samples(self, job: PlayJob | CurateJob | TrainJob, stage: str) -> None:
+    def _need_tokens(self) -> TokenizeJob:
+        self._need_trainable()
+        if self.tokenize is None:
+            raise ConfigError("stage=tokenize is for local trainings, and this one is the endpoint's, which makes its "
+                              "own tokens; choose train=lora or train=full")
+        return self.tokenize
+
+    def _need_samples(self, job: AnyJob, stage: str) -> None:
         """Refuse attempts that would all be the same."""
         if isinstance(job, PlayJob) and job.sampling.attempts > 1 and job.model.get("temperature") == 0:
             part = "teacher" if job in self.plays.values() else "model"
             raise ConfigError(f"{stage}.attempts={job.sampling.attempts} would be the same one again and again, for "
                               f"{part}.temperature=0 draws no samples; set e.g. {part}.temperature=0.7")
 
-    def _need_price(self, job: PlayJob | CurateJob | TrainJob) -> None:
+    def _need_price(self, job: AnyJob) -> None:
         """Refuse a model of unknown price while a budget in money is set, before anything is spent."""
         budget = self.config.budget
         caps = {f"budget.{scope}.usd": getattr(budget, scope).usd for scope in ("run", "sweep", "day")}

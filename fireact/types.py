@@ -252,11 +252,14 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Example:
-    """One training sequence: `ids` and `mask` have the same length; only tokens whose mask is 1 are trained on."""
+    """One training sequence: `ids` and `mask` have the same length; tokens whose mask is 0 are not trained on."""
 
     id: str
     ids: tuple[int, ...]
-    mask: tuple[int, ...]
+    mask: tuple[float, ...]
+    """The weight of each token in the loss."""
+    roles: str = ""
+    """One letter a token, see `fireact.examples.ROLES`; empty where nobody has told."""
 
 
 Request = Ask | Act | Refuse

@@ -9,6 +9,7 @@ from typing import Any
 
 from fireact.jsonl import write_atomic
 from fireact.report.attempts import attempts_table
+from fireact.report.audit import audit_tables, counted
 from fireact.report.episodes import RESULTS, read_results
 from fireact.report.html import render
 from fireact.report.terminal import show
@@ -28,7 +29,7 @@ from fireact.report.text import (
     training_facts,
 )
 
-__all__ = ["HTML", "RESULTS", "print_funnel", "print_results", "read_results", "write_html"]
+__all__ = ["HTML", "RESULTS", "counted", "print_audit", "print_funnel", "print_results", "read_results", "write_html"]
 
 HTML = "report.html"
 
@@ -41,6 +42,11 @@ def print_funnel(cells: Mapping[str, Mapping[str, Any]], contamination: Mapping[
 def print_contamination(contamination: Mapping[str, Any]) -> None:
     """Print which evaluated questions are among those of a curated folder that was made by another run."""
     show(contaminated(contamination, dropped=False))
+
+
+def print_audit(audit: Mapping[str, Any], page: Path) -> None:
+    """Print which tokens are trained on, and which faults the training rows have."""
+    show([*audit_tables(audit), f"The rows, coloured: {page}"])
 
 
 def print_results(metrics: Mapping[str, Any]) -> None:

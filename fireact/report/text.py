@@ -161,10 +161,7 @@ def training_facts(train: Mapping[str, Any]) -> list[tuple[str, str]]:
              ("trainable parameters", "trainable_parameters", "{:,}"),
              ("peak learning rate", "peak_learning_rate", "{:g}"), ("cost, US$", "cost", "{:.2f}"),
              ("model", "model", "{}")]
-    cut = [("examples cut", "truncated"), ("of these without their answer", "lost_answer"),
-           ("dropped as too long", "dropped")]
-    return [*((label, form.format(train[name])) for label, name, form in known if train.get(name) is not None),
-            *((label, f"{train[name]:,}") for label, name in cut if train.get(name))]
+    return [(label, form.format(train[name])) for label, name, form in known if train.get(name) is not None]
 
 
 def percent(share: float | None, error: float | None = None) -> str:

@@ -2,7 +2,8 @@
 
 A checkpoint is a folder `step-N` with `state.safetensors` (weights and moments) and `progress.json`. The learning
 rate, the data order and the random numbers of a step follow from the seed and the step, so none of them is stored.
-It is written beside its place, forced to disk, and renamed: it is there as a whole or not at all.
+It is written beside its place, forced to disk, and renamed: it is there as a whole or not at all. The newest few are
+kept, and one that is damaged all the same is passed over for the one before.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fireact.errors import DataError
+from fireact.errors import DataError, first_line
 from fireact.jsonl import decode, write_atomic
 from fireact.model.local import weights
 from fireact.tracking import append_metrics, parse_metrics
@@ -42,34 +43,66 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     """The loss of every step."""
     validation_loss: float | None = None
+    best_step: int | None = None
+    """The step of the best validation so far."""
+    best_score: float | None = None
+    """How good that was; more is better."""
+    no_better: int = 0
+    """Validations in a row since then."""
+    scale: float | None = None
+    """In float16: by how much the loss is multiplied before its gradient is taken."""
 
 
-def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
-    """Write the checkpoint of `progress.step` under `folder` and drop the one before. Raises OSError."""
-    from safetensors.torch import save_file
-
+def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], keep: int = 1) -> None:
+    """Write the checkpoint of `progress.step` under `folder` and drop all but the newest `keep`. Raises OSError."""
     place = folder / f"step-{progress.step:08d}"
     with replacing(place) as part:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part / _STATE)
-        (part / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
-    for old in folder.iterdir():
-        if old != place:
-            shutil.rmtree(old)
+        write(part, progress, tensors)
+    for old in [*sorted(folder.glob("step-*"))[:-keep], *folder.glob(".*.part")]:
+        shutil.rmtree(old)
 
 
-def load(folder: Path, job: str) -> tuple[Progress, dict[str, Tensor]] | None:
-    """Return the last checkpoint under `folder`, None where there is none. Raises DataError for another job's."""
+def write(folder: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
+    """Write a checkpoint's files into `folder`. Raises OSError, SafetensorError."""
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _STATE)
+    (folder / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+
+
+def load(folder: Path, job: str, say: Callable[[str], None] = print) -> tuple[Progress, dict[str, Tensor]] | None:
+    """Return the newest sound checkpoint under `folder`, None where there is none; `say` tells of damaged ones.
+
+    Raises DataError for another job's, and where all are damaged.
+    """
+    damaged: list[str] = []
+    for place in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            found = read(place)
+        except DataError as error:
+            damaged.append(str(error))
+            continue
+        if found[0].job != job:
+            raise DataError(f"{place} is a checkpoint of another job (hash {found[0].job}, this one is {job}); "
+                            "train into another folder, or delete this one to start anew")
+        for line in damaged:
+            say(f"{line}; going on from {place.name} instead")
+        return found
+    if damaged:
+        raise DataError(f"{damaged[0]}; delete {folder} to start anew")
+    return None
+
+
+def read(place: Path) -> tuple[Progress, dict[str, Tensor]]:
+    """Read one checkpoint. Raises DataError where it is damaged."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    places = sorted(folder.glob("step-*"))
-    if not places:
-        return None
-    file = places[-1] / _PROGRESS
-    progress = decode(Progress, file.read_text(encoding="utf-8"), str(file))
-    if progress.job != job:
-        raise DataError(f"{places[-1]} is a checkpoint of another job (hash {progress.job}, this one is {job}); "
-                        "train into another folder, or delete this one to start anew")
-    return progress, load_file(places[-1] / _STATE)
+    file = place / _PROGRESS
+    try:
+        return decode(Progress, file.read_text(encoding="utf-8"), str(file)), load_file(place / _STATE)
+    except (OSError, ValueError, SafetensorError, DataError) as error:
+        raise DataError(f"the checkpoint {place} is damaged ({first_line(error)})") from None
 
 
 @contextmanager

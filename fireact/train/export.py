@@ -9,22 +9,32 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch import Tensor
 
 from fireact import __version__
-from fireact.train import Train
+from fireact.train import Train, sharded
 
 _TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.jinja")
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate")
 
 
-def save_adapter(model: PeftModel, folder: Path) -> None:
+def whole_weights(model: Any, train: Train) -> dict[str, Tensor]:
+    """Return what is to be saved, gathered from all ranks: the weights that learn, or all of a whole model's."""
+    named = model.state_dict() if train.method == "full" else {
+        name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    return {name: sharded.whole(weight.detach()) for name, weight in named.items()}
+
+
+def save_adapter(model: PeftModel, tensors: dict[str, Tensor], folder: Path) -> None:
     """Write adapter_config.json and adapter_model.safetensors. Raises OSError, SafetensorError."""
-    model.save_pretrained(str(folder), save_embedding_layers=False)
+    model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=tensors)
 
 
-def save_model(model: Any, base: Path, folder: Path, dtype: torch.dtype) -> None:
+def save_model(model: Any, tensors: dict[str, Tensor], base: Path, folder: Path, dtype: torch.dtype) -> None:
     """Write the whole model in `dtype`, and the tokenizer of `base`. Raises OSError, SafetensorError."""
-    model.to(dtype).save_pretrained(folder)
+    model.config.dtype = dtype
+    model.save_pretrained(folder, state_dict={name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+                                              for name, tensor in tensors.items()})
     for pattern in _TOKENIZER:
         for file in base.glob(pattern):
             shutil.copyfile(file, folder / file.name)

@@ -1,4 +1,4 @@
-"""Make a training job ready and do it: trajectories become token ids and masks, then the worker takes over.
+"""Make a training job ready and do it: the tokens of the stage before, the student's weights, then the worker.
 
     python -m fireact.train.prepare FOLDER/job.json
 
@@ -9,17 +9,16 @@ This process holds the folder's lock while the worker trains, in this very proce
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fireact.curate import TRAIN, VALIDATION
 from fireact.errors import DataError
-from fireact.examples import example
-from fireact.jsonl import encode, read_jsonl, write_atomic
+from fireact.jsonl import write_atomic
 from fireact.plugins import Node, build
 from fireact.process import ChildFailed, stage_main
 from fireact.train import Train
-from fireact.types import Trajectory
 
 if TYPE_CHECKING:
     from fireact.model.local import Local
@@ -37,9 +36,15 @@ def run(values: dict[str, Any], folder: Path) -> None:
 
         worker.run(worker.read_job(path))
         return
-    code = subprocess.call(launcher(train, path))
-    if code:
-        raise ChildFailed(code)
+    from fireact.train.faults import HALVED
+
+    while True:
+        before = (folder / HALVED).read_bytes() if (folder / HALVED).exists() else b""
+        code = subprocess.call(launcher(train, path))
+        if not code:
+            return
+        if not (folder / HALVED).exists() or (folder / HALVED).read_bytes() == before:
+            raise ChildFailed(code)
 
 
 def launcher(train: Train, job: Path) -> list[str]:
@@ -51,24 +56,16 @@ def launcher(train: Train, job: Path) -> list[str]:
 
 
 def _prepare(values: dict[str, Any], train: Train, folder: Path) -> None:
-    from dataclasses import asdict
-
     from fireact.model.local import weights
 
     model: Node = values["model"]
     student: Local = build(model, "model", home=Path(values["home"]) / "weights")
-    base = student.folder()
-    tokenizer = student.tokenizer()
-    curated = Path(values["curated"])
-    for name in (TRAIN, VALIDATION):
-        if not (curated / name).exists():
-            raise DataError(f"{curated / name} does not exist; run stage=curate first, or name a folder with "
-                            f"{TRAIN} and {VALIDATION} by inputs.curated")
-        records = [example(tokenizer, record, train.loss) for record in read_jsonl(curated / name, Trajectory)]
-        write_atomic(folder / f"tokens-{name}", "".join(encode(record) + "\n" for record in records))
-    held_out = folder / f"tokens-{VALIDATION}"
+    base, tokens = student.folder(), Path(values["tokens"])
+    if not (tokens / TRAIN).exists():
+        raise DataError(f"{tokens / TRAIN} does not exist; run stage=tokenize first")
+    held_out = tokens / VALIDATION
     write_atomic(folder / WORKER_JOB, json.dumps({
-        "examples": str(folder / f"tokens-{TRAIN}"), "validation": str(held_out) if held_out.stat().st_size else None,
+        "examples": str(tokens / TRAIN), "validation": str(held_out) if held_out.stat().st_size else None,
         "base": str(base), "base_identity": weights.identity(base), "base_name": student.source, "out": str(folder),
         "seed": values["seed"], "train": asdict(train)}, indent=1, default=str))
 

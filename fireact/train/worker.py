@@ -9,6 +9,7 @@ goes on after a kill; the result is that of an undisturbed run. Exit codes: 0 do
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -17,24 +18,30 @@ import sys
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, get_args, get_type_hints
+from statistics import fmean
+from typing import Any, ClassVar, get_args, get_type_hints
 
 import torch
 import transformers
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
+from peft import PeftModel
 from pydantic import ConfigDict
 from torch import nn
+from transformers import PreTrainedModel
 
-from fireact.errors import ConfigError, DataError
+from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
-from fireact.train import Train, checkpoint, data, export, lora
+from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack
 from fireact.train.checkpoint import Progress
-from fireact.train.loop import Training, warmup_steps
+from fireact.train.log import peak_memory_mb
+from fireact.train.loop import BEST, CHECKPOINTS, Training, warmup_steps
 from fireact.types import RUNTIME, Example
 
-_LAYOUTS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+_LAYOUTS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
+_PRECISION = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 @dataclass(frozen=True)
@@ -87,24 +94,52 @@ def run(job: Job) -> None:
     _quiet()
     config = lora.read_config(job.base)
     _quiet()
-    limits = [job.train.max_length, getattr(config, "max_position_embeddings", None)]
-    window = min((limit for limit in limits if limit), default=None)
-    (examples, cuts), (validation, held_out_cuts) = (
-        data.read_examples(path, vocabulary=config.vocab_size, window=window, too_long=job.train.too_long)
-        if path else ([], data.Cuts()) for path in (job.examples, job.validation))
-    if not examples:
-        raise DataError(f"{job.examples}: all {cuts.dropped} examples have more than {window} tokens and "
-                        f"train.too_long={job.train.too_long} leaves none; raise train.max_length if the model allows")
+    window = getattr(config, "max_position_embeddings", None)
+    examples, validation = (data.read_examples(path, vocabulary=config.vocab_size, window=window) if path else []
+                            for path in (job.examples, job.validation))
     if _is_done(job):
         return
-    training = start(job, examples, validation)
-    for line in (cuts.sentence("training", window), held_out_cuts.sentence("validation", window), _low_rate(training)):
-        if line:
-            training.say(line)
+    longest = max(len(example.ids) for example in [*examples, *validation])
+    while True:
+        tokens = faults.allowed_tokens(job.out, job.train.micro_batch_tokens)
+        try:
+            _train(job, examples, validation, tokens)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not faults.is_out_of_memory(error):
+                raise
+        # What failed is no longer held here: its traceback has kept the model and all activations alive.
+        with checkpoint.writing(job.out):
+            job.out.mkdir(parents=True, exist_ok=True)
+            print(faults.halve(job.out, tokens, longest), flush=True)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise OutOfMemory
+        _forget()
+
+
+class OutOfMemory(FireActError):
+    """One of several processes ran out of memory: all are started again, with less at once."""
+
+
+def _forget() -> None:
+    """Free what a training held that failed."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _train(job: Job, examples: list[Example], validation: list[Example], tokens: int) -> None:
+    """Train from the last checkpoint to the end, with `tokens` tokens a forward pass."""
+    training = start(job, examples, validation, tokens)
+    if low := _low_rate(training):
+        training.log.say(low)
     training.go()
+    training.take_best()
+    tensors = export.whole_weights(training.bare, job.train)
     if training.accelerator.is_main_process:
         with checkpoint.writing(job.out):
-            finish(job, training, {**cuts.counts(), **held_out_cuts.counts("validation_")})
+            finish(job, training, tensors)
     training.accelerator.wait_for_everyone()
     training.accelerator.end_training()
 
@@ -134,54 +169,109 @@ def _is_done(job: Job) -> bool:
     return True
 
 
-def start(job: Job, examples: list[Example], validation: list[Example]) -> Training:
-    """Load the model and the last checkpoint, if there is one. Raises ConfigError, DataError."""
-    if job.train.threads:
-        torch.set_num_threads(job.train.threads)
-    dtype = dtype_of(job.train)
+def start(job: Job, examples: list[Example], validation: list[Example], tokens: int | None = None) -> Training:
+    """Load the model and the last checkpoint, if there is one; `tokens` bounds a forward pass.
+
+    Raises ConfigError, DataError.
+    """
+    train = job.train
+    if train.threads:
+        torch.set_num_threads(train.threads)
+    dtype = dtype_of(train)
     # Accelerate joins processes without a GPU only where it is told that they have none.
     several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
-    accelerator = Accelerator(cpu=several_cpus, mixed_precision="bf16" if dtype == torch.bfloat16 else "no",
+    accelerator = Accelerator(cpu=several_cpus, mixed_precision=_PRECISION[dtype],
                               kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
     if accelerator.distributed_type not in _LAYOUTS:
         raise ConfigError(f"accelerate was configured for {accelerator.distributed_type.value}; this loop knows one "
-                          "process or data-parallel ones (accelerate launch --multi_gpu)")
+                          "process, data-parallel ones and FSDP2, see conf/accelerate")
+    tokens = tokens or train.micro_batch_tokens
+    if train.check_memory:
+        memory.check(job.base, train, tokens, dtype, accelerator)
     torch.manual_seed(job.seed)
-    model = accelerator.prepare(_model(job, dtype))
-    training = Training(job.train, job.seed, job.out, accelerator, model, examples, validation, Progress(job.hash()))
+    model = _model(job, dtype)
+    packs = train.packing and pack.can_pack(_bare(model))
+    if packs:
+        pack.plug_in(_bare(model))
+    optimizer = _optimizer(model, train)
+    if train.compile:
+        model.compile(dynamic=True)
+    prepared: Any = accelerator.prepare(model, optimizer)
+    training = Training(train, job.seed, job.out, accelerator, *prepared, examples, validation, Progress(job.hash()),
+                        packs, tokens)
     training.restore()
     return training
 
 
 def dtype_of(train: Train) -> torch.dtype:
-    """What is computed in."""
+    """What is computed in. Raises ConfigError for a precision that the device lacks."""
+    cuda = torch.cuda.is_available()
+    if train.dtype == "float16" and not cuda:
+        raise ConfigError("train.dtype=float16 needs an NVIDIA GPU, and torch sees none here; choose float32, "
+                          "or bfloat16")
+    if train.dtype == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ConfigError(f"train.dtype=bfloat16 is not what {torch.cuda.get_device_name()} computes in; choose "
+                          "float16 or float32")
     if train.dtype == "auto":
-        return torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    return torch.bfloat16 if train.dtype == "bfloat16" else torch.float32
+        best = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return best if cuda else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[train.dtype]
 
 
-def _model(job: Job, dtype: torch.dtype) -> nn.Module:
-    """Load what is trained; the weights that learn are in float32, for bfloat16 loses small updates."""
+def _model(job: Job, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
+    """Load what is trained; the weights that learn are in float32, for half precision loses small updates."""
     full = job.train.method == "full"
-    base = lora.load_base(job.base, torch.float32 if full else dtype)
+    base = lora.load_base(job.base, torch.float32 if full else dtype, job.train.bits)
     if job.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
+    if job.train.liger:
+        kernels.use_liger(base)
     model = base if full else lora.attach(base, job.train, job.base_name)
     return model.train()
 
 
-def finish(job: Job, training: Training, cuts: dict[str, int]) -> None:
-    """Write what was learnt, then done.json with `cuts`, and drop the checkpoint. Raises OSError, SafetensorError."""
-    results = {"examples": len(training.examples), "validation_examples": len(training.validation), **cuts,
-               **training.summary()}
+def _bare(model: Any) -> PreTrainedModel:
+    """The model of transformers, without adapters around it."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def _optimizer(model: nn.Module, train: Train) -> torch.optim.AdamW:
+    """AdamW over the weights that learn; only matrices decay."""
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [{"params": [weight for weight in weights if weight.ndim > 1]},
+              {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, weight_decay=train.weight_decay, fused=True)
+
+
+def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor]) -> None:
+    """Write what was learnt, then done.json, and drop the checkpoints. Raises OSError, SafetensorError."""
+    results = {"examples": len(training.examples), "validation_examples": len(training.validation),
+               **summary(training)}
     with checkpoint.replacing(job.out / job.train.makes) as part:
         if job.train.method == "full":
-            export.save_model(training.bare, job.base, part, dtype_of(job.train))
+            export.save_model(training.bare, tensors, job.base, part, dtype_of(job.train))
         else:
-            export.save_adapter(training.bare, part)
+            export.save_adapter(training.bare, tensors, part)
         export.describe(part, job.train, job.base_name, job.base_identity, results)
     write_atomic(job.out / "done.json", json.dumps({**results, "job": training.progress.job}, indent=1))
-    shutil.rmtree(job.out / "checkpoint", ignore_errors=True)
+    for folder in (CHECKPOINTS, BEST):
+        shutil.rmtree(job.out / folder, ignore_errors=True)
+
+
+def summary(training: Training) -> dict[str, Any]:
+    """What came out, for done.json: the training loss is the mean of the last tenth of the steps."""
+    progress, train = training.progress, training.train
+    last = progress.losses[-max(1, progress.step // 10):]
+    return {"steps": progress.step, "epochs": round(progress.step / training.per_epoch, 3),
+            "peak_learning_rate": training.peak_learning_rate(), "train_loss": fmean(last),
+            "validation_loss": progress.validation_loss, "tokens": progress.tokens,
+            "trained_tokens": progress.trained_tokens, "seconds": round(progress.seconds, 1),
+            "tokens_per_second": round(progress.tokens / progress.seconds, 1),
+            "peak_memory_mb": peak_memory_mb(), "packed": training.packs,
+            "micro_batch_tokens": training.micro_batch_tokens,
+            "kept_step": progress.best_step if train.keep == "best" and training.validation else progress.step,
+            "stopped_early": progress.step < training.total,
+            "trainable_parameters": sum(weight.numel() for weight in training.weights.values())}
 
 
 if __name__ == "__main__":

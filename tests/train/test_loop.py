@@ -39,7 +39,7 @@ def full_logits_loss(model: torch.nn.Module, examples: list) -> float:
 
 def test_the_loss_is_the_mean_over_the_trained_tokens_of_the_batch(make_job: MakeJob, base: Path) -> None:
     examples = make_examples(11)
-    out = train(make_job(examples=examples, batch_size=11, micro_batch_size=3))
+    out = train(make_job(examples=examples, batch_size=11, micro_batch_tokens=50))
     model = AutoModelForCausalLM.from_pretrained(base)
     first = read_metrics(out)[0]
     assert first["loss"] == pytest.approx(full_logits_loss(model, examples), rel=1e-5)
@@ -49,8 +49,8 @@ def test_the_loss_is_the_mean_over_the_trained_tokens_of_the_batch(make_job: Mak
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_micro_batches_change_nothing(make_job: MakeJob, method: str) -> None:
-    whole = train(make_job("whole", method=method, batch_size=8, micro_batch_size=8, learning_rate=1e-3))
-    parts = train(make_job("parts", method=method, batch_size=8, micro_batch_size=2, learning_rate=1e-3))
+    whole = train(make_job("whole", method=method, batch_size=8, learning_rate=1e-3))
+    parts = train(make_job("parts", method=method, batch_size=8, micro_batch_tokens=40, learning_rate=1e-3))
     for one, other in zip(read_metrics(whole), read_metrics(parts), strict=True):
         if "loss" in one:
             assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
@@ -164,34 +164,6 @@ def test_a_warm_up_that_is_too_long_is_said(make_job: MakeJob, capsys: pytest.Ca
     done = json.loads((out / "done.json").read_text(encoding="utf-8"))
     assert done["peak_learning_rate"] == pytest.approx(0.01 if steps == 5 else 0.01 * 5 / 6)
     assert max(line["lr"] for line in read_metrics(out) if "lr" in line) == pytest.approx(done["peak_learning_rate"])
-
-
-@pytest.mark.parametrize("too_long", ["truncate", "drop"])
-def test_what_was_cut_is_said_and_written_down(make_job: MakeJob, capsys: pytest.CaptureFixture[str],
-                                               too_long: str) -> None:
-    examples, window = make_examples(40), 12
-    long = sum(len(example.ids) > window for example in examples)
-    empty = sum(len(example.ids) // 2 >= window for example in examples)
-    out = train(make_job(examples=examples, max_length=window, too_long=too_long))
-    done = json.loads((out / "done.json").read_text(encoding="utf-8"))
-    dropped = long if too_long == "drop" else empty
-    assert 0 < empty < long
-    assert done["examples"] == 40 - dropped
-    assert (done["truncated"], done["lost_answer"], done["dropped"]) == (long - dropped, long - dropped, dropped)
-    assert done["validation_examples"] + done["validation_dropped"] == 7
-    first, second = capsys.readouterr().out.splitlines()[:2]
-    assert first == (f"training examples longer than 12 tokens: {long - dropped} cut at the end, {long - dropped} of "
-                     f"them without the end of their final answer; {dropped} dropped")
-    assert second.startswith("validation examples longer than 12 tokens: ")
-    assert f"| dropped | {dropped} |" in (out / "adapter" / "README.md").read_text(encoding="utf-8")
-
-
-def test_validation_may_lose_all_its_examples_but_training_may_not(make_job: MakeJob) -> None:
-    short = [Example(f"s{number}", (1, 2, 3), (0, 1, 1)) for number in range(4)]
-    out = train(make_job("short", examples=short, max_length=4, too_long="drop"))
-    assert json.loads((out / "done.json").read_text(encoding="utf-8"))["validation_loss"] is None
-    with pytest.raises(DataError, match=r"all 40 examples have more than 3 tokens and train\.too_long=drop leaves"):
-        train(make_job("long", max_length=3, too_long="drop"))
 
 
 @pytest.mark.parametrize(("method", "folder"), [("lora", "adapter"), ("full", "model")])

@@ -78,7 +78,7 @@ def test_numbers_out_of_range_are_refused(options: dict, sentence: str) -> None:
         check({"_target_": "fireact.train.Train", **options}, "train")
 
 
-@pytest.mark.parametrize("name", ["rank", "alpha", "max_steps", "batch_size", "micro_batch_size", "max_length",
+@pytest.mark.parametrize("name", ["rank", "alpha", "max_steps", "batch_size", "micro_batch_tokens", "max_length",
                                   "checkpoint_every", "log_every", "validate_every", "threads", "processes"])
 def test_every_count_is_at_least_one(name: str) -> None:
     check({"_target_": "fireact.train.Train", name: 1}, "train")

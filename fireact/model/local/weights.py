@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fireact.errors import ConfigError, DataError, ProviderError
+from fireact.templates import Template, chat_template
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +74,8 @@ def identity(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def load(folder: Path, dtype: Dtype = "auto", device: str = "auto", adapter: Path | None = None) -> tuple[Any, Any]:
+def load(folder: Path, dtype: Dtype = "auto", device: str = "auto", adapter: Path | None = None,
+         template: Template = "auto") -> tuple[Any, Any]:
     """Load a model for inference, and its tokenizer; `adapter` is a LoRA adapter or a whole fine-tuned model's folder.
 
     Raises ConfigError for an adapter or a fine-tuned model that does not belong to the base, a device that is absent,
@@ -95,17 +97,19 @@ def load(folder: Path, dtype: Dtype = "auto", device: str = "auto", adapter: Pat
         raise _broken(whole, error) from None
     if adapter is not None and lora:
         model = _with_adapter(model, folder, adapter)
-    return model.to(place).eval(), load_tokenizer(folder)
+    return model.to(place).eval(), load_tokenizer(folder, template)
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """Load a tokenizer with its chat template. Raises ConfigError."""
+def load_tokenizer(folder: Path, template: Template = "auto") -> Any:
+    """Load a tokenizer, with the chat template that conversations are to be rendered by. Raises ConfigError."""
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except _UNREADABLE as error:
         raise _broken(folder, error) from None
+    tokenizer.chat_template = chat_template(tokenizer, template)
+    return tokenizer
 
 
 def window(folder: Path) -> int:

@@ -1,0 +1,97 @@
+"""One trajectory as a row of the training set, with all that the audit asks of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from fireact.errors import DataError
+from fireact.examples import Lesson, conversation, example_of, name_of
+from fireact.render import cut, render_prompt
+from fireact.tokenize.fit import shorten
+from fireact.types import Example, Message, Trajectory
+
+TooLong = Literal["error", "shorten", "drop", "truncate"]
+"""What becomes of an example that is longer than may be. `error`: it stops the run. `shorten`: its middle observations
+lose their ends, then the others. `drop`: it is left out, by name. `truncate`: its end is cut off, as FireAct's release
+did; its answer goes first."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trajectory's example, and what is to be known about it."""
+
+    example: Example
+    left_out: str = ""
+    """Why it is not trained on; empty where it is."""
+    shortened: bool = False
+    """Whether observations lost their ends."""
+    truncated: bool = False
+    """Whether it was cut at its end."""
+    lost_final: bool = False
+    """Whether that cut took a part of what was to be learnt of the last action."""
+    broken_prompt: bool = False
+    """Whether the ids of some prompt, as the student sees it when it plays, are not the beginning of its own."""
+    doubled_bos: bool = False
+    """Whether it begins with two tokens of beginning."""
+    open_ends: int = 0
+    """How many turns are trained on that nothing ends, though `train.end_of_turn` wants that learnt."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes rows with one tokenizer."""
+
+    tokenizer: Any
+    lesson: Lesson
+    window: int
+    too_long: TooLong
+
+    def row(self, trajectory: Trajectory) -> Row:
+        """Tokenise a trajectory. Raises DataError for one that is too long where that is an error, ConfigError."""
+        messages, learnt = conversation(trajectory)
+        name = name_of(trajectory)
+
+        def build(talk: Sequence[Message]) -> Example:
+            return example_of(self.tokenizer, talk, learnt, name, self.lesson)
+
+        whole = build(messages)
+        row = Row(whole, broken_prompt=self._broken(whole, messages), doubled_bos=self._doubled(whole),
+                  open_ends=self._open_ends(messages, learnt))
+        if len(whole.ids) > self.window:
+            row = self._fitted(row, shorten(self.tokenizer, messages, self.window, build)
+                               if self.too_long == "shorten" else None)
+        if not row.left_out and not any(row.example.mask[1:]):
+            row = replace(row, left_out="nothing in it is trained on")
+        return row
+
+    def _fitted(self, row: Row, shortened: Example | None) -> Row:
+        example, size = row.example, len(row.example.ids)
+        if shortened:
+            return replace(row, example=shortened, shortened=True)
+        if self.too_long == "error":
+            raise DataError(
+                f"the example {example.id!r} has {size} tokens, but at most {self.window} fit (train.max_length, or "
+                "the model's window); raise train.max_length if the model allows, drop it with the filter 'fits', or "
+                "say by train.too_long=shorten or drop what becomes of such")
+        if self.too_long != "truncate":
+            return replace(row, left_out=f"{size} tokens, more than {self.window}")
+        kept = replace(example, ids=example.ids[: self.window], mask=example.mask[: self.window],
+                       roles=example.roles[: self.window])
+        return replace(row, example=kept, truncated=True, lost_final=sum(kept.mask) < sum(example.mask))
+
+    def _broken(self, whole: Example, messages: Sequence[Message]) -> bool:
+        """Whether the prompt of any turn differs from the beginning of the example."""
+        turns = [turn for turn, message in enumerate(messages) if message.role == "assistant"]
+        prompts = (tuple(render_prompt(self.tokenizer, messages[:turn])) for turn in turns)
+        return any(whole.ids[: len(prompt)] != prompt for prompt in prompts)
+
+    def _doubled(self, example: Example) -> bool:
+        begin = self.tokenizer.bos_token_id
+        return begin is not None and example.ids[:2] == (begin, begin)
+
+    def _open_ends(self, messages: Sequence[Message], learnt: Sequence[int]) -> int:
+        if not self.lesson.end_of_turn:
+            return 0
+        turns = learnt[-1:] if self.lesson.loss == "final" else learnt
+        return sum(piece.closing and piece.turn in turns and not piece.ends
+                   for piece in cut(self.tokenizer, messages))

@@ -1,0 +1,25 @@
+"""Faster kernels by others, where they are installed and the device has them."""
+
+from importlib.util import find_spec
+
+import torch
+from transformers import PreTrainedModel
+
+from fireact.errors import ConfigError
+
+
+def use_liger(model: PreTrainedModel) -> None:
+    """Replace norms, rotary positions and gates of `model` by Liger's (Hsu et al. 2024). Raises ConfigError.
+
+    Its losses are not used: logits are computed at trained positions only.
+    """
+    if not torch.cuda.is_available():
+        raise ConfigError("train.liger=true needs an NVIDIA GPU, and torch sees none here; leave it out")
+    if find_spec("liger_kernel") is None:
+        raise ConfigError("train.liger=true needs liger-kernel, which is not installed; run: pip install 'fireact[gpu]'")
+    from liger_kernel.transformers import _apply_liger_kernel_to_instance
+    from liger_kernel.transformers.monkey_patch import MODEL_TYPE_TO_APPLY_LIGER_FN
+
+    if model.config.model_type not in MODEL_TYPE_TO_APPLY_LIGER_FN:
+        raise ConfigError(f"train.liger=true, and Liger has no kernels for {model.config.model_type!r}; leave it out")
+    _apply_liger_kernel_to_instance(model=model, cross_entropy=False, fused_linear_cross_entropy=False)
