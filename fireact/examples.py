@@ -116,7 +116,7 @@ def example_of(tokenizer: Any, messages: Sequence[Message], learnt: Sequence[int
 
 
 def _roles(tokenizer: Any, messages: Sequence[Message], pieces: Sequence[Piece], learnt: Sequence[int]) -> list[str]:
-    """The role of each token, one letter a token; a tokenizer that knows no characters has no thoughts, only actions."""
+    """The role of each token, one letter a token; where no characters are known, a thought counts to its action."""
     roles, said, exact = [], False, knows_characters(tokenizer)
     for piece in pieces:
         size, turn = len(piece.ids), piece.turn

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact import evaluate, forecast, formats, report
+from fireact.checks import check
 from fireact.children import Task, work
 from fireact.curate import FUNNEL, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
@@ -216,7 +217,7 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
     stages = Stages(config)
     last = "report" if config.stage == "pipeline" else config.stage
     wanted = [*upstream(last, config), last]
-    stages.check(wanted)
+    check(stages, wanted)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_atomic(run_dir / "config.yaml", resolved)
     tracker = open_tracker(run_dir, config.wandb, config.model_dump(mode="json"), config.name)

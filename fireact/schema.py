@@ -40,7 +40,8 @@ STAGES = ("generate", "curate", "train", "evaluate", "report")
 class Config(Section):
     """One run."""
 
-    stage: Literal["pipeline", "plan", "generate", "curate", "export", "tokenize", "train", "evaluate", "report"] = "pipeline"
+    stage: Literal["pipeline", "plan", "generate", "curate", "export", "tokenize", "train", "evaluate",
+                   "report"] = "pipeline"
     name: str = "default"
     """The recipe's name, for people and W&B."""
     seed: int = 0

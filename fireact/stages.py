@@ -16,36 +16,16 @@ from fireact.evaluate import Evaluation, Guise
 from fireact.generate import PlayJob, first, open_dataset
 from fireact.play.engine import Settings
 from fireact.plugins import Node, build, check, plugin_name, target
-from fireact.prices import named
-from fireact.protocols import Paid, with_inner
 from fireact.schema import Config, mix, number, tasks
-from fireact.sections import Number, Sampling, Section
-from fireact.store import Store, fingerprint, identity, key
+from fireact.sections import Number, Sampling
+from fireact.store import Store, fingerprint, key
 from fireact.tokenize import TokenizeJob
 from fireact.train import TOKENS, Train
+from fireact.train.job import TrainJob
 from fireact.types import Question
 
-TRAIN_VERSION = 2
 _ADAPTER_FILES = ("adapter_config.json", "config.json", "model.json")
 """What tells a folder that training left: an adapter's, a model's, a hosted model's."""
-
-
-class TrainJob(Section):
-    """What is trained on what. A hosted training takes the curated trajectories, a local one their tokens."""
-
-    curated: Path
-    curated_key: str
-    tokens: Path | None = None
-    tokens_key: str | None = None
-    model: Node
-    train: Node
-    seed: int
-    home: Path
-
-    def key(self) -> str:
-        """The store key of the folder that holds the adapter."""
-        return key(stage="train", version=TRAIN_VERSION, data=self.tokens_key or self.curated_key,
-                   model=identity(self.model, replies=False), train=identity(self.train), seed=self.seed)
 
 
 AnyJob = PlayJob | CurateJob | TokenizeJob | TrainJob
@@ -93,7 +73,7 @@ class Stages:
     def train(self) -> TrainJob:
         """What the student is trained on. Raises ConfigError for a student that cannot be trained so."""
         config, tokens = self.config, self.tokenize
-        self._need_trainable()
+        self.need_trainable()
         return TrainJob(curated=self._curated[0], curated_key=self._curated[1], model=config.model, train=config.train,
                         tokens=tokens and self.folder("tokenize", tokens), tokens_key=tokens and tokens.key(),
                         seed=config.seed, home=self.store.home)
@@ -157,60 +137,6 @@ class Stages:
         """Where a job's files are, or will be."""
         return self.store.folder(stage, job.key())
 
-    def check(self, wanted: Sequence[str]) -> None:
-        """Make the keys of all stages that are `wanted`, so that what is wrong with one is said before any work.
-
-        Raises ConfigError.
-        """
-        jobs = {"generate": lambda: list(self.plays.values()), "curate": lambda: [self.curate],
-                "tokenize": lambda: [self._need_tokens()], "train": lambda: [self.train], "evaluate": lambda: [cell.job for cell in self.evaluations]}
-        if "evaluate" in wanted and not self.evaluations:
-            raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate, and so "
-                              "does evaluate.n=0 for each dataset; set one")
-        if self.config.train.get("cancel") and self.config.stage != "train":
-            raise ConfigError("train.cancel=true goes with stage=train: it ends a job, and begins no other work")
-        for name in self.config.report.prices:
-            named(name)
-        jobs["plan"] = lambda: [*jobs["generate"](), *jobs["evaluate"]()]
-        for stage in wanted:
-            for job in jobs[stage]() if stage in jobs else []:
-                job.key()
-                self._need_price(job)
-                self._need_samples(job, stage)
-                if isinstance(job, PlayJob):
-                    played = stage if stage != "plan" else "generate" if job in self.plays.values() else "evaluate"
-                    self.questions(job, f"{played}.n")
-
-    def _need_tokens(self) -> TokenizeJob:
-        self._need_trainable()
-        if self.tokenize is None:
-            raise ConfigError("stage=tokenize is for local trainings, and this one is the endpoint's, which makes its "
-                              "own tokens; choose train=lora or train=full")
-        return self.tokenize
-
-    def _need_samples(self, job: AnyJob, stage: str) -> None:
-        """Refuse attempts that would all be the same."""
-        if isinstance(job, PlayJob) and job.sampling.attempts > 1 and job.model.get("temperature") == 0:
-            part = "teacher" if job in self.plays.values() else "model"
-            raise ConfigError(f"{stage}.attempts={job.sampling.attempts} would be the same one again and again, for "
-                              f"{part}.temperature=0 draws no samples; set e.g. {part}.temperature=0.7")
-
-    def _need_price(self, job: AnyJob) -> None:
-        """Refuse a model of unknown price while a budget in money is set, before anything is spent."""
-        budget = self.config.budget
-        caps = {f"budget.{scope}.usd": getattr(budget, scope).usd for scope in ("run", "sweep", "day")}
-        option = next((name for name, cap in caps.items() if cap is not None), None)
-        # A model that is still to be fine-tuned has no id yet, and hence no price: it is refused at its first call.
-        if option is None or not isinstance(job, PlayJob) or (job.adapter and not job.adapter.exists()):
-            return
-        context = {"home": job.home, "tool": None, "corpus": None}
-        parts = [build(job.model, "model", adapter=job.adapter, **context),
-                 *with_inner(build(job.tool, "tool", **context))]
-        for part in parts:
-            if isinstance(part, Paid) and part.unpriced:
-                raise ConfigError(f"{option}={caps[option]:g} needs the prices of all that is paid for: "
-                                  f"{part.unpriced}; or give the budget in tokens or calls")
-
     def questions(self, job: PlayJob, option: str) -> list[Question]:
         """What a job plays. A split is read once a run, however many jobs play it. Raises ConfigError, DataError."""
         place = job.task, job.split
@@ -268,7 +194,7 @@ class Stages:
                          sampling=Sampling(attempts=config.evaluate.attempts), tool=self._tool(fault))
         if guise == "prompted":
             return job
-        self._need_trainable()
+        self.need_trainable()
         given = config.inputs.adapter
         if given and not any((given / name).is_file() for name in _ADAPTER_FILES):
             raise ConfigError(f"inputs.adapter={given} is no adapter's or model's folder: it has none of "
@@ -295,7 +221,8 @@ class Stages:
                        dataset=self._datasets[task], split=split, seed=config.seed, limits=config.limits, n=n,
                        sampling=sampling, home=self.store.home)
 
-    def _need_trainable(self) -> None:
+    def need_trainable(self) -> None:
+        """Refuse a student that cannot be trained in the way that is chosen. Raises ConfigError."""
         cls, model = target(self.config.model, "model"), self.config.model
         name = model.get("name") or model.get("model") or plugin_name(model)
         if "adapter" not in {field.name for field in fields(cls)}:

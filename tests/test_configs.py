@@ -1,6 +1,6 @@
 """Every option of every group composes, passes the schema and builds; so does every recipe."""
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from fireact.dataset import table
+from fireact.checks import check
 from fireact.errors import ConfigError
 from fireact.plugins import build, target
 from fireact.schema import Config, mix, tasks, typed
@@ -42,7 +43,7 @@ def test_every_option_is_shown_whole(group: str, option: str) -> None:
     if option in ("oracle", "scripted"):
         left_out |= {"name"}
     if group == "train" and node.get("method") == "full":
-        left_out |= {"rank", "alpha", "dropout", "targets", "bias"}
+        left_out |= ADAPTERS
     known = {field.name for field in fields(target(node, group)) if field.init}
     assert known - set(node) <= left_out
 
@@ -55,12 +56,17 @@ def test_the_defaults_of_a_class_are_those_of_its_file(group: str, option: str) 
     options = [field for field in fields(target(node, group)) if field.name in node and field.name != "package"]
     written = {field.name: field.default_factory() if field.default is MISSING else field.default for field in options
                if field.default is not MISSING or field.default_factory is not MISSING}
+    written = {name: asdict(value) if is_dataclass(value) else value for name, value in written.items()}
     assert {name: node[name] for name in written} == written
+
+
+ADAPTERS = {"rank", "alpha", "dropout", "targets", "bias", "bits", "rslora", "dora"}
+"""Options of a training that whole models have no use for."""
 
 
 def test_full_and_lora_share_what_is_not_about_adapters() -> None:
     full, lora = (composed(f"train={option}").train for option in ("full", "lora"))
-    assert set(lora) - set(full) == {"rank", "alpha", "dropout", "targets", "bias"}
+    assert set(lora) - set(full) == ADAPTERS
     assert {name for name in full if full[name] != lora[name]} == {"method", "learning_rate"}
 
 
@@ -151,7 +157,7 @@ def test_a_split_is_read_once_however_many_jobs_play_it(tmp_path: Path, monkeypa
     monkeypatch.setattr(table, "rows", lambda source: read.append(source) or rows(source))
     stages = Stages(composed("stage=evaluate", "dataset=table", f"dataset.test={tmp_path}/test.csv", "evaluate.n=1",
                              "evaluate.finetuned=false", "evaluate.faults=[none,random]", f"store={tmp_path}/store"))
-    stages.check(["evaluate"])
+    check(stages, ["evaluate"])
     assert [question.text for question in stages.questions(stages.evaluations[0].job, "evaluate.n")] == ["Who?"]
     assert len(read) == 1
 

@@ -11,13 +11,13 @@ FILES = [*sorted((ROOT / "fireact").rglob("*.py")), ROOT / "main.py"]
 LAYERS = [
     {"types", "protocols", "errors"},
     {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs", "batching",
-     "database", "templates", "keys", "ledger", "meter", "pacing", "plan", "plugins", "process", "store", "jsonl", "render",
-     "retrieval", "schema", "sections", "web", "recordings", "prices"},
+     "database", "templates", "keys", "ledger", "meter", "pacing", "plan", "plugins", "process", "store", "jsonl",
+     "render", "retrieval", "schema", "sections", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
      "tape", "play", "sampling", "filters", "loopback"},
     {"generate", "forecast", "viewer", "curate", "tokenize", "train", "evaluate", "report", "paper"},
-    {"stages", "children", "launch", "explain", "main"},
+    {"stages", "checks", "children", "launch", "explain", "main"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""
 

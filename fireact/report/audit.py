@@ -12,8 +12,8 @@ SHOWN = 3
 
 def audit_tables(audit: Mapping[str, Any]) -> list[Table | str]:
     """Which tokens are trained on, by what they are part of, and which rows have which fault."""
-    rows = tuple((name, f"{counts['tokens']:,}", f"{counts['trained']:,}", percent(counts["trained"] / counts["tokens"]))
-                 for name, counts in audit["by_role"].items())
+    rows = tuple((name, f"{part['tokens']:,}", f"{part['trained']:,}", percent(part["trained"] / part["tokens"]))
+                 for name, part in audit["by_role"].items())
     whole = ("all", f"{audit['tokens']:,}", f"{audit['trained_tokens']:,}",
              percent(audit["trained_tokens"] / audit["tokens"] if audit["tokens"] else None))
     sizes = audit["length"]

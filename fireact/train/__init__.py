@@ -49,7 +49,7 @@ class Train:
     """What is trained on: `all_output` (as FireAct did: all that follows the question, observations included),
     `assistant` (thoughts and actions), `actions`, or `final` (the last turn only); see fireact/examples.py."""
     step_weights: Annotated[list[NotNegative], Field(min_length=1)] = field(default_factory=lambda: [1.0])
-    """The weight of the model's first turn in the loss, of its second, ...; the last one is that of all further ones."""
+    """The weight of the model's first turn in the loss, of its second, ...; the last is that of all further ones."""
     final_weight: NotNegative = 1.0
     """By how much more the last turn, the answer, weighs."""
     end_of_turn: bool = True
@@ -76,7 +76,7 @@ class Train:
     """Stop after so many optimizer steps, if the epochs have not ended before."""
     batch_size: Count = 4
     """Sequences per optimizer step, over all processes."""
-    micro_batch_tokens: Count = 2048
+    micro_batch_tokens: Count = 1536
     """Tokens per forward pass of one process, if not a single sequence is longer: bounds the memory, changes nothing
     else. Halved where the memory does not suffice."""
     packing: bool = True

@@ -55,5 +55,5 @@ def halve(out: Path, tokens: int, longest: int) -> str:
                           "train.bits=4 on a GPU, or more processes with a configuration of conf/accelerate")
     half = max(tokens // 2, 1)
     write_atomic(out / HALVED, json.dumps({"tokens": half}))
-    return (f"memory did not suffice for {tokens} tokens a forward pass: going on from the last checkpoint with {half}, "
-            "in twice as many passes a step, which changes no result")
+    return (f"memory did not suffice for {tokens} tokens a forward pass: going on from the last checkpoint with "
+            f"{half}, in twice as many passes a step, which changes no result")

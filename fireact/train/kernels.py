@@ -16,7 +16,8 @@ def use_liger(model: PreTrainedModel) -> None:
     if not torch.cuda.is_available():
         raise ConfigError("train.liger=true needs an NVIDIA GPU, and torch sees none here; leave it out")
     if find_spec("liger_kernel") is None:
-        raise ConfigError("train.liger=true needs liger-kernel, which is not installed; run: pip install 'fireact[gpu]'")
+        raise ConfigError("train.liger=true needs liger-kernel, which is not installed; "
+                          "run: pip install 'fireact[gpu]'")
     from liger_kernel.transformers import _apply_liger_kernel_to_instance
     from liger_kernel.transformers.monkey_patch import MODEL_TYPE_TO_APPLY_LIGER_FN
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -95,7 +94,7 @@ class Training:
         return max(learning_rate(step, self.total, self.train) for step in range(self.total))
 
     def go(self) -> None:
-        """Train to the last step, or until validations get no better. Raises ConfigError where the loss is no number."""
+        """Train to the last step, or until validations get no better. Raises ConfigError for a loss that is no number."""
         order: list[list[int]] = []
         while not self.ended:
             epoch, position = divmod(self.progress.step, self.per_epoch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -61,7 +62,7 @@ def packed(examples: Sequence[Example], device: torch.device) -> Batch:
     if not examples:
         ids, targets, weights, positions, starts = [0], [IGNORE], [0], [0], [0, 1]
     bounds = torch.tensor(starts, dtype=torch.int32, device=device)
-    longest = max(end - start for start, end in zip(starts, starts[1:], strict=False))
+    longest = max(end - start for start, end in pairwise(starts))
     inputs = {"input_ids": torch.tensor([ids], device=device), "position_ids": torch.tensor([positions], device=device),
               "cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds, "max_length_q": longest, "max_length_k": longest}
     return Batch(inputs, torch.tensor([targets], device=device),
@@ -103,7 +104,7 @@ def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_
                                window_size=window, enable_gqa=query.shape[1] != key.shape[1])
         return out[None], None
     parts, starts = [], cu_seq_lens_q.tolist()
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         own = [states[:, :, start:end] for states in (query, key, value)]
         mask = _window(end - start, sliding_window, query.device)
         parts.append(functional.scaled_dot_product_attention(

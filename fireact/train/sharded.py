@@ -43,7 +43,8 @@ def load(tensors: Mapping[str, Tensor], named: Mapping[str, Tensor],
         elif optimizer is not None:
             number, _, moment = key.removeprefix(_MOMENT).partition("/")
             of = parameters[int(number)]
-            state.setdefault(int(number), {})[moment] = _like(of, tensor) if tensor.shape == of.shape else tensor.clone()
+            mine = _like(of, tensor) if tensor.shape == of.shape else tensor.clone()
+            state.setdefault(int(number), {})[moment] = mine
     if optimizer is not None:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 

@@ -1,0 +1,68 @@
+"""What is looked at before any work, so that what is wrong with the last stage is said before the first one."""
+
+from collections.abc import Sequence
+
+from fireact.errors import ConfigError
+from fireact.generate import PlayJob
+from fireact.plugins import build
+from fireact.prices import named
+from fireact.protocols import Paid, with_inner
+from fireact.stages import AnyJob, Stages
+from fireact.tokenize import TokenizeJob
+
+
+def check(stages: Stages, wanted: Sequence[str]) -> None:
+    """Make the keys of all stages that are `wanted`, and look at what they will need. Raises ConfigError."""
+    config = stages.config
+    jobs = {"generate": lambda: list(stages.plays.values()), "curate": lambda: [stages.curate],
+            "tokenize": lambda: [_need_tokens(stages)], "train": lambda: [stages.train],
+            "evaluate": lambda: [cell.job for cell in stages.evaluations]}
+    if "evaluate" in wanted and not stages.evaluations:
+        raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate, and so "
+                          "does evaluate.n=0 for each dataset; set one")
+    if config.train.get("cancel") and config.stage != "train":
+        raise ConfigError("train.cancel=true goes with stage=train: it ends a job, and begins no other work")
+    for name in config.report.prices:
+        named(name)
+    jobs["plan"] = lambda: [*jobs["generate"](), *jobs["evaluate"]()]
+    for stage in wanted:
+        for job in jobs[stage]() if stage in jobs else []:
+            job.key()
+            _need_price(stages, job)
+            _need_samples(stages, job, stage)
+            if isinstance(job, PlayJob):
+                played = stage if stage != "plan" else "generate" if job in stages.plays.values() else "evaluate"
+                stages.questions(job, f"{played}.n")
+
+
+def _need_tokens(stages: Stages) -> TokenizeJob:
+    stages.need_trainable()
+    if stages.tokenize is None:
+        raise ConfigError("stage=tokenize is for local trainings, and this one is the endpoint's, which makes its own "
+                          "tokens; choose train=lora or train=full")
+    return stages.tokenize
+
+
+def _need_samples(stages: Stages, job: AnyJob, stage: str) -> None:
+    """Refuse attempts that would all be the same."""
+    if isinstance(job, PlayJob) and job.sampling.attempts > 1 and job.model.get("temperature") == 0:
+        part = "teacher" if job in stages.plays.values() else "model"
+        raise ConfigError(f"{stage}.attempts={job.sampling.attempts} would be the same one again and again, for "
+                          f"{part}.temperature=0 draws no samples; set e.g. {part}.temperature=0.7")
+
+
+def _need_price(stages: Stages, job: AnyJob) -> None:
+    """Refuse a model of unknown price while a budget in money is set, before anything is spent."""
+    budget = stages.config.budget
+    caps = {f"budget.{scope}.usd": getattr(budget, scope).usd for scope in ("run", "sweep", "day")}
+    option = next((name for name, cap in caps.items() if cap is not None), None)
+    # A model that is still to be fine-tuned has no id yet, and hence no price: it is refused at its first call.
+    if option is None or not isinstance(job, PlayJob) or (job.adapter and not job.adapter.exists()):
+        return
+    context = {"home": job.home, "tool": None, "corpus": None}
+    parts = [build(job.model, "model", adapter=job.adapter, **context),
+             *with_inner(build(job.tool, "tool", **context))]
+    for part in parts:
+        if isinstance(part, Paid) and part.unpriced:
+            raise ConfigError(f"{option}={caps[option]:g} needs the prices of all that is paid for: "
+                              f"{part.unpriced}; or give the budget in tokens or calls")
