@@ -20,6 +20,8 @@ from fireact.ledger import taken_today
 from fireact.manifest import environment
 from fireact.paper import compare
 from fireact.paper.text import COLOURS, parts, write
+from fireact.parity import PARITY
+from fireact.parity.compare import verdict
 from fireact.play.played import Played, digest, finished, plan, require
 from fireact.play.records import TRAJECTORIES
 from fireact.plugins import build
@@ -126,6 +128,7 @@ class Run:
 
     def evaluate(self) -> None:
         """Let the student play: on each dataset, prompted and fine-tuned, with a sound tool and with faults."""
+        self._need_parity()
         cells = self.stages.evaluations
         # The fine-tuned student first: an adapter that does not fit is told before anything else is played.
         played = self._played("evaluate", {cell.label: cell.job for cell in
@@ -138,6 +141,19 @@ class Run:
         rows = [row for cell in cells
                 for row in evaluate.rows(cell.guise, cell.dataset, played[cell.label], cell.fault)]
         write_atomic(self.run_dir / report.RESULTS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+    def _need_parity(self) -> None:
+        """Hold the student that will play against the model that was trained. Raises DataError past the threshold."""
+        job, gate = self.stages.parity, self.config.evaluate.parity
+        if job is None:
+            return
+        folder = self.stages.folder("parity", job)
+        self._do_one("parity", "fireact.parity", job, folder)
+        found = json.loads((folder / PARITY).read_text(encoding="utf-8"))
+        self.metrics["parity"] = found
+        self._link(PARITY, folder / PARITY)
+        print(*report.parity_lines(found), sep="\n", flush=True)
+        verdict(found, gate.agreement, gate.difference)
 
     def report(self) -> None:
         """Show what came out."""

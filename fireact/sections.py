@@ -89,6 +89,17 @@ class Curate(Section):
     """The longest sequence in tokens for the filter `fits`; None takes the student's own window."""
 
 
+class Gate(Section):
+    """How near the student that plays must be to the model that was trained, see fireact/parity."""
+
+    check: bool = True
+    """Compare them before anything is played."""
+    agreement: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """The least share of tokens in whose place both would write the same."""
+    difference: Positive = 0.5
+    """The largest difference of a token's log-probability, in nats; in float32 it stays below 0.001."""
+
+
 class Evaluate(Section):
     """Which questions the student is judged by, and in which guises."""
 
@@ -102,6 +113,7 @@ class Evaluate(Section):
     """Evaluate the student as it came, with few-shot examples."""
     finetuned: bool = True
     """Evaluate the fine-tuned student, without examples."""
+    parity: Gate = Gate()
     faults: list[str] = []
     """Evaluate under these faults of the tool as well, see fireact/tool/noise.py."""
 

@@ -14,6 +14,7 @@ from fireact.curate import CurateJob, Judged, Source
 from fireact.errors import ConfigError, suggest
 from fireact.evaluate import Evaluation, Guise
 from fireact.generate import PlayJob, first, open_dataset
+from fireact.parity import REFERENCE, ParityJob
 from fireact.play.engine import Settings
 from fireact.plugins import Node, build, check, plugin_name, target
 from fireact.schema import Config, mix, number, tasks
@@ -28,7 +29,7 @@ _ADAPTER_FILES = ("adapter_config.json", "config.json", "model.json")
 """What tells a folder that training left: an adapter's, a model's, a hosted model's."""
 
 
-AnyJob = PlayJob | CurateJob | TokenizeJob | TrainJob
+AnyJob = PlayJob | CurateJob | TokenizeJob | TrainJob | ParityJob
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,17 @@ class Stages:
         self.need_trainable()
         return TrainJob(curated=self._curated[0], curated_key=self._curated[1], model=config.model, train=config.train,
                         tokens=tokens and self.folder("tokenize", tokens), tokens_key=tokens and tokens.key(),
-                        seed=config.seed, home=self.store.home)
+                        seed=config.seed, home=self.store.home, judge=self._judge)
+
+    @property
+    def _judge(self) -> PlayJob | None:
+        """What the student plays while it is trained, where that decides which weights are kept."""
+        config, train = self.config, build(self.config.train, "train")
+        if not isinstance(train, Train) or train.judge != "episodes":
+            return None
+        task = next(iter(self._datasets))
+        return self._play("judge", task, mix(config.strategy).play, config.model, few_shot=False, split="validation",
+                          n=train.judge_episodes, sampling=Sampling())
 
     @cached_property
     def tokenize(self) -> TokenizeJob | None:
@@ -86,6 +97,17 @@ class Stages:
             return None
         return TokenizeJob(curated=self._curated[0], curated_key=self._curated[1], model=config.model,
                            home=self.store.home, **{name: getattr(train, name) for name in TOKENS})
+
+    @cached_property
+    def parity(self) -> ParityJob | None:
+        """Whether the student that plays is the one that was trained; None where nobody knows what that thought."""
+        finetuned = next((cell.job for cell in self.evaluations if cell.guise == "finetuned"), None)
+        if not self.config.evaluate.parity.check or finetuned is None or finetuned.adapter is None or not (
+                finetuned.adapter / REFERENCE).exists():
+            return None
+        given = self.config.inputs.adapter
+        return ParityJob(model=self.config.model, adapter=finetuned.adapter, adapter_key=finetuned.adapter_key,
+                         curated=None if given else self._curated[0], home=self.store.home)
 
     @cached_property
     def _curated(self) -> tuple[Path, str]:

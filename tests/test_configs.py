@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from fireact.dataset import table
 from fireact.checks import check
+from fireact.dataset import table
 from fireact.errors import ConfigError
 from fireact.plugins import build, target
 from fireact.schema import Config, mix, tasks, typed

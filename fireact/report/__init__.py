@@ -9,7 +9,7 @@ from typing import Any
 
 from fireact.jsonl import write_atomic
 from fireact.report.attempts import attempts_table
-from fireact.report.audit import audit_tables, counted
+from fireact.report.audit import audit_tables, counted, parity_lines
 from fireact.report.episodes import RESULTS, read_results
 from fireact.report.html import render
 from fireact.report.terminal import show
@@ -29,7 +29,8 @@ from fireact.report.text import (
     training_facts,
 )
 
-__all__ = ["HTML", "RESULTS", "counted", "print_audit", "print_funnel", "print_results", "read_results", "write_html"]
+__all__ = ["HTML", "RESULTS", "counted", "parity_lines", "print_audit", "print_funnel", "print_results", "read_results",
+           "write_html"]
 
 HTML = "report.html"
 

@@ -40,13 +40,15 @@ class Progress:
     trained_tokens: int = 0
     seconds: float = 0.0
     """The time spent up to this step, that of processes killed since included up to their last checkpoint."""
+    step_seconds: float = 0.0
+    """Of it, in steps: without validations and checkpoints."""
     losses: list[float] = field(default_factory=list)
     """The loss of every step."""
     validation_loss: float | None = None
     best_step: int | None = None
     """The step of the best validation so far."""
-    best_score: float | None = None
-    """How good that was; more is better."""
+    best_score: list[float] | None = None
+    """How good that was, of several numbers the first that differs counts; more is better."""
     no_better: int = 0
     """Validations in a row since then."""
     scale: float | None = None

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fireact.generate import PlayJob
 from fireact.plugins import Node
 from fireact.sections import Section
 from fireact.store import identity, key
@@ -20,8 +21,11 @@ class TrainJob(Section):
     train: Node
     seed: int
     home: Path
+    judge: PlayJob | None = None
+    """Episodes by which the best weights are told, for train.judge=episodes."""
 
     def key(self) -> str:
         """The store key of the folder that holds the adapter."""
-        return key(stage="train", version=VERSION, data=self.tokens_key or self.curated_key,
+        judged = {"judge": (self.judge.key(), self.judge.n)} if self.judge else {}
+        return key(stage="train", version=VERSION, **judged, data=self.tokens_key or self.curated_key,
                    model=identity(self.model, replies=False), train=identity(self.train), seed=self.seed)

@@ -1,5 +1,6 @@
 """Faster kernels by others, where they are installed and the device has them."""
 
+from importlib import import_module
 from importlib.util import find_spec
 
 import torch
@@ -18,9 +19,7 @@ def use_liger(model: PreTrainedModel) -> None:
     if find_spec("liger_kernel") is None:
         raise ConfigError("train.liger=true needs liger-kernel, which is not installed; "
                           "run: pip install 'fireact[gpu]'")
-    from liger_kernel.transformers import _apply_liger_kernel_to_instance
-    from liger_kernel.transformers.monkey_patch import MODEL_TYPE_TO_APPLY_LIGER_FN
-
-    if model.config.model_type not in MODEL_TYPE_TO_APPLY_LIGER_FN:
+    liger = import_module("liger_kernel.transformers.monkey_patch")
+    if model.config.model_type not in liger.MODEL_TYPE_TO_APPLY_LIGER_FN:
         raise ConfigError(f"train.liger=true, and Liger has no kernels for {model.config.model_type!r}; leave it out")
-    _apply_liger_kernel_to_instance(model=model, cross_entropy=False, fused_linear_cross_entropy=False)
+    liger._apply_liger_kernel_to_instance(model=model, cross_entropy=False, fused_linear_cross_entropy=False)

@@ -31,15 +31,22 @@ class Log:
     began: float = 0.0
     """When, on the monotonic clock in seconds, the training would have begun had it never been killed."""
     shown: float = -math.inf
+    started: float = 0.0
+    """When the step under way began."""
 
     def begin(self, progress: Progress) -> None:
         """Start the clock, or let it go on."""
         self.began = time.monotonic() - progress.seconds
 
+    def start(self) -> None:
+        """Note that a step begins."""
+        self.started = time.monotonic()
+
     def step(self, progress: Progress, rate: float, norm: float, tokens: int) -> None:
         """Tell of a step of `tokens` tokens that is done, and stamp its time."""
-        before, progress.seconds = progress.seconds, time.monotonic() - self.began
-        speed = tokens / max(progress.seconds - before, 1e-9)
+        now = time.monotonic()
+        progress.seconds, speed = now - self.began, tokens / max(now - self.started, 1e-9)
+        progress.step_seconds += now - self.started
         left = progress.seconds / progress.step * (self.total - progress.step)
         last = progress.step == self.total
         if last or progress.step % self.every == 0:

@@ -94,7 +94,7 @@ class Training:
         return max(learning_rate(step, self.total, self.train) for step in range(self.total))
 
     def go(self) -> None:
-        """Train to the last step, or until validations get no better. Raises ConfigError for a loss that is no number."""
+        """Train to the last step, or until validations get no better. Raises ConfigError; see `not_finite`."""
         order: list[list[int]] = []
         while not self.ended:
             epoch, position = divmod(self.progress.step, self.per_epoch)
@@ -116,6 +116,7 @@ class Training:
     def step(self, batch: list[int]) -> None:
         """Take one optimizer step on the examples at the indices `batch`."""
         progress = self.progress
+        self.log.start()
         rate = learning_rate(progress.step, self.total, self.train)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -192,9 +193,9 @@ class Training:
         self.progress.validation_loss = loss
         matches = self.judge(self) if self.judge else None
         self.log.validation(self.progress, loss, right / sum(map(data.trained, self.validation)), matches)
-        self._compare(-loss if matches is None else matches)
+        self._compare([*([] if matches is None else [matches]), -loss])
 
-    def _compare(self, score: float) -> None:
+    def _compare(self, score: list[float]) -> None:
         """Keep the weights where a validation was the best so far."""
         progress = self.progress
         if progress.best_score is not None and score <= progress.best_score:

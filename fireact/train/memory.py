@@ -54,14 +54,14 @@ class Estimate:
 def estimate(config: PretrainedConfig, train: Train, tokens: int, dtype: torch.dtype, shards: int = 1) -> Estimate:
     """Return what one of `shards` devices needs that share the model (1: each has all of it), for `tokens` a pass."""
     with init_empty_weights():
-        model = AutoModelForCausalLM.from_config(config)
-    total = sum(weight.numel() for weight in model.parameters())
+        model: Any = AutoModelForCausalLM.from_config(config)
+    total = model.num_parameters()
     if train.method == "full":
         # In half precision, autocast keeps a copy of the weights beside those in float32.
         weights, learnt = total * (4 + (_BYTES[dtype] if dtype != torch.float32 else 0)), total
     else:
         learnt = _adapter_size(model, train)
-        linear = sum(module.weight.numel() for name, module in model.named_modules()
+        linear = sum(module.in_features * module.out_features for name, module in model.named_modules()
                      if isinstance(module, nn.Linear) and "lm_head" not in name)
         each = _QUANTISED[train.bits] if train.bits else _BYTES[dtype]
         weights = (total - linear) * _BYTES[dtype] + linear * each + learnt * 4

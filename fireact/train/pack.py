@@ -99,8 +99,8 @@ def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_
         from torch.nn.attention.varlen import varlen_attn
 
         window = (-1 if sliding_window is None else sliding_window - 1, 0)
-        rows = [states[0].transpose(0, 1) for states in (query, key, value)]
-        out: Any = varlen_attn(*rows, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, scale=scaling,
+        q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
+        out: Any = varlen_attn(q, k, v, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, scale=scaling,
                                window_size=window, enable_gqa=query.shape[1] != key.shape[1])
         return out[None], None
     parts, starts = [], cu_seq_lens_q.tolist()

@@ -67,7 +67,15 @@ def _prepare(values: dict[str, Any], train: Train, folder: Path) -> None:
     write_atomic(folder / WORKER_JOB, json.dumps({
         "examples": str(tokens / TRAIN), "validation": str(held_out) if held_out.stat().st_size else None,
         "base": str(base), "base_identity": weights.identity(base), "base_name": student.source, "out": str(folder),
-        "seed": values["seed"], "train": asdict(train)}, indent=1, default=str))
+        "seed": values["seed"], "judge": _judge(values, folder), "train": asdict(train)}, indent=1, default=str))
+
+
+def _judge(values: dict[str, Any], folder: Path) -> str | None:
+    """Write the job of the episodes that judge the training, where there are any, and return its path."""
+    if not values.get("judge"):
+        return None
+    write_atomic(folder / "judge.json", json.dumps(values["judge"]))
+    return str(folder / "judge.json")
 
 
 if __name__ == "__main__":

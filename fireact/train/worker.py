@@ -29,15 +29,16 @@ from accelerate.utils import DistributedType
 from peft import PeftModel
 from pydantic import ConfigDict
 from torch import nn
-from transformers import PreTrainedModel
 
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
 from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack
 from fireact.train.checkpoint import Progress
+from fireact.train.judge import by_episodes
 from fireact.train.log import peak_memory_mb
 from fireact.train.loop import BEST, CHECKPOINTS, Training, warmup_steps
+from fireact.train.reference import reference, save
 from fireact.types import RUNTIME, Example
 
 _LAYOUTS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
@@ -59,6 +60,8 @@ class Job:
     seed: int
     train: Train
     validation: Path | None = None
+    judge: Path | None = None
+    """Episodes that say how good the weights are: a job of fireact.generate."""
 
     __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
 
@@ -136,10 +139,10 @@ def _train(job: Job, examples: list[Example], validation: list[Example], tokens:
         training.log.say(low)
     training.go()
     training.take_best()
-    tensors = export.whole_weights(training.bare, job.train)
+    tensors, thoughts = export.whole_weights(training.bare, job.train), reference(training)
     if training.accelerator.is_main_process:
         with checkpoint.writing(job.out):
-            finish(job, training, tensors)
+            finish(job, training, tensors, thoughts)
     training.accelerator.wait_for_everyone()
     training.accelerator.end_training()
 
@@ -196,9 +199,10 @@ def start(job: Job, examples: list[Example], validation: list[Example], tokens: 
     optimizer = _optimizer(model, train)
     if train.compile:
         model.compile(dynamic=True)
-    prepared: Any = accelerator.prepare(model, optimizer)
-    training = Training(train, job.seed, job.out, accelerator, *prepared, examples, validation, Progress(job.hash()),
-                        packs, tokens)
+    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+    judge = by_episodes(job.judge, job.base_identity) if job.judge else None
+    training = Training(train, job.seed, job.out, accelerator, prepared, prepared_optimizer, examples, validation,
+                        Progress(job.hash()), packs, tokens, judge)
     training.restore()
     return training
 
@@ -218,7 +222,7 @@ def dtype_of(train: Train) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[train.dtype]
 
 
-def _model(job: Job, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
+def _model(job: Job, dtype: torch.dtype) -> Any:
     """Load what is trained; the weights that learn are in float32, for half precision loses small updates."""
     full = job.train.method == "full"
     base = lora.load_base(job.base, torch.float32 if full else dtype, job.train.bits)
@@ -230,7 +234,7 @@ def _model(job: Job, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
     return model.train()
 
 
-def _bare(model: Any) -> PreTrainedModel:
+def _bare(model: Any) -> Any:
     """The model of transformers, without adapters around it."""
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
@@ -243,8 +247,8 @@ def _optimizer(model: nn.Module, train: Train) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, weight_decay=train.weight_decay, fused=True)
 
 
-def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor]) -> None:
-    """Write what was learnt, then done.json, and drop the checkpoints. Raises OSError, SafetensorError."""
+def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor], thoughts: list[dict[str, Any]]) -> None:
+    """Write what was learnt and what it thinks, then done.json; drop checkpoints. Raises OSError, SafetensorError."""
     results = {"examples": len(training.examples), "validation_examples": len(training.validation),
                **summary(training)}
     with checkpoint.replacing(job.out / job.train.makes) as part:
@@ -252,6 +256,7 @@ def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor]) -> No
             export.save_model(training.bare, tensors, job.base, part, dtype_of(job.train))
         else:
             export.save_adapter(training.bare, tensors, part)
+        save(part, thoughts)
         export.describe(part, job.train, job.base_name, job.base_identity, results)
     write_atomic(job.out / "done.json", json.dumps({**results, "job": training.progress.job}, indent=1))
     for folder in (CHECKPOINTS, BEST):
@@ -266,7 +271,7 @@ def summary(training: Training) -> dict[str, Any]:
             "peak_learning_rate": training.peak_learning_rate(), "train_loss": fmean(last),
             "validation_loss": progress.validation_loss, "tokens": progress.tokens,
             "trained_tokens": progress.trained_tokens, "seconds": round(progress.seconds, 1),
-            "tokens_per_second": round(progress.tokens / progress.seconds, 1),
+            "tokens_per_second": round(progress.tokens / progress.step_seconds, 1),
             "peak_memory_mb": peak_memory_mb(), "packed": training.packs,
             "micro_batch_tokens": training.micro_batch_tokens,
             "kept_step": progress.best_step if train.keep == "best" and training.validation else progress.step,

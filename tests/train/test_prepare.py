@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from fireact import tokenize
 from fireact.curate import TRAIN, VALIDATION
 from fireact.errors import ConfigError, DataError
 from fireact.jsonl import encode, read_jsonl
-from fireact.train import Train, prepare
+from fireact.train import TOKENS, Train, prepare
 from fireact.types import Example, Question, Score, Step, StopReason, Trajectory
 from tests.model.tiny import tiny_model
 
@@ -33,14 +34,17 @@ def job(folder: Path, student: Path, records: list[Trajectory], **train: Any) ->
     for name, part in ((TRAIN, records), (VALIDATION, records[:1])):
         (folder / name).write_text("".join(f"{encode(record)}\n" for record in part), encoding="utf-8")
     options = {**asdict(Train(threads=1, rank=2, max_steps=1)), **train}
-    return {"curated": str(folder), "model": {"_target_": "fireact.model.local.Local", "name": "tiny",
-                                              "source": str(student)},
-            "train": {"_target_": "fireact.train.Train", **options}, "seed": 0, "home": str(folder / "home")}
+    model = {"_target_": "fireact.model.local.Local", "name": "tiny", "source": str(student)}
+    tokens = folder / "tokens"
+    tokenize.run({"curated": str(folder), "curated_key": "", "model": model, "home": str(folder / "home"),
+                  **{name: options[name] for name in TOKENS}}, tokens)
+    return {"tokens": str(tokens), "model": model, "train": {"_target_": "fireact.train.Train", **options}, "seed": 0,
+            "home": str(folder / "home")}
 
 
 def test_data_of_several_datasets_and_methods_train_together(tmp_path: Path, student: Path) -> None:
     prepare.run(job(tmp_path, student, RECORDS), tmp_path)
-    examples = list(read_jsonl(tmp_path / f"tokens-{TRAIN}", Example))
+    examples = list(read_jsonl(tmp_path / "tokens" / TRAIN, Example))
     assert [example.id for example in examples] == ["hotpotqa/react/0", "mmlu/react/0", "hotpotqa/reflexion/0",
                                                     "react/0"]
     done = json.loads((tmp_path / "done.json").read_text(encoding="utf-8"))
@@ -62,7 +66,7 @@ def test_the_same_episode_twice_is_refused(tmp_path: Path, student: Path) -> Non
 ])
 def test_the_loss_that_is_asked_for_is_trained(tmp_path: Path, student: Path, loss: str, learnt: str) -> None:
     prepare.run(job(tmp_path, student, [RECORD], loss=loss), tmp_path)
-    example = next(read_jsonl(tmp_path / f"tokens-{TRAIN}", Example))
+    example = next(read_jsonl(tmp_path / "tokens" / TRAIN, Example))
     tokenizer = AutoTokenizer.from_pretrained(student)
     kept = [token for token, counts in zip(example.ids, example.mask, strict=True) if counts]
     assert tokenizer.decode(kept) == learnt
@@ -71,6 +75,14 @@ def test_the_loss_that_is_asked_for_is_trained(tmp_path: Path, student: Path, lo
 
 
 def test_an_unknown_loss_is_refused(tmp_path: Path, student: Path) -> None:
+    values = job(tmp_path, student, [RECORD])
+    values["train"]["loss"] = "action"
     with pytest.raises(ConfigError, match=r"train\.loss='action' does not fit: .*all_output, assistant, actions, final "
                                           r"\(did you mean actions\?\)"):
-        prepare.run(job(tmp_path, student, [RECORD], loss="action"), tmp_path)
+        prepare.run(values, tmp_path)
+
+
+def test_tokens_that_are_not_there_are_named(tmp_path: Path, student: Path) -> None:
+    values = {**job(tmp_path, student, [RECORD]), "tokens": str(tmp_path / "nowhere")}
+    with pytest.raises(DataError, match=r"nowhere/train.jsonl does not exist; run stage=tokenize first"):
+        prepare.run(values, tmp_path)

@@ -10,16 +10,17 @@ import asyncio
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from fireact.errors import ConfigError
 from fireact.model.local import weights
-from fireact.model.local.jobs import Job, settle
+from fireact.model.local.jobs import Job, Judge, Judged, settle
 from fireact.templates import Template
 from fireact.types import CONTENT, REPLY, RUNTIME, Ask, Completion, Count, NotNegative
 
@@ -67,7 +68,7 @@ class Local:
     home: Annotated[Path, RUNTIME] = Path("outputs/weights")
     """Where converted weights are kept."""
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
-    _pending: set[Future[Completion]] = field(default_factory=set, init=False, repr=False)
+    _pending: set[Future[Any]] = field(default_factory=set, init=False, repr=False)
     _thread: threading.Thread | None = field(default=None, init=False, repr=False)
     _failure: Exception | None = field(default=None, init=False, repr=False)
     """What ended the thread before its time."""
@@ -77,7 +78,14 @@ class Local:
 
         Raises ContextError where prompt and longest reply exceed the window, ConfigError where nothing can be loaded.
         """
-        future: Future[Completion] = Future()
+        return await self._asked(ask)
+
+    async def judge(self, prompt: Sequence[int], reply: Sequence[int]) -> Judged:
+        """Say what the model thinks of a reply to a prompt, both as token ids. Raises what `complete` raises."""
+        return await self._asked(Judge(prompt, reply))
+
+    async def _asked(self, ask: Ask | Judge) -> Any:
+        future: Future[Any] = Future()
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         self._jobs.put((ask, future, time.monotonic()))

@@ -15,7 +15,7 @@ from torch import Tensor
 from fireact.errors import ConfigError
 from fireact.model.local import attention
 from fireact.model.local.kv import Memory
-from fireact.model.local.sampling import Sampler, choose
+from fireact.model.local.sampling import Follow, Sampler, choose
 
 PACK = 4096
 """About how many new prompt tokens are computed in one forward pass: bounds the memory for activations."""
@@ -40,6 +40,8 @@ class Row:
     abandoned: Callable[[], bool]
     """Whether nobody waits for the reply any more."""
     reply: list[int] = field(default_factory=list)
+    follow: Follow | None = None
+    """The reply that is to be written, where that is known and only to be judged."""
     finish: str = ""
     """Empty while unfinished, then 'stop' or 'length'."""
     cached: int = 0
@@ -163,8 +165,8 @@ class Engine:
 
     def _take(self, rows: list[Row], logits: Tensor) -> None:
         """Append each row's next token; rows that are done leave."""
-        for row, token in zip(rows, choose(logits, [row.sampler for row in rows]), strict=True):
-            row.reply.append(token)
+        for number, (row, token) in enumerate(zip(rows, choose(logits, [row.sampler for row in rows]), strict=True)):
+            row.reply.append(row.follow.next(logits[number], token) if row.follow else token)
             row.finish = self._finish(row)
         for index in reversed(range(len(self.rows))):
             if self.rows[index].finish or self.rows[index].abandoned():

@@ -6,7 +6,7 @@ shares a batch with, nor on the device.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,6 +19,24 @@ class Sampler:
     temperature: float
     top_p: float
     numbers: random.Random
+
+
+@dataclass
+class Follow:
+    """Leads a row along a known reply, and notes what the model thinks of each of its tokens."""
+
+    reply: Sequence[int]
+    greedy: list[int] = field(default_factory=list)
+    """The token that the model would have written in the place of each."""
+    logprobs: list[float] = field(default_factory=list)
+    """The logarithm of each token's probability."""
+
+    def next(self, logits: Tensor, greedy: int) -> int:
+        """Note `logits` (vocabulary,) and their `greedy` token, and return the reply's."""
+        token = self.reply[len(self.greedy)]
+        self.greedy.append(greedy)
+        self.logprobs.append(logits.float().log_softmax(-1)[token].item())
+        return token
 
 
 def choose(logits: Tensor, samplers: Sequence[Sampler]) -> list[int]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from fireact.errors import ConfigError, ContextError, FireActError, ProviderError
 from fireact.model.local.engine import Engine, Row
-from fireact.model.local.jobs import Job, settle
-from fireact.model.local.sampling import Sampler
+from fireact.model.local.jobs import Job, Judge, Judged, settle
+from fireact.model.local.sampling import Follow, Sampler
 from fireact.render import end_of_turn, render_prompt
 from fireact.types import Ask, Completion
 
@@ -26,7 +26,7 @@ class Worker:
     max_tokens: int
     temperature: float
     top_p: float
-    asked: dict[Row, tuple["Future[Completion]", float]] = field(default_factory=dict)
+    asked: dict[Row, tuple["Future[Any]", float]] = field(default_factory=dict)
     """Where the reply of each row goes, and when it was asked for."""
 
     def serve(self, jobs: "queue.SimpleQueue[Job | None]") -> None:
@@ -41,26 +41,35 @@ class Worker:
             if self.engine.busy:
                 self._step()
 
-    def _add(self, ask: Ask, future: "Future[Completion]", started: float) -> None:
+    def _add(self, ask: Ask | Judge, future: "Future[Any]", started: float) -> None:
         try:
-            row = self._row(ask, future)
+            row = self._judged(ask, future) if isinstance(ask, Judge) else self._row(ask, future)
         except FireActError as error:
             settle(future, error)
             return
         self.asked[row] = future, started
         self.engine.add(row)
 
-    def _row(self, ask: Ask, future: "Future[Completion]") -> Row:
+    def _row(self, ask: Ask, future: "Future[Any]") -> Row:
         prompt = render_prompt(self.engine.tokenizer, ask.messages, ask.prime)
-        reply, capacity = ask.max_tokens or self.max_tokens, self.engine.memory.trie.capacity
+        reply = ask.max_tokens or self.max_tokens
+        self._need_room(prompt, reply)
+        return Row(prompt=prompt, max_tokens=reply, stop=ask.stop, sampler=self._sampler(ask, prompt),
+                   done=self._report, abandoned=future.cancelled)
+
+    def _judged(self, ask: Judge, future: "Future[Any]") -> Row:
+        self._need_room(list(ask.prompt), len(ask.reply))
+        return Row(prompt=list(ask.prompt), max_tokens=len(ask.reply), stop=(), sampler=Sampler(0, 1, random.Random(0)),
+                   done=self._report, abandoned=future.cancelled, follow=Follow(ask.reply))
+
+    def _need_room(self, prompt: list[int], reply: int) -> None:
+        capacity = self.engine.memory.trie.capacity
         if len(prompt) + reply > self.window:
             raise ContextError(f"a prompt of {len(prompt)} tokens and a reply of up to {reply} exceed the window of "
                                f"{self.name}, {self.window} tokens; shorten the prompt, or lower model.max_tokens")
         if len(prompt) > capacity:
             raise ContextError(f"a prompt of {len(prompt)} tokens exceeds model.cache_tokens={capacity}; "
                                f"raise it, at most to the window of {self.window}")
-        return Row(prompt=prompt, max_tokens=reply, stop=ask.stop, sampler=self._sampler(ask, prompt),
-                   done=self._report, abandoned=future.cancelled)
 
     def _sampler(self, ask: Ask, prompt: list[int]) -> Sampler:
         label = f"{ask.episode.seed} {ask.episode.question_id} {prompt}" if ask.episode else str(prompt)
@@ -82,6 +91,9 @@ class Worker:
 
     def _report(self, row: Row, text: str) -> None:
         future, started = self.asked.pop(row)
+        if row.follow:
+            settle(future, Judged(row.follow.greedy, row.follow.logprobs))
+            return
         settle(future, Completion(text, "length" if row.finish == "length" else "stop", prompt_tokens=len(row.prompt),
                                   completion_tokens=len(row.reply), cached_tokens=row.cached,
                                   seconds=time.monotonic() - started))

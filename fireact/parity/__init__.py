@@ -1,0 +1,110 @@
+"""The parity gate: is the student that is judged the model that was trained?
+
+    python -m fireact.parity FOLDER/job.json
+
+holds every form of a fine-tuned student against what it thought in training (reference.json beside its weights): the
+saved weights loaded again, the adapter merged into its base, and the engine that will serve it. Writes parity.json.
+"""
+
+import asyncio
+import gc
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fireact.curate import TRAIN, VALIDATION
+from fireact.examples import conversation, name_of
+from fireact.jsonl import decode, decode_text, open_file, read_jsonl, write_atomic
+from fireact.parity.compare import Thought, as_dict, compare
+from fireact.plugins import Node, build
+from fireact.render import render_prompt
+from fireact.sections import Section
+from fireact.store import DONE, fingerprint, identity, key
+from fireact.types import Trajectory
+
+if TYPE_CHECKING:
+    from fireact.model.local import Local
+    from fireact.model.local.jobs import Judged
+
+VERSION = 1
+PARITY, REFERENCE = "parity.json", "reference.json"
+
+
+class ParityJob(Section):
+    """Which student is held against its training."""
+
+    model: Node
+    adapter: Path
+    adapter_key: str | None
+    curated: Path | None
+    """The trajectories that it was trained on, where they are known."""
+    home: Path
+
+    def key(self) -> str:
+        """The store key of the folder that holds the result."""
+        return key(stage="parity", version=VERSION, model=identity(self.model),
+                   adapter=self.adapter_key or fingerprint(self.adapter))
+
+
+def run(values: dict[str, Any], folder: Path) -> None:
+    """Compare all forms of the student. Raises DataError, ConfigError."""
+    job = ParityJob.model_validate(values)
+    with open_file(job.adapter / REFERENCE) as file:
+        where = str(job.adapter / REFERENCE)
+        reference = decode(list[Thought], decode_text(file.read(), where), where)
+    student: Local = build(job.model, "model", home=job.home / "weights", adapter=job.adapter)
+    found = {"prompts": len(reference), "same_prompts": _same_prompts(job, student, reference),
+             "forms": {form: as_dict(compare(reference, thoughts))
+                       for form, thoughts in _forms(student, reference)}}
+    write_atomic(folder / PARITY, json.dumps(found, indent=1))
+    write_atomic(folder / DONE, json.dumps({"prompts": len(reference)}))
+
+
+def _forms(student: "Local", reference: Sequence[Thought]) -> Iterator[tuple[str, list[Thought]]]:
+    """What each form of the student thinks, one in memory at a time."""
+    from fireact.model.local import weights
+    from fireact.model.local.plain import judge
+
+    def think(model: Any) -> list[Thought]:
+        return [_judged(thought, judge(model, thought.prompt, thought.reply)) for thought in reference]
+
+    model = weights.load_apart(student.folder(), student.dtype, student.device, student.adapter)
+    adapter = hasattr(model, "peft_config")
+    yield "loaded adapter" if adapter else "loaded model", think(model)
+    if adapter:
+        model = model.merge_and_unload()
+        yield "merged model", think(model)
+    del model
+    gc.collect()
+    yield "serving engine", asyncio.run(_serve(student, reference))
+
+
+async def _serve(student: "Local", reference: Sequence[Thought]) -> list[Thought]:
+    try:
+        judged = await asyncio.gather(*(student.judge(thought.prompt, thought.reply) for thought in reference))
+    finally:
+        await student.close()
+    return [_judged(thought, one) for thought, one in zip(reference, judged, strict=True)]
+
+
+def _judged(thought: Thought, by: "Judged") -> Thought:
+    return replace(thought, greedy=by.greedy, logprobs=by.logprobs)
+
+
+def _same_prompts(job: ParityJob, student: "Local", reference: Sequence[Thought]) -> float | None:
+    """The share of prompts that have the ids which are rendered for playing; None where that cannot be told."""
+    records = {name_of(record): record for name in (TRAIN, VALIDATION) if job.curated
+               for record in read_jsonl(job.curated / name, Trajectory)}
+    tokenizer = student.tokenizer()
+    known = [thought for thought in reference if thought.example in records]
+    same = [list(thought.prompt) in _prompts(tokenizer, records[thought.example]) for thought in known]
+    return sum(same) / len(same) if same else None
+
+
+def _prompts(tokenizer: Any, record: Trajectory) -> list[list[int]]:
+    """What the student is shown before each of its turns when it plays."""
+    messages, _ = conversation(record)
+    return [render_prompt(tokenizer, messages[:turn]) for turn, message in enumerate(messages)
+            if message.role == "assistant"]

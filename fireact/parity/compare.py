@@ -1,0 +1,63 @@
+"""Hold what one form of a student thinks of the reference's replies against what the trained model thought."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fireact.errors import DataError
+
+
+@dataclass(frozen=True)
+class Thought:
+    """A prompt with the reply that follows it, and what a model thinks of each of its tokens."""
+
+    example: str
+    prompt: Sequence[int]
+    reply: Sequence[int]
+    greedy: Sequence[int]
+    logprobs: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far one form of the student agrees with the trained model."""
+
+    tokens: int
+    same_greedy: float
+    """The share of tokens in whose place both would have written the same."""
+    largest_difference: float
+    """Of the log-probabilities of a token, in nats."""
+    mean_difference: float
+
+
+def compare(reference: Sequence[Thought], other: Sequence[Thought]) -> Parity:
+    """Compare token by token."""
+    pairs = [pair for mine, its in zip(reference, other, strict=True)
+             for pair in zip(mine.greedy, its.greedy, mine.logprobs, its.logprobs, strict=True)]
+    differences = [abs(mine - its) for _, _, mine, its in pairs]
+    return Parity(len(pairs), sum(mine == its for mine, its, _, _ in pairs) / len(pairs), max(differences),
+                  sum(differences) / len(differences))
+
+
+def verdict(found: dict[str, Any], agreement: float, difference: float) -> None:
+    """Raise DataError where some form of the student is not the one that was trained.
+
+    `found` is parity.json: the share of same prompts, and each form's `Parity` as a dictionary.
+    """
+    if found["same_prompts"] is not None and found["same_prompts"] < 1:
+        raise DataError(f"parity: only {found['same_prompts']:.0%} of the fixed prompts have the ids that were trained "
+                        "on when they are rendered for playing; play with the tokenizer and the model.template of "
+                        "the training, or set evaluate.parity.check=false")
+    for form, parity in found["forms"].items():
+        if parity["same_greedy"] < agreement or parity["largest_difference"] > difference:
+            raise DataError(
+                f"parity: the {form} is not the model that was trained: it would write the same token in "
+                f"{parity['same_greedy']:.1%} of {parity['tokens']} places (at least {agreement:.0%} wanted), and "
+                f"log-probabilities differ by up to {parity['largest_difference']:.3g} (at most {difference:g}); "
+                "check the base model, its precision (model.dtype) and the engine, or allow more by "
+                "evaluate.parity.agreement and evaluate.parity.difference")
+
+
+def as_dict(parity: Parity) -> dict[str, Any]:
+    """For parity.json."""
+    return asdict(parity)
