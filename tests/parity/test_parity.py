@@ -41,7 +41,7 @@ def test_every_form_of_the_student_is_the_one_that_was_trained(trained: dict[str
     for form in result["forms"].values():
         assert form["same_greedy"] == 1
         assert form["largest_difference"] < 1e-4
-        assert form["tokens"] > 20
+        assert form["tokens"] > 15
     assert result["same_prompts"] == 1
     verdict(result, 0.95, 0.5)
 

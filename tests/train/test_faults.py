@@ -18,7 +18,7 @@ from tests.train.conftest import MakeJob, make_examples, read_metrics
 def test_where_memory_runs_out_less_is_done_at_once(make_job: MakeJob, tmp_path: Path) -> None:
     """And the results are those of a training with less at once from the start."""
     examples = [example for example in make_examples(400) if len(example.ids) == 24][:12]
-    options = {"examples": examples, "batch_size": 12, "max_steps": 3, "checkpoint_every": 1, "check_memory": False}
+    options = {"examples": examples, "batch_size": 12, "epochs": 3, "checkpoint_every": 1, "check_memory": False}
     job = make_job("small", micro_batch_tokens=300, **options)
     calm = make_job("calm", micro_batch_tokens=150, **options)
     assert worker.main(["worker", str(calm)]) == 0

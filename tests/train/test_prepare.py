@@ -36,6 +36,7 @@ def job(folder: Path, student: Path, records: list[Trajectory], **train: Any) ->
     options = {**asdict(Train(threads=1, rank=2, max_steps=1)), **train}
     model = {"_target_": "fireact.model.local.Local", "name": "tiny", "source": str(student)}
     tokens = folder / "tokens"
+    tokens.mkdir()
     tokenize.run({"curated": str(folder), "curated_key": "", "model": model, "home": str(folder / "home"),
                   **{name: options[name] for name in TOKENS}}, tokens)
     return {"tokens": str(tokens), "model": model, "train": {"_target_": "fireact.train.Train", **options}, "seed": 0,
