@@ -34,7 +34,7 @@ from transformers import PreTrainedModel
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
-from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack
+from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack, sharded
 from fireact.train.checkpoint import Progress
 from fireact.train.log import peak_memory_mb
 from fireact.train.loop import BEST, CHECKPOINTS, Training, warmup_steps
@@ -136,7 +136,7 @@ def _train(job: Job, examples: list[Example], validation: list[Example], tokens:
         training.log.say(low)
     training.go()
     training.take_best()
-    tensors = export.whole_weights(training.bare, job.train)
+    tensors = export.whole_weights(training.bare, job.train, training.accelerator.is_main_process)
     if training.accelerator.is_main_process:
         with checkpoint.writing(job.out):
             finish(job, training, tensors)
@@ -185,11 +185,12 @@ def start(job: Job, examples: list[Example], validation: list[Example], tokens: 
     if accelerator.distributed_type not in _LAYOUTS:
         raise ConfigError(f"accelerate was configured for {accelerator.distributed_type.value}; this loop knows one "
                           "process, data-parallel ones and FSDP2, see conf/accelerate")
+    sharded.configure(accelerator, dtype)
     tokens = tokens or train.micro_batch_tokens
     if train.check_memory:
         memory.check(job.base, train, tokens, dtype, accelerator)
     torch.manual_seed(job.seed)
-    model = _model(job, dtype)
+    model = _model(job, dtype, sharded.reads_weights(accelerator))
     packs = train.packing and pack.can_pack(_bare(model))
     if packs:
         pack.plug_in(_bare(model))
@@ -218,10 +219,11 @@ def dtype_of(train: Train) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[train.dtype]
 
 
-def _model(job: Job, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
+def _model(job: Job, dtype: torch.dtype, reads: bool = True) -> PreTrainedModel | PeftModel:
     """Load what is trained; the weights that learn are in float32, for half precision loses small updates."""
     full = job.train.method == "full"
-    base = lora.load_base(job.base, torch.float32 if full else dtype, job.train.bits)
+    kind = torch.float32 if full else dtype
+    base = lora.load_base(job.base, kind, job.train.bits) if reads or job.train.bits else lora.empty_base(job.base, kind)
     if job.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     if job.train.liger:
