@@ -18,11 +18,16 @@ _TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "voc
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate")
 
 
-def whole_weights(model: Any, train: Train) -> dict[str, Tensor]:
-    """Return what is to be saved, gathered from all ranks: the weights that learn, or all of a whole model's."""
-    named = model.state_dict() if train.method == "full" else {
-        name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    return {name: sharded.whole(weight.detach()) for name, weight in named.items()}
+def whole_weights(model: Any, train: Train, keep: bool = True) -> dict[str, Tensor]:
+    """Return what is to be saved, gathered from all ranks: the weights that learn, or all of a whole model's.
+
+    Ranks that do not `keep` them take part and get nothing.
+    """
+    if train.method != "full":
+        return sharded.gather(((name, weight) for name, weight in model.named_parameters() if weight.requires_grad), keep)
+    # Weights that are tied are one parameter under two names, and shards of it would be saved twice.
+    named = {id(weight): (name, weight) for name, weight in reversed(model.state_dict(keep_vars=True).items())}
+    return sharded.gather(reversed(named.values()), keep)
 
 
 def save_adapter(model: PeftModel, tensors: dict[str, Tensor], folder: Path) -> None:

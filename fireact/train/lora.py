@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
@@ -51,6 +52,18 @@ def load_base(base: Path, dtype: torch.dtype, bits: int | None = None) -> PreTra
         raise DataError(f"{base} cannot be loaded: {first_line(error)}; expected a Hugging Face checkpoint of a "
                         "causal language model") from None
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False) if bits else model
+
+
+def empty_base(base: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """Make the model of the folder `base` with weights of no value, which another process sends; they take no memory."""
+    with init_empty_weights():
+        model = AutoModelForCausalLM.from_config(read_config(base), dtype=dtype)
+    for module in model.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            # Memory that is never written to is never taken; a place of its own is how accelerate knows a weight.
+            setattr(module, name, nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype)))
+    model.tie_weights()
+    return model
 
 
 def _quantised(bits: int, dtype: torch.dtype) -> dict[str, Any]:

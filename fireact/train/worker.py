@@ -33,7 +33,7 @@ from torch import nn
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
-from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack
+from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack, sharded
 from fireact.train.checkpoint import Progress
 from fireact.train.judge import by_episodes
 from fireact.train.log import peak_memory_mb
@@ -139,7 +139,8 @@ def _train(job: Job, examples: list[Example], validation: list[Example], tokens:
         training.log.say(low)
     training.go()
     training.take_best()
-    tensors, thoughts = export.whole_weights(training.bare, job.train), reference(training)
+    tensors = export.whole_weights(training.bare, job.train, training.accelerator.is_main_process)
+    thoughts = reference(training)
     if training.accelerator.is_main_process:
         with checkpoint.writing(job.out):
             finish(job, training, tensors, thoughts)
@@ -188,11 +189,12 @@ def start(job: Job, examples: list[Example], validation: list[Example], tokens: 
     if accelerator.distributed_type not in _LAYOUTS:
         raise ConfigError(f"accelerate was configured for {accelerator.distributed_type.value}; this loop knows one "
                           "process, data-parallel ones and FSDP2, see conf/accelerate")
+    sharded.configure(accelerator, dtype)
     tokens = tokens or train.micro_batch_tokens
     if train.check_memory:
         memory.check(job.base, train, tokens, dtype, accelerator)
     torch.manual_seed(job.seed)
-    model = _model(job, dtype)
+    model = _model(job, dtype, sharded.reads_weights(accelerator))
     packs = train.packing and pack.can_pack(_bare(model))
     if packs:
         pack.plug_in(_bare(model))
@@ -222,10 +224,11 @@ def dtype_of(train: Train) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[train.dtype]
 
 
-def _model(job: Job, dtype: torch.dtype) -> Any:
+def _model(job: Job, dtype: torch.dtype, reads: bool = True) -> Any:
     """Load what is trained; the weights that learn are in float32, for half precision loses small updates."""
     full = job.train.method == "full"
-    base = lora.load_base(job.base, torch.float32 if full else dtype, job.train.bits)
+    kind = torch.float32 if full else dtype
+    base = lora.load_base(job.base, kind, job.train.bits) if reads or job.train.bits else lora.empty_base(job.base, kind)
     if job.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     if job.train.liger:
