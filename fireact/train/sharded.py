@@ -44,8 +44,9 @@ def weights(named: Mapping[str, Tensor], keep: bool = True) -> dict[str, Tensor]
 
 def moments(optimizer: torch.optim.Optimizer, keep: bool = True) -> dict[str, Tensor]:
     """Return the optimizer's moments as they are put into a checkpoint."""
-    return gather(((f"{_MOMENT}{number}/{name}", moment)
-                   for number, state in optimizer.state_dict()["state"].items() for name, moment in state.items()), keep)
+    named = ((f"{_MOMENT}{number}/{name}", moment)
+             for number, state in optimizer.state_dict()["state"].items() for name, moment in state.items())
+    return gather(named, keep)
 
 
 def configure(accelerator: Accelerator, dtype: torch.dtype) -> None:
