@@ -55,7 +55,7 @@ def load_base(base: Path, dtype: torch.dtype, bits: int | None = None) -> PreTra
 
 
 def empty_base(base: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """Make the model of the folder `base` with weights of no value, to be sent by another process; they take no memory."""
+    """Make the model of the folder `base` with weights of no value, which take no memory until others are sent."""
     with init_empty_weights():
         model = AutoModelForCausalLM.from_config(read_config(base), dtype=dtype)
     for module in model.modules():
