@@ -3,15 +3,16 @@
     python -m bench gpu                                   on a machine with an NVIDIA GPU; some 20 minutes
     python -m bench.gpu --shape tiny --device cpu         to see that it runs to the end
 
-Weights are random and made on the device, so nothing is downloaded. LoRA of rank 16 on all linear modules of the shape of
-Llama-2-7B, in bfloat16, on 2,048-token packs of sequences as long as ReAct trajectories; each setting is a process of its
-own. TRL (`pip install trl liger-kernel`) trains on the same sequences; it is left out where it is not installed. Then
-QLoRA of the shape of CodeLlama-34B: does its peak stay within 48 GB?
+Weights are random and made on the device, so nothing is downloaded. LoRA of rank 16 on all linear modules of the shape
+of Llama-2-7B, in bfloat16, on packs of 2,048 tokens and more of sequences as long as ReAct trajectories; each setting
+is a process of its own. TRL (`pip install trl liger-kernel`) trains on the same sequences, where it is installed.
+Then QLoRA of the shape of CodeLlama-34B: does its peak stay within 48 GB?
 
-Model FLOPs utilisation is FLOPs a token × tokens a second / the device's dense peak in bfloat16. A token takes 2 FLOPs a
-weight of the matrices forwards and as many backwards for what goes into them, but none for gradients of frozen weights:
-4 N for LoRA, N without the embedding; attention to itself adds 8 × layers × hidden × half the length of a sequence.
-`mfu_6n` is the usual 6 N definition, which counts gradients that LoRA does not compute. Recomputation counts for nothing.
+Model FLOPs utilisation is FLOPs a token times tokens a second by the device's dense peak in bfloat16. A token takes 2
+FLOPs a weight of the matrices forwards and as many backwards for what goes into them, but none for gradients of frozen
+weights: 4 N for LoRA, N without the embedding. Attention, of which a sequence of n tokens has n^2 / 2 pairs, takes 12
+FLOPs a pair, layer and hidden number: 4 forwards, 8 backwards. `mfu_6n` is the usual definition with 6 N, which counts
+gradients that LoRA does not compute. Recomputation counts for nothing.
 """
 
 import argparse
@@ -178,9 +179,9 @@ def trl(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         padding_free=flash, max_length=None, use_liger_kernel=cuda and find_spec("liger_kernel") is not None,
         bf16=True, use_cpu=not cuda, gradient_checkpointing=options.recompute, save_strategy="no", logging_steps=10**6,
         dataset_kwargs={"skip_prepare_dataset": True}, disable_tqdm=True)
-    trainer = SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer(options.shape, folder),
-                         callbacks=[Clock()], peft_config=LoraConfig(r=16, lora_alpha=32, task_type="CAUSAL_LM",
-                                                                     target_modules="all-linear"))
+    adapters = LoraConfig(r=16, lora_alpha=32, task_type="CAUSAL_LM", target_modules="all-linear")
+    trainer = SFTTrainer(model=model, args=config, train_dataset=rows, callbacks=[Clock()], peft_config=adapters,
+                         processing_class=tokenizer(options.shape, folder))
     trainer.train()
     # It shuffles: all its steps together have the tokens of ours, a single one about as many.
     share = options.steps / len(batches)

@@ -24,7 +24,8 @@ def whole_weights(model: Any, train: Train, keep: bool = True) -> dict[str, Tens
     Ranks that do not `keep` them take part and get nothing.
     """
     if train.method != "full":
-        return sharded.gather(((name, weight) for name, weight in model.named_parameters() if weight.requires_grad), keep)
+        learnt = ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
+        return sharded.gather(learnt, keep)
     # Weights that are tied are one parameter under two names, and shards of it would be saved twice.
     named = {id(weight): (name, weight) for name, weight in reversed(model.state_dict(keep_vars=True).items())}
     return sharded.gather(reversed(named.values()), keep)

@@ -55,7 +55,7 @@ def load_base(base: Path, dtype: torch.dtype, bits: int | None = None) -> PreTra
 
 
 def empty_base(base: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """Make the model of the folder `base` with weights of no value, which another process sends; they take no memory."""
+    """Make the model in the folder `base` with void weights, which another process sends. They take no memory."""
     with init_empty_weights():
         model = AutoModelForCausalLM.from_config(read_config(base), dtype=dtype)
     for module in model.modules():
@@ -112,7 +112,8 @@ def _can_fuse(module: nn.Module) -> bool:
     """Whether this is a plain LoRA layer without dropout, unquantised: nothing that `_Fused` does not know."""
     return (type(module) is Linear and type(module.base_layer) is nn.Linear and not module.lora_variant
             and isinstance(module.lora_dropout["default"], nn.Identity)
-            and module.base_layer.weight.is_floating_point() and not module.base_layer.weight.requires_grad and not _trains_bias(module.base_layer))
+            and module.base_layer.weight.is_floating_point() and not module.base_layer.weight.requires_grad
+            and not _trains_bias(module.base_layer))
 
 
 def _trains_bias(layer: nn.Linear) -> bool:

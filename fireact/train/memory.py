@@ -60,7 +60,7 @@ def estimate(config: PretrainedConfig, train: Train, tokens: int, dtype: torch.d
     linear = [module.weight.numel() for name, module in model.named_modules()
               if isinstance(module, nn.Linear) and "lm_head" not in name]
     if full:
-        # In half precision, autocast keeps a copy of the weights beside those in float32; FSDP2 makes it layer by layer.
+        # In half precision, autocast keeps a copy of the weights beside those in float32, FSDP2 of a layer at a time.
         weights, learnt = total * (4 + (size if size < 4 and shards == 1 else 0)), total
     else:
         learnt = _adapter_size(model, train)
@@ -97,7 +97,7 @@ def activations(config: Any, train: Train, size: int) -> float:
 
 
 def layer_activations(config: Any, train: Train, size: int) -> float:
-    """Bytes that one layer keeps of a token for its backward pass, counted on a Llama, see tests/train/test_memory.py."""
+    """Bytes that one layer keeps of a token for its backward pass, as tests/train/test_memory.py counts on a Llama."""
     hidden, wide = config.hidden_size, config.intermediate_size
     head = getattr(config, "head_dim", None) or hidden // config.num_attention_heads
     queries = head * config.num_attention_heads

@@ -1,8 +1,8 @@
 """The worker under FSDP2 on CPUs: `accelerate launch --config_file FILE -m tests.train.sharded_worker JOB.json [STEP]`.
 
-Accelerate takes FSDP for GPUs only. All that stands in for it here is the name of the layout: the model is sharded, the
-optimizer is given the shards and gradients are clipped by accelerate's own code, with gloo between the processes. With a
-STEP all processes end without a word after the checkpoint of that step.
+Accelerate takes FSDP for GPUs only. All that stands in for it here is the name of the layout: the model is sharded,
+the optimizer is given the shards and gradients are clipped by accelerate's own code, with gloo between the processes.
+With a STEP all processes end without a word after the checkpoint of that step.
 """
 
 import os
