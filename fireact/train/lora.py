@@ -55,7 +55,7 @@ def load_base(base: Path, dtype: torch.dtype, bits: int | None = None) -> PreTra
 
 
 def empty_base(base: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """Make the model of the folder `base` with weights of no value, which take no memory until others are sent."""
+    """Make the model in the folder `base` with void weights, which another process sends. They take no memory."""
     with init_empty_weights():
         model = AutoModelForCausalLM.from_config(read_config(base), dtype=dtype)
     for module in model.modules():
@@ -109,11 +109,11 @@ def known_targets(model: nn.Module, targets: str | list[str]) -> list[str]:
 
 
 def _can_fuse(module: nn.Module) -> bool:
-    """Whether this is a plain LoRA layer without dropout, all in float32: nothing that `_Fused` does not know."""
+    """Whether this is a plain LoRA layer without dropout, unquantised: nothing that `_Fused` does not know."""
     return (type(module) is Linear and type(module.base_layer) is nn.Linear and not module.lora_variant
             and isinstance(module.lora_dropout["default"], nn.Identity)
-            and all(parameter.dtype == torch.float32 for parameter in module.parameters())
-            and not module.base_layer.weight.requires_grad and not _trains_bias(module.base_layer))
+            and module.base_layer.weight.is_floating_point() and not module.base_layer.weight.requires_grad
+            and not _trains_bias(module.base_layer))
 
 
 def _trains_bias(layer: nn.Linear) -> bool:
@@ -129,13 +129,15 @@ def _fused_forward(module: Any, x: Tensor) -> Tensor:
 class _Fused(torch.autograd.Function):
     """y = x Wᵀ + bias + scale (x Aᵀ) Bᵀ with W and bias frozen; x is (..., in), A (rank, in), B (out, rank).
 
-    The adapter's part is added in place by the matrix product itself, forwards and backwards; autograd would make a
-    scaled copy and a sum, each as large as y.
+    All is computed in the precision of W. The adapter's part is added in place by the matrix product itself, forwards
+    and backwards; autograd would make a scaled copy and a sum, each as large as y, and PEFT in half precision a copy
+    of x in float32.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1])
+        ctx.kinds = x.dtype, a.dtype
+        rows, a, b = x.reshape(-1, x.shape[-1]).to(weight.dtype), a.to(weight.dtype), b.to(weight.dtype)
         inner = rows @ a.t()
         y = nn.functional.linear(rows, weight, bias).addmm_(inner, b.t(), alpha=scale)
         ctx.save_for_backward(rows, weight, a, b, inner)
@@ -146,7 +148,9 @@ class _Fused(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
         rows, weight, a, b, inner = ctx.saved_tensors
-        gradient = gradient.reshape(-1, gradient.shape[-1])
+        gradient = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)
         into_a = (gradient @ b).mul_(ctx.scale)
         into_x = (gradient @ weight).addmm_(into_a, a).view(ctx.shape) if ctx.needs_input_grad[0] else None
-        return into_x, None, None, into_a.t() @ rows, (gradient.t() @ inner).mul_(ctx.scale), None
+        of_x, learnt = ctx.kinds
+        return (None if into_x is None else into_x.to(of_x), None, None, (into_a.t() @ rows).to(learnt),
+                (gradient.t() @ inner).mul_(ctx.scale).to(learnt), None)

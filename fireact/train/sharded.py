@@ -44,9 +44,9 @@ def weights(named: Mapping[str, Tensor], keep: bool = True) -> dict[str, Tensor]
 
 def moments(optimizer: torch.optim.Optimizer, keep: bool = True) -> dict[str, Tensor]:
     """Return the optimizer's moments as they are put into a checkpoint."""
-    named = ((f"{_MOMENT}{number}/{name}", moment)
-             for number, state in optimizer.state_dict()["state"].items() for name, moment in state.items())
-    return gather(named, keep)
+    states = optimizer.state_dict()["state"].items()
+    return gather(((f"{_MOMENT}{number}/{name}", moment) for number, state in states for name, moment in state.items()),
+                  keep)
 
 
 def configure(accelerator: Accelerator, dtype: torch.dtype) -> None:
@@ -82,8 +82,8 @@ def load(tensors: Mapping[str, Tensor], named: Mapping[str, Tensor],
         elif optimizer is not None:
             number, _, moment = key.removeprefix(_MOMENT).partition("/")
             of = parameters[int(number)]
-            mine = _like(of, tensor) if tensor.shape == of.shape else tensor.clone()
-            state.setdefault(int(number), {})[moment] = mine
+            kept = state.setdefault(int(number), {})
+            kept[moment] = _like(of, tensor) if tensor.shape == of.shape else tensor.clone()
     if optimizer is not None:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 

@@ -228,8 +228,8 @@ def _model(job: Job, dtype: torch.dtype, reads: bool = True) -> Any:
     """Load what is trained; the weights that learn are in float32, for half precision loses small updates."""
     full = job.train.method == "full"
     kind = torch.float32 if full else dtype
-    base = (lora.load_base(job.base, kind, job.train.bits) if reads or job.train.bits else
-            lora.empty_base(job.base, kind))
+    bits = job.train.bits
+    base = lora.load_base(job.base, kind, bits) if reads or bits else lora.empty_base(job.base, kind)
     if job.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     if job.train.liger:

@@ -1,4 +1,4 @@
-"""FSDP2: two processes that share out a model learn what one does. Accelerate's own code shards it."""
+"""FSDP2: two processes that share out a model learn what one does. Accelerate's own code shards it, on CPUs."""
 
 import json
 import subprocess
