@@ -1,6 +1,6 @@
 """Every option of every group composes, passes the schema and builds; so does every recipe."""
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -55,7 +55,10 @@ def test_the_defaults_of_a_class_are_those_of_its_file(group: str, option: str) 
     options = [field for field in fields(target(node, group)) if field.name in node and field.name != "package"]
     written = {field.name: field.default_factory() if field.default is MISSING else field.default for field in options
                if field.default is not MISSING or field.default_factory is not MISSING}
-    assert {name: node[name] for name in written} == written
+    nested = {name: asdict(value) for name, value in written.items() if is_dataclass(value)}
+    given = {name: {option: value for option, value in node[name].items() if option != "_target_"} if name in nested
+             else node[name] for name in written}
+    assert given == {**written, **nested}
 
 
 def test_full_and_lora_share_what_is_not_about_adapters() -> None:

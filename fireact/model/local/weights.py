@@ -84,18 +84,27 @@ def load(folder: Path, dtype: Dtype = "auto", device: str = "auto", adapter: Pat
 
     disable_progress_bar()
     place = pick_device(device)
-    lora = adapter is not None and (adapter / "adapter_config.json").is_file()
-    whole = folder if adapter is None or lora else _tuned(adapter)
-    if adapter is not None:
-        check_base(adapter, folder)
+    lora, whole = tuned_parts(folder, adapter)
     kind = pick_dtype(dtype, place)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(whole, dtype=kind, trust_remote_code=False)
     except _UNREADABLE as error:
         raise _broken(whole, error) from None
-    if adapter is not None and lora:
-        model = _with_adapter(model, folder, adapter)
+    if lora:
+        model = _with_adapter(model, folder, lora)
     return model.to(place).eval(), load_tokenizer(folder)
+
+
+def tuned_parts(base: Path, tuned: Path | None) -> tuple[Path | None, Path]:
+    """The LoRA adapter to put on top, if it is one, and the folder of the weights below.
+
+    Raises ConfigError for an adapter or a fine-tuned model that does not belong to the base.
+    """
+    lora = tuned if tuned is not None and (tuned / "adapter_config.json").is_file() else None
+    whole = base if tuned is None or lora else _tuned(tuned)
+    if tuned is not None:
+        check_base(tuned, base)
+    return lora, whole
 
 
 def load_tokenizer(folder: Path) -> Any:
