@@ -102,9 +102,11 @@ class Client:
         if loop not in self._sessions:
             import aiohttp
 
-            # A reply may take as long as it takes; how many there are at once is the caller's to say.
+            # A reply may take as long as it takes, and how many there are at once is the caller's to say. A connection
+            # that is kept may be one that the server is just closing.
             self._sessions = {loop: aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(None, sock_connect=_CONNECT))}
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
+                timeout=aiohttp.ClientTimeout(None, sock_connect=_CONNECT))}
         return self._sessions[loop]
 
 

@@ -45,18 +45,16 @@ class Lease:
 
     async def gone(self, reason: str) -> ProviderError:
         """What to tell of a server that does not answer; `reason` is what was met, where nothing better is known."""
-        until = time.monotonic() + NOTICED
+        until, mend = time.monotonic() + NOTICED, "its log may say why, for it still runs"
         while time.monotonic() < until:
-            state = self.folder.state()
-            if state and state.supervisor == self.state.supervisor and state.phase == "failed":
-                reason = state.error
-                break
-            if not state or state.supervisor != self.state.supervisor or not alive(self.folder):
-                reason = f"has gone: {self.folder.last_words()}"
+            living, state = alive(self.folder), self.folder.state()
+            same = state is not None and state.supervisor == self.state.supervisor
+            if not living or not same or (state and state.phase == "failed"):
+                reason = state.error if same and state and state.error else f"has gone: {self.folder.last_words()}"
+                mend = "start the same command again, which begins a new one"
                 break
             await asyncio.sleep(PAUSE)
-        return ProviderError(f"the server of {self.name} {reason} (log: {self.folder.log}); start the same command "
-                             "again, which begins a new server")
+        return ProviderError(f"the server of {self.name} {reason} (log: {self.folder.log}); {mend}")
 
 
 @dataclass(frozen=True)

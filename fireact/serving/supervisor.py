@@ -23,7 +23,7 @@ from fireact.serving.state import Folder, Spec, State
 PAUSE = 0.3
 """Seconds between two looks at the engine and at who needs it."""
 HEALTH_EVERY = 5.0
-_GUARD = 'read -r _; kill -TERM -- "-$1" 2>/dev/null; sleep "$2"; kill -KILL -- "-$1" 2>/dev/null'
+_GUARD = 'read -r _; kill -s TERM -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"'
 """Its input ends with the supervisor, whatever ended that."""
 
 

@@ -59,7 +59,8 @@ def _arguments(base: Base, serving: Serving) -> list[str]:
 
 
 def _environment(device: str, given: Mapping[str, str]) -> dict[str, str]:
-    told = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_NO_USAGE_STATS": "1"}
+    # No key: the server is reached from this machine only, and its clients know of none.
+    told = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_NO_USAGE_STATS": "1", "VLLM_API_KEY": ""}
     kind, _, number = device.partition(":")
     if kind == "cuda" and number:
         visible = [name for name in given.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
