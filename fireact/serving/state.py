@@ -131,7 +131,7 @@ class Folder:
         return os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o644)
 
     def last_words(self) -> str:
-        """The last error in the engine's log, on one line; its last line where none is told."""
+        """The last error that was written, on one line; the last line where none is told."""
         lines = [_PREFIX.sub("", line).rstrip() for line in self.tail() if line.strip()]
         told = [at for at, line in enumerate(lines)
                 if _ERROR.match(line) and not any(vague in line for vague in _VAGUE)]
@@ -142,10 +142,10 @@ class Folder:
         return " ".join(" ".join(words if "validation error" in words[0] else words[:1]).split())[:400]
 
     def tail(self) -> list[str]:
-        """The last lines of the engine's log."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - _TAIL))
-                return file.read().decode(errors="replace").splitlines()
-        except OSError:
-            return []
+        """The last lines of the engine's log; of its supervisor's where there is none, or nothing in it."""
+        for file in (self.log, self.path / "supervisor.log"):
+            if file.is_file() and (size := file.stat().st_size):
+                with file.open("rb") as stream:
+                    stream.seek(max(0, size - _TAIL))
+                    return stream.read().decode(errors="replace").splitlines()
+        return []

@@ -87,6 +87,10 @@ class Supervisor:
             self._tell("starting")
             self._say(f"started the engine, process {self._engine.pid}")
             yield
+        except _Failed as failure:
+            # Those who wait are told before its end, which may take a while.
+            self._tell("failed", str(failure))
+            raise
         finally:
             _end(self._engine, self.spec.grace)
             guard.kill()

@@ -27,7 +27,7 @@ from fireact.types import Ask, Completion
 if TYPE_CHECKING:
     from fireact.model.local import Local
 
-_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,8 @@ async def connect(local: "Local") -> Served:
 
 def adapter_name(adapter: Path) -> str:
     """What a server calls an adapter: the same content has the same name, wherever it lies."""
-    return f"fireact-{key(files=[fingerprint(adapter / name) for name in _ADAPTER])}"
+    files = [adapter / _CONFIG, *sorted(adapter.glob("adapter_model.*"))]
+    return f"fireact-{key(files=[fingerprint(file) for file in files])}"
 
 
 def _parts(local: "Local") -> tuple[Any, frozenset[int], Path | None, Base]:
@@ -118,7 +119,7 @@ def _dtype(local: "Local") -> str:
 
 
 def _need_rank(adapter: Path, serving: Serving) -> None:
-    config = json.loads((adapter / _ADAPTER[0]).read_text(encoding="utf-8"))
+    config = json.loads((adapter / _CONFIG).read_text(encoding="utf-8"))
     rank = max([config.get("r") or 0, *(config.get("rank_pattern") or {}).values()])
     if not serving.max_loras:
         raise ConfigError(f"model.serving.max_loras=0 serves no adapter, such as {adapter}; set it to 1 or more")
