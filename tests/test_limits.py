@@ -12,7 +12,7 @@ LAYERS = [
     {"types", "protocols", "errors"},
     {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs", "batching",
      "database", "templates", "keys", "ledger", "meter", "pacing", "plan", "plugins", "process", "store", "jsonl",
-     "render", "retrieval", "schema", "sections", "web", "recordings", "prices"},
+     "render", "retrieval", "schema", "sections", "serving", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
      "tape", "play", "sampling", "filters", "loopback"},
