@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
-from fireact.errors import ConfigError
+from fireact.errors import ConfigError, DataError
 from fireact.train import Train, worker
 from fireact.train.loop import learning_rate
+from fireact.types import Example
 from tests.train.conftest import MakeJob, make_examples, read_metrics
 
 
