@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fireact import evaluate, forecast, formats, report
+from fireact import evaluate, forecast, formats, publish, report
 from fireact.checks import check
 from fireact.children import Task, work
 from fireact.curate import FUNNEL, TRAIN, VALIDATION, held_against, read_funnel
@@ -155,6 +155,12 @@ class Run:
         print(*report.parity_lines(found), sep="\n", flush=True)
         verdict(found, gate.agreement, gate.difference)
 
+    def publish(self) -> None:
+        """Write the student for others, and send it to the hub where that is asked for."""
+        job = self.stages.merge
+        self._do_one("publish", "fireact.train.merge", job, self.stages.folder("merged", job))
+        self.metrics["publish"] = publish.publish(self.stages, self.run_dir, {**environment(), "command": command()})
+
     def report(self) -> None:
         """Show what came out."""
         report.print_results(self.metrics)
@@ -291,9 +297,11 @@ def upstream(stage: str, config: Config) -> list[str]:
         return []
     if (stage == "curate" and given.trajectories) or (stage in ("tokenize", "train") and given.curated):
         return []
-    if stage == "evaluate" and (given.adapter or not config.evaluate.finetuned):
+    if (stage == "evaluate" and not config.evaluate.finetuned) or (
+            stage in ("evaluate", "publish") and given.adapter):
         return []
-    before = "curate" if stage in ("export", "tokenize") else STAGES[STAGES.index(stage) - 1]
+    before = {"export": "curate", "tokenize": "curate", "publish": "train"}.get(stage)
+    before = before or STAGES[STAGES.index(stage) - 1]
     return [*upstream(before, config), before]
 
 
