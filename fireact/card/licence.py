@@ -27,8 +27,8 @@ _FOLLOWS = {
     "llama3.1": f"The base is under the Llama 3.1 Community License. {_BUILT}",
     "llama3.2": f"The base is under the Llama 3.2 Community License. {_BUILT}",
     "llama3.3": f"The base is under the Llama 3.3 Community License. {_BUILT}",
-    "apache-2.0": "The base is under the Apache License 2.0: its copyright notices stay, the licence comes with it, and "
-                  "changes are stated, as this card does.",
+    "apache-2.0": "The base is under the Apache License 2.0: its copyright notices stay, the licence comes with it, "
+                  "and changes are stated, as this card does.",
 }
 
 

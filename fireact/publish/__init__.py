@@ -39,7 +39,8 @@ def check(config: Config) -> None:
     train = build(config.train, "train")
     whole = not (given / _ADAPTER).is_file() if given else isinstance(train, Train) and train.method == "full"
     if whole and "adapter" in options.forms:
-        raise ConfigError("publish.forms names adapter, and the student was trained whole; choose publish.forms=[merged]")
+        raise ConfigError("publish.forms names adapter, and the student was trained whole; choose "
+                          "publish.forms=[merged]")
     if "gguf" in options.forms:
         gguf.find(options.converter)
     if options.repo:

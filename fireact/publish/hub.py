@@ -34,25 +34,29 @@ def push(folder: Path, repo: str, *, private: bool, message: str) -> str:
 
     Raises ConfigError where the token may not write there, ProviderError where the hub does not answer.
     """
-    import httpx
+    import httpx2
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
     from huggingface_hub.utils import disable_progress_bars
 
     token = check(repo)
     disable_progress_bars()
-    api = HfApi(token=token)
+    api = HfApi(os.environ.get("HF_ENDPOINT") or None, token=token)
     try:
         url = api.create_repo(repo, private=private, exist_ok=True)
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
     except HfHubHTTPError as error:
         reason = hidden(first_line(error), token)
-        if error.response is not None and error.response.status_code in (401, 403, 404):
+        if isinstance(error, RepositoryNotFoundError) or error.response.status_code in (401, 403):
             raise ConfigError(f"HF_TOKEN has no right to write {repo} on {api.endpoint} ({reason}); take a token that "
                               "may, or another publish.repo") from None
         raise ProviderError(f"{api.endpoint} does not take {repo} ({reason}); start the same command again "
                             "later") from None
-    except (httpx.HTTPError, OSError) as error:
-        raise ProviderError(f"the hub {api.endpoint} is out of reach ({hidden(first_line(error), token)}); go online and "
-                            "start the same command again, finished work is kept") from None
+    except (httpx2.HTTPError, OSError) as error:
+        raise ProviderError(f"the hub {api.endpoint} is out of reach ({hidden(first_line(error), token)}); go online "
+                            "and start the same command again, finished work is kept") from None
+    except ValueError as error:
+        # What the hub finds wrong with a card's YAML, a line for each fault.
+        raise ConfigError(f"the hub does not take the card: {hidden(' '.join(str(error).split()), token)}; mend "
+                          "publish.licence") from None
     return str(url)

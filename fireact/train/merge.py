@@ -60,7 +60,8 @@ def _whole(base: Path, job: MergeJob, folder: Path) -> None:
 def _dtype(base: Path, wanted: str) -> torch.dtype:
     from transformers import AutoConfig
 
-    named = AutoConfig.from_pretrained(base, trust_remote_code=False).get_text_config().dtype if wanted == "auto" else wanted
+    config = AutoConfig.from_pretrained(base, trust_remote_code=False).get_text_config()
+    named = config.dtype if wanted == "auto" else wanted
     found = getattr(torch, named, None) if isinstance(named, str) else named or torch.float32
     if not isinstance(found, torch.dtype):
         raise ConfigError(f"the base in {base} says that its weights are {named!r}; set publish.dtype")

@@ -1,4 +1,4 @@
-"""A hub on the loopback that keeps what is pushed: repositories are made, small files are committed, large ones by LFS."""
+"""A hub on the loopback that keeps what is pushed: small files are committed, large ones come by LFS."""
 
 import base64
 import hashlib
@@ -22,6 +22,7 @@ class Hub:
     url: str = ""
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
     made: list[dict[str, Any]] = field(default_factory=list)
+    cards: list[str] = field(default_factory=list)
     commits: list[str] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)
 
@@ -39,6 +40,10 @@ def serve() -> Iterator[Hub]:
                 self.answer(401, {"error": "Invalid username or password."})
             elif parts == ["api", "repos", "create"]:
                 self.create(json.loads(body))
+            elif parts == ["api", "validate-yaml"]:
+                hub.cards.append(json.loads(body)["content"])
+                wrong = [{"message": '"license" must be one of a list'}] if "license: wrong" in hub.cards[-1] else []
+                self.answer(400 if wrong else 200, {"errors": wrong, "warnings": []})
             elif parts[-2:-1] == ["preupload"]:
                 self.answer(200, {"files": [
                     {"path": file["path"], "shouldIgnore": False, "oid": None,
