@@ -1,6 +1,6 @@
 """Give a trained student away: its adapter, the merged model, a GGUF file, each with a card, and on to the hub.
 
-    python main.py stage=publish publish.forms=[adapter,merged] publish.repo=my-name/my-model
+    python main.py stage=publish 'publish.forms=[adapter,merged]' publish.repo=my-name/my-model
 
 It goes on from a finished training of the same configuration, or from inputs.adapter, and tells the scores of the
 same configuration's evaluations where these are finished. RUN/published/ has a folder for each form.
