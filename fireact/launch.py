@@ -88,7 +88,9 @@ def upstream(stage: str, config: Config) -> list[str]:
         return []
     if (stage == "curate" and given.trajectories) or (stage in ("tokenize", "train") and given.curated):
         return []
-    if stage == "evaluate" and (given.adapter or not config.evaluate.finetuned):
+    if (stage == "evaluate" and not config.evaluate.finetuned) or (
+            stage in ("evaluate", "publish") and given.adapter):
         return []
-    before = "curate" if stage in ("export", "tokenize") else STAGES[STAGES.index(stage) - 1]
+    before = {"export": "curate", "tokenize": "curate", "publish": "train"}.get(stage)
+    before = before or STAGES[STAGES.index(stage) - 1]
     return [*upstream(before, config), before]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fireact import evaluate, forecast, formats, report
+from fireact import evaluate, forecast, formats, publish, report
 from fireact.children import Task, work
 from fireact.curate import FUNNEL, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
@@ -154,6 +154,12 @@ class Run:
         """Show what came out."""
         report.print_results(self.metrics)
         report.write_html(self.run_dir)
+
+    def publish(self) -> None:
+        """Write the student for others, and send it to the hub where that is asked for."""
+        job = self.stages.merge
+        self._do_one("publish", "fireact.train.merge", job, self.stages.folder("merged", job))
+        self.metrics["publish"] = publish.publish(self.stages, self.run_dir, {**environment(), "command": command()})
 
     def _played(self, stage: str, jobs: Mapping[str, PlayJob]) -> dict[str, Played]:
         """Return the records of all jobs, by their labels; what is missing is played first, in one process."""

@@ -16,8 +16,9 @@ LAYERS = [
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
      "tape", "play", "sampling", "filters", "loopback"},
-    {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper"},
-    {"stages", "checks", "children", "running", "launch", "explain", "main"},
+    {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper",
+     "card"},
+    {"stages", "publish", "checks", "children", "running", "launch", "explain", "main"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""
 

@@ -10,10 +10,9 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
-from fireact.errors import ConfigError, DataError
+from fireact.errors import ConfigError
 from fireact.train import Train, worker
 from fireact.train.loop import learning_rate
-from fireact.types import Example
 from tests.train.conftest import MakeJob, make_examples, read_metrics
 
 
@@ -91,7 +90,7 @@ def test_what_a_training_leaves(make_job: MakeJob) -> None:
     assert fireact["base_identity"] == "abc123"
     assert fireact["base_name"] == "tiny/llama"
     card = (out / "adapter" / "README.md").read_text(encoding="utf-8")
-    assert 'base_model: "tiny/llama"' in card
+    assert 'base_model: tiny/llama\n' in card
     assert "| learning rate | 0.01 |" in card
     before = (out / "metrics.jsonl").stat().st_mtime_ns
     train(job)
