@@ -15,7 +15,7 @@ LAYERS = [
      "render", "retrieval", "schema", "sections", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
-     "tape", "play", "sampling", "filters", "loopback"},
+     "tape", "play", "sampling", "filters", "loopback", "preferences"},
     {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper"},
     {"stages", "checks", "children", "launch", "explain", "main"},
 ]
