@@ -7,6 +7,9 @@ from typing import Any
 GUISES = {"prompted": "prompted", "finetuned": "fine-tuned"}
 """How the guises of the student are called in a report."""
 
+PAIRS = {"both": "questions with good and bad ones", "only_good": "with good ones only",
+         "only_bad": "with bad ones only", "train": "pairs to train on", "validation": "pairs held out"}
+"""The counts of pairs in words, in their order."""
 FEW = 4
 """Columns that a table of methods may have; for more, each is a row."""
 Summary = Mapping[str, Any]
@@ -126,6 +129,9 @@ def funnel_table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
         lines[label] = [part["dropped"].get(name, 0) for part in funnel]
     for name in ("kept", "train", "validation"):
         lines[name] = [part[name] for part in funnel]
+    for name, label in PAIRS.items():
+        if any("pairs" in part for part in funnel):
+            lines[label] = [part.get("pairs", {}).get(name, 0) for part in funnel]
     rows = tuple((label, *(f"{count:,}" for count in counts)) for label, counts in lines.items())
     return Table("Trajectories kept for training", ("", *cells), rows)
 
