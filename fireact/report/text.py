@@ -161,8 +161,11 @@ def difference(values: Mapping[str, Any]) -> str:
 def training_facts(train: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the training took and reached, as names and values; what is not known is left out."""
     known = [("steps", "steps", "{:,}"), ("epochs", "epochs", "{:g}"), ("loss", "train_loss", "{:.3f}"),
-             ("validation loss", "validation_loss", "{:.3f}"), ("tokens", "tokens", "{:,}"),
-             ("of these trained on", "trained_tokens", "{:,}"), ("seconds", "seconds", "{:,.0f}"),
+             ("validation loss", "validation_loss", "{:.3f}"),
+             ("margin of rewards", "validation_reward_margin", "{:.3f}"),
+             ("share of held-out pairs ranked rightly", "validation_reward_accuracy", "{:.2f}"),
+             ("tokens", "tokens", "{:,}"), ("of these trained on", "trained_tokens", "{:,}"),
+             ("seconds", "seconds", "{:,.0f}"),
              ("tokens a second", "tokens_per_second", "{:,.0f}"), ("peak memory, MB", "peak_memory_mb", "{:,.0f}"),
              ("trainable parameters", "trainable_parameters", "{:,}"),
              ("peak learning rate", "peak_learning_rate", "{:g}"), ("cost, US$", "cost", "{:.2f}"),

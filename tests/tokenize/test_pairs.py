@@ -82,8 +82,8 @@ def test_tokens_of_pairs_are_others_than_those_of_trajectories(tmp_path: Path) -
 def test_a_folder_without_pairs_is_told(tmp_path: Path) -> None:
     values = job(tmp_path, [])
     (tmp_path / "curated" / PREFERENCES).unlink()
-    with pytest.raises(DataError, match=r"preferences\.jsonl does not exist; run stage=curate first, with curate\.pairs "
-                                        r"of 1 or more, or name a folder with preferences\.jsonl and "):
+    with pytest.raises(DataError, match=r"preferences\.jsonl does not exist; run stage=curate first, with "
+                                        r"curate\.pairs of 1 or more, or name a folder with preferences\.jsonl and "):
         tokenize.run(values, tmp_path)
 
 

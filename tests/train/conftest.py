@@ -33,7 +33,8 @@ def make_pairs(count: int, seed: int = 0) -> list[Pair]:
         start, length = up.mask.index(1), len(up.ids) + number % 5
         down = up.ids[:start] + tuple((up.ids[0] - 3 * i) % VOCABULARY for i in range(start, length))
         mask = tuple(int(i >= start and i % 4 != 3) for i in range(length))
-        pairs.append(Pair(f"p{number}", replace(up, id=f"p{number}/chosen"), Example(f"p{number}/rejected", down, mask)))
+        name = f"p{number}"
+        pairs.append(Pair(name, replace(up, id=f"{name}/chosen"), Example(f"{name}/rejected", down, mask)))
     return pairs
 
 

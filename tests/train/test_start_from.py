@@ -89,7 +89,8 @@ def test_a_start_of_another_kind_is_refused(base: Path, adapter: Path, tmp_path:
     (broken / "adapter_config.json").write_text("{")
     with pytest.raises(ConfigError, match="expected an adapter of PEFT"):
         lora.as_started(worker.Train(start_from=broken))
-    (broken / "adapter_config.json").write_text((adapter / "adapter_config.json").read_text().replace('"r": 4', '"r": 5'))
+    config = (adapter / "adapter_config.json").read_text().replace('"r": 4', '"r": 5')
+    (broken / "adapter_config.json").write_text(config)
     (broken / ADAPTER).write_bytes((adapter / ADAPTER).read_bytes())
     with pytest.raises(ConfigError, match="does not fit the model"):
         lora.attach(lora.load_base(base, torch.float32), worker.Train(start_from=broken), "tiny")
