@@ -2,8 +2,9 @@
 
     python -m fireact.curate FOLDER/job.json
 
-writes FOLDER/train.jsonl, validation.jsonl, funnel.json, contamination.jsonl and, of what was read from other runs'
-files, defects.jsonl. Every filter is a named predicate (fireact/filters.py), and the funnel counts what each dropped.
+writes FOLDER/train.jsonl, validation.jsonl, funnel.json, contamination.jsonl; defects.jsonl of what was read from other
+runs' files; and where pairs are wanted, preferences.jsonl and preferences-validation.jsonl. Every filter is a named
+predicate (fireact/filters.py), and the funnel counts what each dropped.
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -23,13 +25,16 @@ from fireact.generate import first, open_dataset
 from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.play.played import require
 from fireact.plugins import Node
+from fireact.preferences import Cell, Halves, Pairing, divide, pair_up
 from fireact.process import stage_main
 from fireact.sections import FilterName, Sampling, Section
 from fireact.store import DONE, identity, key
 from fireact.types import Question, Trajectory
 
-VERSION = 3
+VERSION = 4
 TRAIN, VALIDATION, FUNNEL = "train.jsonl", "validation.jsonl", "funnel.json"
+PREFERENCES, HELD_PREFERENCES = "preferences.jsonl", "preferences-validation.jsonl"
+"""Pairs of trajectories, to train on and held out."""
 DEFECTS = "defects.jsonl"
 """One line a fault of a record that came from another run's file."""
 CONTAMINATION = "contamination.jsonl"
@@ -72,6 +77,8 @@ class CurateJob(Section):
     window: int | None
     n: int | None
     validation: int
+    pairs: int = 0
+    """At most so many pairs of each question."""
     seed: int
     home: Path
 
@@ -85,7 +92,8 @@ class CurateJob(Section):
         return key(stage="curate", version=VERSION, sources=sources, filters=self.filters, keep=self.keep,
                    window=self.window,
                    model=identity(self.model, replies=False) if "fits" in self.filters else None,
-                   evaluated=evaluated, n=self.n, validation=self.validation, seed=self.seed)
+                   evaluated=evaluated, n=self.n, validation=self.validation,
+                   pairs=self.pairs, seed=self.seed)
 
 
 @dataclass
@@ -99,10 +107,9 @@ class Funnel:
     kept: int
     train: int = 0
     validation: int = 0
-
-
-Cell = tuple[str, str]
-"""A dataset's name and a method."""
+    pairs: dict[str, int] | None = None
+    """Where pairs are wanted: how many questions have some, and why the others have none; how many pairs are for
+    `train` and for `validation`."""
 
 
 def run(values: dict[str, Any], folder: Path) -> None:
@@ -112,11 +119,16 @@ def run(values: dict[str, Any], folder: Path) -> None:
     given = _imported(folder, {file for source in job.sources for file in source.files})
     kept: dict[Cell, list[Trajectory]] = {}
     funnels: dict[Cell, Funnel] = {}
+    pairings: dict[Cell, Pairing] = {}
     for source in job.sources:
-        cell, records = (source.task, source.method), _records(job, source, given)
+        cell, attempts = (source.task, source.method), _attempts(job, source, given)
+        records = _distinct(attempts)
         _look_up(records, judge, required="not_evaluated" in job.filters)
         kept[cell], dropped = _filter(records, job.filters, judge.keeps, first_only=job.keep == "first_correct")
         funnels[cell] = Funnel(*cell, len(records), dropped, len(kept[cell]))
+        if job.pairs:
+            pairings[cell] = pair_up(attempts, partial(_passes, judge, job.filters), job.pairs, job.seed)
+            funnels[cell].pairs = pairings[cell].questions
     _write_funnel(folder, funnels, judge)
     shares = {(source.task, source.method): source.share for source in job.sources}
     # The first of each order are held out, never more than half: the rest stays nested whatever n is. A question that
@@ -124,6 +136,8 @@ def run(values: dict[str, Any], folder: Path) -> None:
     held = {cell: kept[cell][: min(count, len(kept[cell]) // 2)]
             for cell, count in _dealt(job.validation, shares).items()}
     unseen = {(record.dataset, record.id) for records in held.values() for record in records}
+    if job.pairs:
+        _write_pairs(folder, divide(pairings, _dealt(job.validation, shares), unseen), funnels)
     rest = {cell: [record for record in records if (record.dataset, record.id) not in unseen]
             for cell, records in kept.items()}
     counts = _counts(rest, shares, job.n)
@@ -133,6 +147,17 @@ def run(values: dict[str, Any], folder: Path) -> None:
     _write(folder / VALIDATION, [record for cell in kept for record in held[cell]])
     _write_funnel(folder, funnels, judge)
     write_atomic(folder / DONE, json.dumps({"train": sum(counts.values())}))
+
+
+def _passes(judge: Judge, filters: Sequence[FilterName], record: Trajectory) -> bool:
+    return all(judge.keeps(name, record) for name in filters)
+
+
+def _write_pairs(folder: Path, parts: Mapping[Cell, Halves], funnels: Mapping[Cell, Funnel]) -> None:
+    for cell, halves in parts.items():
+        funnels[cell].pairs = {**(funnels[cell].pairs or {}), "train": len(halves[0]), "validation": len(halves[1])}
+    for name, half in ((PREFERENCES, 0), (HELD_PREFERENCES, 1)):
+        _write(folder / name, [pair for halves in parts.values() for pair in halves[half]])
 
 
 def held_against(folder: Path, job: CurateJob) -> dict[str, Any]:
@@ -166,24 +191,29 @@ def _write_funnel(folder: Path, funnels: Mapping[Cell, Funnel], judge: Judge) ->
     matches = [match for match in judge.matches.values() if match]
     _write(folder / CONTAMINATION, matches)
     several = len({task for task, _ in funnels}) > 1
-    cells = {f"{task}/{method}" if several else method: vars(funnel) for (task, method), funnel in funnels.items()}
+    cells = {f"{task}/{method}" if several else method:
+             {name: value for name, value in vars(funnel).items() if value is not None}
+             for (task, method), funnel in funnels.items()}
     values = {"cells": cells, "contamination": contamination.report(matches)}
     write_atomic(folder / FUNNEL, json.dumps(values, indent=1))
 
 
-def _records(job: CurateJob, source: Source, given: Mapping[Path, list[Trajectory]]) -> list[Trajectory]:
+def _attempts(job: CurateJob, source: Source, given: Mapping[Path, list[Trajectory]]) -> list[Trajectory]:
     """The source's trajectories in the fixed, seeded order from which every choice is a prefix."""
     if source.files:
-        mine = [record for file in source.files for record in given[file]
-                if len(job.sources) == 1 or (record.dataset in ("", source.task) and record.method == source.method)]
-        records = list({(record.dataset, record.method, record.id, record.attempt): record
-                        for record in mine}.values())
+        records = [record for file in source.files for record in given[file]
+                   if len(job.sources) == 1 or (record.dataset in ("", source.task) and record.method == source.method)]
     else:
         dataset = open_dataset(source.dataset, job.home)
         assert source.folder is not None
         questions = first(dataset.questions(source.split), source.split, source.questions, "generate.n")
         records = list(require(source.folder, dataset, questions, source.sampling, "generate"))
     return sorted(records, key=lambda record: sha256(f"{job.seed}:{record.id}".encode()).digest())
+
+
+def _distinct(records: Sequence[Trajectory]) -> list[Trajectory]:
+    """Each attempt once; of one that several files have, that of the last."""
+    return list({(record.dataset, record.method, record.id, record.attempt): record for record in records}.values())
 
 
 def _imported(folder: Path, files: Set[Path]) -> dict[Path, list[Trajectory]]:

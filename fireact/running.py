@@ -9,7 +9,7 @@ from typing import Any
 
 from fireact import evaluate, forecast, formats, publish, report
 from fireact.children import Task, work
-from fireact.curate import FUNNEL, TRAIN, VALIDATION, held_against, read_funnel
+from fireact.curate import FUNNEL, HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import PlayJob, open_dataset
 from fireact.jsonl import read_jsonl, write_atomic
@@ -20,6 +20,7 @@ from fireact.parity.compare import verdict
 from fireact.play.played import Played, digest, finished, plan, require
 from fireact.play.records import TRAJECTORIES
 from fireact.plugins import build
+from fireact.preferences import Preference
 from fireact.process import ChildFailed
 from fireact.report.forecast import parts as forecast_parts
 from fireact.report.terminal import show
@@ -86,11 +87,13 @@ class Run:
     def export(self) -> None:
         """Write what is trained on in the forms of other trainers."""
         folder = self.stages.folder("curate", self.stages.curate)
-        for name in (TRAIN, VALIDATION):
+        for name, of_pairs in ((TRAIN, PREFERENCES), (VALIDATION, HELD_PREFERENCES)):
             records = list(read_jsonl(folder / name, Trajectory))
             for form in self.config.export.formats:
                 path = (self.run_dir / "export" / form / name).with_suffix(formats.SUFFIXES[form])
-                print(f"export: {formats.write(form, records, path)} records in {path}", flush=True)
+                count = (formats.write_pairs(read_jsonl(folder / of_pairs, Preference), path) if form == "preference"
+                         else formats.write(form, records, path))
+                print(f"export: {count} records in {path}", flush=True)
 
     def tokenize(self) -> None:
         """Turn what is trained on into tokens, and look at these. Raises DataError past the thresholds of the audit."""

@@ -87,6 +87,9 @@ class Curate(Section):
     """How many of the kept ones are held out for the validation loss."""
     window: Count | None = None
     """The longest sequence in tokens for the filter `fits`; None takes the student's own window."""
+    pairs: Annotated[int, Field(ge=0)] | None = None
+    """At most so many pairs of a good and a bad trajectory of each question; None: 1 where the training or the export
+    is of pairs, else none."""
 
 
 class Gate(Section):
@@ -176,7 +179,7 @@ class Inputs(Section):
 class Export(Section):
     """In which forms the curated trajectories are written for other trainers."""
 
-    formats: list[Literal["alpaca", "openai", "sharegpt", "conversational", "searches"]] = [
+    formats: list[Literal["alpaca", "openai", "sharegpt", "conversational", "searches", "preference"]] = [
         "alpaca", "openai", "sharegpt", "conversational"]
 
 

@@ -68,7 +68,22 @@ class Stages:
                          keep=config.curate.keep, window=config.curate.window,
                          validation=config.curate.validation, seed=config.seed,
                          n=config.curate.n or (round(sum(self._weights.values())) if counted else None),
-                         home=self.store.home)
+                         pairs=self._pairs, home=self.store.home)
+
+    @property
+    def _pairs(self) -> int:
+        """How many pairs of a question are made at most. Raises ConfigError where none are, and some are needed."""
+        given, wanted = self.config.curate.pairs, "preference" in self.config.export.formats
+        for needed, option in ((self._on_pairs, "train.dpo"), (wanted, "export.formats=[preference]")):
+            if needed and given == 0:
+                raise ConfigError(f"{option} is about pairs of trajectories, and curate.pairs=0 makes none; "
+                                  "set curate.pairs=1, or more")
+        return (1 if self._on_pairs or wanted else 0) if given is None else given
+
+    @property
+    def _on_pairs(self) -> bool:
+        train = build(self.config.train, "train")
+        return isinstance(train, Train) and train.dpo is not None
 
     @cached_property
     def train(self) -> TrainJob:
@@ -96,7 +111,8 @@ class Stages:
         if not isinstance(train, Train):
             return None
         return TokenizeJob(curated=self._curated[0], curated_key=self._curated[1], model=config.model,
-                           home=self.store.home, **{name: getattr(train, name) for name in TOKENS})
+                           home=self.store.home, pairs=self._on_pairs,
+                           **{name: getattr(train, name) for name in TOKENS})
 
     @cached_property
     def parity(self) -> ParityJob | None:

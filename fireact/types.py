@@ -261,6 +261,27 @@ class Example:
     roles: str = ""
     """One letter a token, see `fireact.examples.ROLES`; empty where nobody has told."""
 
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """The sequences that are computed together: this one."""
+        return (self,)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two training sequences about the same question, of which the first is to become the likelier one."""
+
+    id: str
+    chosen: Example
+    rejected: Example
+    reference: tuple[float, float] | None = None
+    """The log-probabilities of both under the policy at the start of the training; None: not computed yet."""
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """The sequences that are computed together: both."""
+        return self.chosen, self.rejected
+
 
 Request = Ask | Act | Refuse
 """What a strategy may yield, singly or as a list that is done concurrently."""

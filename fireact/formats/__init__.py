@@ -8,6 +8,6 @@ See `writing.py` for the formats, `released.py` for what is known about the rele
 
 from fireact.formats.reading import read
 from fireact.formats.record import Defect, Imported, Kind
-from fireact.formats.writing import SUFFIXES, Name, write
+from fireact.formats.writing import SUFFIXES, Name, write, write_pairs
 
-__all__ = ["SUFFIXES", "Defect", "Imported", "Kind", "Name", "read", "write"]
+__all__ = ["SUFFIXES", "Defect", "Imported", "Kind", "Name", "read", "write", "write_pairs"]

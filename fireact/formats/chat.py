@@ -12,6 +12,7 @@ from fireact.errors import DataError
 from fireact.examples import conversation
 from fireact.formats.record import Turn
 from fireact.jsonl import encode
+from fireact.preferences import Preference
 from fireact.types import Trajectory
 
 _SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
@@ -68,6 +69,22 @@ def conversational_record(trajectory: Trajectory) -> dict[str, Any]:
     """Return a trajectory as `{"messages": [{role, content}, ...]}`, with itself as a text that trainers ignore."""
     messages = [{"role": message.role, "content": message.content} for message in conversation(trajectory)[0]]
     return {"messages": messages, "trajectory": encode(trajectory)}
+
+
+def preference_record(preference: Preference) -> dict[str, Any]:
+    """Return a pair as TRL's DPOTrainer takes it: `prompt`, `chosen`, `rejected`, each a list of `{role, content}`.
+
+    The prompt is all that both have in common, at least the question, and ends with what the assistant answers. TRL
+    takes its loss on all of `chosen` and `rejected`, the observations in them too. Both trajectories stand beside it as
+    texts, which trainers ignore.
+    """
+    chosen, rejected = (conversational_record(side)["messages"] for side in (preference.chosen, preference.rejected))
+    shared = next((at for at, pair in enumerate(zip(chosen, rejected, strict=False)) if pair[0] != pair[1]),
+                  min(len(chosen), len(rejected)))
+    first = next(at for at in range(shared, 0, -1)
+                 if all(at < len(side) and side[at]["role"] == "assistant" for side in (chosen, rejected)))
+    return {"prompt": chosen[:first], "chosen": chosen[first:], "rejected": rejected[first:],
+            "chosen_trajectory": encode(preference.chosen), "rejected_trajectory": encode(preference.rejected)}
 
 
 def sharegpt_record(trajectory: Trajectory) -> dict[str, Any]:

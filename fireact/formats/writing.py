@@ -7,12 +7,14 @@
 | sharegpt | .jsonl, `conversations` | axolotl, LLaMA-Factory, FastChat | everything |
 | alpaca | .json, `instruction`, `output` | FireAct's own scripts, alpaca-lora, LLaMA-Factory | everything |
 | openai | .jsonl, `messages` with `weight` | OpenAI's fine-tuning endpoint and its kin | everything, in two files |
+| preference | .jsonl, `prompt`, `chosen`, `rejected` | TRL's DPOTrainer | everything, of pairs |
 | searches | .jsonl, `query`, `observation` | the tool `replay` | what the tool answered |
 
 The conversations are those FireAct trains on itself: each thought on one line, refused replies and what they were told
 included. `everything`: beside the conversation stands the trajectory as a text, under the key `trajectory`, which
 trainers ignore and `read` takes. OpenAI refuses other keys: the trajectories of X.jsonl are in X.trajectories.jsonl,
-where `read` finds them; without it, only what is in the messages is known.
+where `read` finds them; without it, only what is in the messages is known. `preference` is written of pairs, by
+`write_pairs`, and not read.
 """
 
 import json
@@ -22,16 +24,17 @@ from typing import Any, Literal
 
 from fireact.examples import conversation
 from fireact.formats.alpaca import alpaca_record
-from fireact.formats.chat import conversational_record, openai_record, sharegpt_record
+from fireact.formats.chat import conversational_record, openai_record, preference_record, sharegpt_record
 from fireact.formats.record import side_file
 from fireact.jsonl import encode, write_atomic
+from fireact.preferences import Preference
 from fireact.recordings import REAL
 from fireact.types import Trajectory
 
 Name = Literal["trajectories", "conversational", "sharegpt", "alpaca", "openai", "searches"]
 
 SUFFIXES: dict[str, str] = {"alpaca": ".json"} | dict.fromkeys(
-    ("trajectories", "conversational", "sharegpt", "openai", "searches"), ".jsonl")
+    ("trajectories", "conversational", "sharegpt", "openai", "preference", "searches"), ".jsonl")
 """How a file of each format is called."""
 _RECORDS: dict[str, Callable[[Trajectory], dict[str, Any]]] = {
     "conversational": conversational_record, "sharegpt": sharegpt_record, "alpaca": alpaca_record,
@@ -59,6 +62,14 @@ def write(name: Name, trajectories: Iterable[Trajectory], path: Path) -> int:
         write_atomic(path, f"[\n{listed}\n]\n")
     else:
         _write_lines(path, lines)
+    return len(lines)
+
+
+def write_pairs(preferences: Iterable[Preference], path: Path) -> int:
+    """Write pairs of trajectories as `preference`, whole or not at all; return how many are in it. Raises OSError."""
+    lines = [_json(preference_record(pair)) for pair in preferences]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_lines(path, lines)
     return len(lines)
 
 

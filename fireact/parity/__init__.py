@@ -14,14 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fireact.curate import TRAIN, VALIDATION
+from fireact.curate import HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION
 from fireact.examples import conversation, name_of
 from fireact.jsonl import decode, decode_text, open_file, read_jsonl, write_atomic
 from fireact.parity.compare import Thought, as_dict, compare
 from fireact.plugins import Node, build
+from fireact.preferences import Preference
 from fireact.render import render_prompt
 from fireact.sections import Section
 from fireact.store import DONE, fingerprint, identity, key
+from fireact.tokenize.pairs import sides
 from fireact.types import Trajectory
 
 if TYPE_CHECKING:
@@ -95,12 +97,20 @@ def _judged(thought: Thought, by: "Judged") -> Thought:
 
 def _same_prompts(job: ParityJob, student: "Local", reference: Sequence[Thought]) -> float | None:
     """The share of prompts that have the ids which are rendered for playing; None where that cannot be told."""
-    records = {name_of(record): record for name in (TRAIN, VALIDATION) if job.curated
-               for record in read_jsonl(job.curated / name, Trajectory)}
+    records = dict(_trained_on(job.curated)) if job.curated else {}
     tokenizer = student.tokenizer()
     known = [thought for thought in reference if thought.example in records]
     same = [list(thought.prompt) in _prompts(tokenizer, records[thought.example]) for thought in known]
     return sum(same) / len(same) if same else None
+
+
+def _trained_on(curated: Path) -> Iterator[tuple[str, Trajectory]]:
+    """All that may have been trained on, by the names of its examples."""
+    for file in (TRAIN, VALIDATION):
+        yield from ((name_of(record), record) for record in read_jsonl(curated / file, Trajectory))
+    for file in (PREFERENCES, HELD_PREFERENCES):
+        if (curated / file).exists():
+            yield from sides(list(read_jsonl(curated / file, Preference)))
 
 
 def _prompts(tokenizer: Any, record: Trajectory) -> list[list[int]]:

@@ -7,6 +7,9 @@ from typing import Any
 GUISES = {"prompted": "prompted", "finetuned": "fine-tuned"}
 """How the guises of the student are called in a report."""
 
+PAIRS = {"both": "questions with good and bad ones", "only_good": "with good ones only",
+         "only_bad": "with bad ones only", "train": "pairs to train on", "validation": "pairs held out"}
+"""The counts of pairs in words, in their order."""
 FEW = 4
 """Columns that a table of methods may have; for more, each is a row."""
 Summary = Mapping[str, Any]
@@ -126,6 +129,9 @@ def funnel_table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
         lines[label] = [part["dropped"].get(name, 0) for part in funnel]
     for name in ("kept", "train", "validation"):
         lines[name] = [part[name] for part in funnel]
+    for name, label in PAIRS.items():
+        if any("pairs" in part for part in funnel):
+            lines[label] = [part.get("pairs", {}).get(name, 0) for part in funnel]
     rows = tuple((label, *(f"{count:,}" for count in counts)) for label, counts in lines.items())
     return Table("Trajectories kept for training", ("", *cells), rows)
 
@@ -155,8 +161,11 @@ def difference(values: Mapping[str, Any]) -> str:
 def training_facts(train: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the training took and reached, as names and values; what is not known is left out."""
     known = [("steps", "steps", "{:,}"), ("epochs", "epochs", "{:g}"), ("loss", "train_loss", "{:.3f}"),
-             ("validation loss", "validation_loss", "{:.3f}"), ("tokens", "tokens", "{:,}"),
-             ("of these trained on", "trained_tokens", "{:,}"), ("seconds", "seconds", "{:,.0f}"),
+             ("validation loss", "validation_loss", "{:.3f}"),
+             ("margin of rewards", "validation_reward_margin", "{:.3f}"),
+             ("share of held-out pairs ranked rightly", "validation_reward_accuracy", "{:.2f}"),
+             ("tokens", "tokens", "{:,}"), ("of these trained on", "trained_tokens", "{:,}"),
+             ("seconds", "seconds", "{:,.0f}"),
              ("tokens a second", "tokens_per_second", "{:,.0f}"), ("peak memory, MB", "peak_memory_mb", "{:,.0f}"),
              ("trainable parameters", "trainable_parameters", "{:,}"),
              ("peak learning rate", "peak_learning_rate", "{:g}"), ("cost, US$", "cost", "{:.2f}"),

@@ -2,13 +2,13 @@
 
     python -m fireact.tokenize FOLDER/job.json
 
-writes FOLDER/train.jsonl and validation.jsonl (of `fireact.types.Example`), audit.json and audit.html. Trainings that
-learn the same in the same tokens share the folder.
+writes FOLDER/train.jsonl and validation.jsonl (of `fireact.types.Example`, or of `Pair` for a training on pairs),
+audit.json and audit.html. Trainings that learn the same in the same tokens share the folder.
 """
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from fireact.curate import TRAIN, VALIDATION
+from fireact.curate import HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION
 from fireact.errors import DataError
-from fireact.examples import Lesson, Loss
+from fireact.examples import Lesson, Loss, name_of
 from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.plugins import Node, build
+from fireact.preferences import Preference
 from fireact.sections import Section
 from fireact.store import DONE, identity, key
 from fireact.tokenize.audit import summarize
 from fireact.tokenize.page import page
+from fireact.tokenize.pairs import Named, pairs, sides, together
 from fireact.tokenize.rows import Maker, Row, TooLong
-from fireact.types import Count, NotNegative, Trajectory
+from fireact.types import Count, Example, NotNegative, Pair, Trajectory
 
 if TYPE_CHECKING:
     from fireact.model.local import Local
@@ -50,6 +52,8 @@ class TokenizeJob(Section):
     end_of_turn: bool
     max_length: Count | None
     too_long: TooLong
+    pairs: bool = False
+    """Whether pairs of trajectories become tokens, in the place of trajectories."""
     home: Path
 
     def key(self) -> str:
@@ -66,19 +70,33 @@ class TokenizeJob(Section):
 def run(values: dict[str, Any], folder: Path) -> None:
     """Tokenise into `folder`. Raises DataError, ConfigError."""
     job = TokenizeJob.model_validate(values)
-    for name in (TRAIN, VALIDATION):
-        if not (job.curated / name).exists():
-            raise DataError(f"{job.curated / name} does not exist; run stage=curate first, or name a folder with "
-                            f"{TRAIN} and {VALIDATION} by inputs.curated")
+    files = (PREFERENCES, HELD_PREFERENCES) if job.pairs else (TRAIN, VALIDATION)
+    for file in files:
+        if not (job.curated / file).exists():
+            raise DataError(f"{job.curated / file} does not exist; run stage=curate first"
+                            f"{', with curate.pairs of 1 or more' if job.pairs else ''}, or name a folder with "
+                            f"{' and '.join(files)} by inputs.curated")
     maker = _maker(values)
-    sets = {name: _rows(values, maker, list(read_jsonl(job.curated / name, Trajectory)))
-            for name in (TRAIN, VALIDATION)}
+    sets = {name: _rows(values, maker, _named(job, file))
+            for name, file in zip((TRAIN, VALIDATION), files, strict=True)}
+    if job.pairs:
+        sets = {name: together(rows) for name, rows in sets.items()}
     for name, rows in sets.items():
-        write_atomic(folder / name, "".join(f"{encode(row.example)}\n" for row in rows if not row.left_out))
+        write_atomic(folder / name, "".join(f"{encode(unit)}\n" for unit in _units(job, rows)))
     summary = {"train": summarize(sets[TRAIN]), "validation": summarize(sets[VALIDATION]), "window": maker.window}
     write_atomic(folder / AUDIT, json.dumps(summary, indent=1))
     write_atomic(folder / PAGE, page(maker.tokenizer, sets[TRAIN], summary["train"]))
     write_atomic(folder / DONE, json.dumps({"rows": summary["train"]["used"]}))
+
+
+def _named(job: TokenizeJob, file: str) -> list[Named]:
+    if job.pairs:
+        return sides(list(read_jsonl(job.curated / file, Preference)))
+    return [(name_of(record), record) for record in read_jsonl(job.curated / file, Trajectory)]
+
+
+def _units(job: TokenizeJob, rows: Sequence[Row]) -> Iterable[Example | Pair]:
+    return pairs(rows) if job.pairs else (row.example for row in rows if not row.left_out)
 
 
 def _maker(values: dict[str, Any]) -> Maker:
@@ -88,18 +106,18 @@ def _maker(values: dict[str, Any]) -> Maker:
     return Maker(student.tokenizer(), job.lesson, window, job.too_long)
 
 
-def _rows(values: dict[str, Any], maker: Maker, records: Sequence[Trajectory]) -> list[Row]:
+def _rows(values: dict[str, Any], maker: Maker, records: Sequence[Named]) -> list[Row]:
     """The rows in the order of the records; many are made by all processors."""
     workers = min(os.cpu_count() or 1, len(records) // (_MANY // 2))
     if workers < 2:
-        return [maker.row(record) for record in records]
+        return [maker.row(record, name) for name, record in records]
     size = -(-len(records) // workers)
     parts = [records[start: start + size] for start in range(0, len(records), size)]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         return [row for part in pool.map(partial(_part, values), parts) for row in part]
 
 
-def _part(values: dict[str, Any], records: Sequence[Trajectory]) -> list[Row]:
+def _part(values: dict[str, Any], records: Sequence[Named]) -> list[Row]:
     """What one process of several does."""
     maker = _maker(values)
-    return [maker.row(record) for record in records]
+    return [maker.row(record, name) for name, record in records]

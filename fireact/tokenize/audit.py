@@ -25,6 +25,8 @@ class Audit:
     """Too long, and cut at the end."""
     lost_final: Allowed = 0.0
     """Cut so that a part of the last action is lost."""
+    unpaired: Allowed = 1.0
+    """Left out because the other side of their pair is; that one has a fault of its own."""
     untrained: Allowed = 0.0
     """Without a single token that is trained on; they are left out."""
     broken_prompt: Allowed = 0.0
@@ -43,6 +45,7 @@ FAULTS = {
     "truncated": "cut at the end, too long",
     "lost_final": "of these without the end of their last action",
     "untrained": "left out, nothing to train on",
+    "unpaired": "left out with the other side of its pair",
     "broken_prompt": "prompt differs from that when playing",
     "doubled_bos": "token of beginning doubled",
     "open_ends": "a turn that nothing ends",
@@ -66,7 +69,8 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _has(row: Row, fault: str) -> bool:
     if fault in ("dropped", "untrained"):
-        return bool(row.left_out) and (any(row.example.mask[1:]) == (fault == "dropped"))
+        mine = bool(row.left_out) and not row.unpaired
+        return mine and (any(row.example.mask[1:]) == (fault == "dropped"))
     return bool(getattr(row, fault))
 
 

@@ -35,6 +35,8 @@ class Row:
     """Whether it begins with two tokens of beginning."""
     open_ends: int = 0
     """How many turns are trained on that nothing ends, though `train.end_of_turn` wants that learnt."""
+    unpaired: bool = False
+    """Whether it is left out because the other side of its pair is."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,13 @@ class Maker:
     window: int
     too_long: TooLong
 
-    def row(self, trajectory: Trajectory) -> Row:
-        """Tokenise a trajectory. Raises DataError for one that is too long where that is an error, ConfigError."""
+    def row(self, trajectory: Trajectory, name: str = "") -> Row:
+        """Tokenise a trajectory, under a name if not its own.
+
+        Raises DataError for one that is too long where that is an error, ConfigError.
+        """
         messages, learnt = conversation(trajectory)
-        name = name_of(trajectory)
+        name = name or name_of(trajectory)
 
         def build(talk: Sequence[Message]) -> Example:
             return example_of(self.tokenizer, talk, learnt, name, self.lesson)

@@ -19,6 +19,20 @@ TOKENS = ("loss", "step_weights", "final_weight", "end_of_turn", "max_length", "
 
 
 @dataclass(kw_only=True)
+class Dpo:
+    """Direct preference optimisation on pairs of trajectories, see fireact/train/objective.py."""
+
+    beta: Positive = 0.1
+    """How dear it is to leave the reference; less lets the policy go further."""
+    length_normalised: bool = False
+    """Divide each trajectory's log-probability by the number of its trained tokens (Meng et al. 2024, table 2)."""
+    sft_weight: NotNegative = 0.0
+    """So much of the chosen one's mean loss a token is added (RPO, Pang et al. 2024, eq. 2)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
+
+
+@dataclass(kw_only=True)
 class Train:
     """How a model is fine-tuned."""
 
@@ -45,6 +59,11 @@ class Train:
     """LoRA: the linear modules with adapters, by the last part of their names; 'all-linear' is all but the head."""
     bias: Literal["none", "all", "lora_only"] = "none"
     """LoRA: which biases of the model are trained as well."""
+    start_from: Path | None = None
+    """Go on from a copy of this: an adapter's folder, whose rank and targets hold, or for `full` a model's."""
+    dpo: Dpo | None = None
+    """Train on pairs of a good and a bad trajectory, the weights at the start being the reference; None: on good ones
+    alone."""
     loss: Loss = "assistant"
     """What is trained on: `all_output` (as FireAct did: all that follows the question, observations included),
     `assistant` (thoughts and actions), `actions`, or `final` (the last turn only); see fireact/examples.py."""

@@ -45,6 +45,9 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     """The loss of every step."""
     validation_loss: float | None = None
+    """Of the last validation."""
+    validation_measures: dict[str, float] = field(default_factory=dict)
+    """What it told beside the loss, by the objective's names."""
     best_step: int | None = None
     """The step of the best validation so far."""
     best_score: list[float] | None = None

@@ -6,25 +6,30 @@ Every batch is a function of the seed and the step alone, so a resumed training 
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from fireact.errors import DataError
 from fireact.jsonl import distinct, read_located
-from fireact.types import Example
+from fireact.types import Example, Pair
 
+Unit = Example | Pair
+"""What is dealt as a whole."""
+U = TypeVar("U", bound=Unit)
 IGNORE = -100
 """The target of a position that is not trained on."""
 
 
-def read_examples(path: Path, *, vocabulary: int, window: int | None) -> list[Example]:
-    """Read a jsonl of examples, and check each one. Raises DataError."""
-    examples = list(distinct(read_located(path, Example)))
-    if not examples:
+def read_examples(path: Path, kind: type[U] = Example, *, vocabulary: int, window: int | None) -> list[U]:
+    """Read a jsonl of examples, or of pairs of them, and check each one. Raises DataError."""
+    units = list(distinct(read_located(path, kind)))
+    if not units:
         raise DataError(f"{path}: no examples; expected at least one, check the filters of the stage before")
-    for example in examples:
-        problem = _problem(example, vocabulary, window)
-        if problem:
-            raise DataError(f"{path}: the example {example.id!r} {problem}")
-    return examples
+    for unit in units:
+        for example in unit.examples:
+            problem = _problem(example, vocabulary, window)
+            if problem:
+                raise DataError(f"{path}: the example {example.id!r} {problem}")
+    return units
 
 
 def _problem(example: Example, vocabulary: int, window: int | None) -> str | None:
@@ -43,14 +48,24 @@ def _problem(example: Example, vocabulary: int, window: int | None) -> str | Non
     return None
 
 
+def tokens(unit: Unit) -> int:
+    """The number of its tokens."""
+    return sum(len(example.ids) for example in unit.examples)
+
+
+def places(unit: Unit, packs: bool) -> int:
+    """The tokens that it takes in a forward pass: where examples are padded, each is as long as its longest."""
+    return tokens(unit) if packs else len(unit.examples) * max(len(example.ids) for example in unit.examples)
+
+
 def weight(example: Example) -> float:
     """The sum of the weights in the loss; the first token has nothing before it to be predicted from."""
     return sum(example.mask[1:])
 
 
-def trained(example: Example) -> int:
+def trained(unit: Unit) -> int:
     """The number of tokens a loss is taken of."""
-    return sum(part > 0 for part in example.mask[1:])
+    return sum(part > 0 for example in unit.examples for part in example.mask[1:])
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:

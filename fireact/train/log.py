@@ -42,7 +42,7 @@ class Log:
         """Note that a step begins."""
         self.started = time.monotonic()
 
-    def step(self, progress: Progress, rate: float, norm: float, tokens: int) -> None:
+    def step(self, progress: Progress, rate: float, norm: float, tokens: int, measures: Mapping[str, float]) -> None:
         """Tell of a step of `tokens` tokens that is done, and stamp its time."""
         now = time.monotonic()
         progress.seconds, speed = now - self.began, tokens / max(now - self.started, 1e-9)
@@ -51,7 +51,7 @@ class Log:
         last = progress.step == self.total
         if last or progress.step % self.every == 0:
             self._append({"step": progress.step, "epoch": progress.step / self.per_epoch, "loss": progress.losses[-1],
-                          "gradient_norm": norm, "lr": rate, "tokens": progress.tokens,
+                          **measures, "gradient_norm": norm, "lr": rate, "tokens": progress.tokens,
                           "trained_tokens": progress.trained_tokens, "tokens_per_second": speed,
                           "seconds": progress.seconds, "eta_seconds": left})
         if last or time.monotonic() - self.shown >= _SHOW_SECONDS:
@@ -59,12 +59,13 @@ class Log:
             self.say(f"step {progress.step}/{self.total}  loss {progress.losses[-1]:.3f}  lr {rate:.1e}  "
                      f"{speed:.0f} tokens/s  {int(left) // 60}:{int(left) % 60:02d} left")
 
-    def validation(self, progress: Progress, loss: float, accuracy: float, matches: float | None) -> None:
+    def validation(self, progress: Progress, said: str, matches: float | None) -> None:
         """Tell of a validation; `matches` is the share of exact matches where episodes were played."""
         played = {} if matches is None else {"validation_em": matches}
-        self._append({"step": progress.step, "validation_loss": loss, "validation_token_accuracy": accuracy, **played})
+        measures = {f"validation_{name}": value for name, value in progress.validation_measures.items()}
+        self._append({"step": progress.step, "validation_loss": progress.validation_loss, **measures, **played})
         also = "" if matches is None else f"  exact matches {matches:.1%}"
-        self.say(f"step {progress.step}/{self.total}  validation loss {loss:.3f}  token accuracy {accuracy:.1%}{also}")
+        self.say(f"step {progress.step}/{self.total}  validation loss {progress.validation_loss:.3f}  {said}{also}")
 
     def say(self, line: str) -> None:
         """Print a line, once for all processes."""

@@ -1,14 +1,14 @@
 """The training loop itself: optimizer steps over batches, validation, checkpoints, progress.
 
-The loss is the weighted mean over the trained tokens of a whole optimizer batch, however that is cut into forward
-passes and ranks; logits are computed at trained positions only.
+What is minimised is an `Objective`: its mean over a whole optimizer batch, however that is cut into forward passes and
+ranks. Logits are computed at trained positions only.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +21,11 @@ from torch.nn.functional import cross_entropy
 
 from fireact.train import Train, checkpoint, data, sharded
 from fireact.train.checkpoint import Progress
-from fireact.train.data import IGNORE
+from fireact.train.data import IGNORE, Unit
 from fireact.train.faults import not_finite
 from fireact.train.log import Log
+from fireact.train.objective import Objective, Predicted, SftLoss
 from fireact.train.pack import packed, padded
-from fireact.types import Example
 
 CHECKPOINTS = "checkpoint"
 BEST = "best"
@@ -56,21 +56,24 @@ class Training:
     accelerator: Accelerator
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    examples: list[Example]
-    validation: list[Example]
+    examples: Sequence[Any]
+    """Units of the objective: examples, or pairs of them."""
+    validation: Sequence[Any]
     progress: Progress
     packs: bool
     """Whether the examples of a forward pass are packed, else padded."""
     micro_batch_tokens: int
     judge: Callable[[Training], float] | None = None
     """Plays episodes with the model as it is, and returns the share of exact matches."""
+    objective: Objective = field(default_factory=SftLoss)
     log: Log = field(init=False)
 
     def __post_init__(self) -> None:
         """Find the weights that learn, and count the steps."""
         self.bare: Any = self.accelerator.unwrap_model(self.model)
         self.weights = {name: weight for name, weight in self.bare.named_parameters() if weight.requires_grad}
-        self.lengths = [len(example.ids) for example in self.examples]
+        self.lengths = [data.tokens(unit) for unit in self.examples]
+        self.sizes = [data.places(unit, self.packs) for unit in self.examples]
         self.per_epoch = data.steps_per_epoch(len(self.examples), self.train.batch_size)
         self.total = min(max(1, math.ceil(self.train.epochs * self.per_epoch)), self.train.max_steps or sys.maxsize)
         self.log = Log(self.out, self.total, self.per_epoch, self.train.log_every,
@@ -120,7 +123,7 @@ class Training:
         rate = learning_rate(progress.step, self.total, self.train)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._backward(batch)
+        loss, measures = self._backward(batch)
         norm = self._norm()
         if not math.isfinite(loss) or not (math.isfinite(norm) or self.accelerator.scaler is not None):
             raise not_finite(self, batch, loss, norm, rate)
@@ -130,35 +133,45 @@ class Training:
         progress.tokens += sum(self.lengths[i] for i in batch)
         progress.trained_tokens += sum(data.trained(self.examples[i]) for i in batch)
         progress.losses.append(loss)
-        self.log.step(progress, rate, norm, sum(self.lengths[i] for i in batch))
+        self.log.step(progress, rate, norm, sum(self.lengths[i] for i in batch), measures)
 
     def _norm(self) -> float:
         """Scale the gradient down to its longest, and return the norm that it had."""
         norm: Any = self.accelerator.clip_grad_norm_(list(self.weights.values()), self.train.max_grad_norm)
         return float(sharded.whole(norm))
 
-    def _backward(self, batch: list[int]) -> float:
-        """Accumulate the gradient of the mean loss over all trained tokens of `batch`; return that loss."""
+    def _backward(self, batch: list[int]) -> tuple[float, dict[str, float]]:
+        """Accumulate the gradient of the mean loss over `batch`; return that loss, and the measures beside it."""
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         torch.manual_seed(self.seed * 1_000_003 + self.progress.step * world + rank)
-        weight = sum(data.weight(self.examples[i]) for i in batch)
-        parts = self._parts(batch, self.lengths)
-        total = torch.zeros((), device=self.accelerator.device)
+        units = [self.examples[i] for i in batch]
+        weight = sum(map(self.objective.weight, units))
+        parts = self.parts(batch, self.sizes)
+        sums = torch.zeros(1 + len(self.objective.measures), device=self.accelerator.device)
         for number, part in enumerate(parts, 1):
             with nullcontext() if number == len(parts) else sharded.accumulating(self.accelerator, self.model):
-                loss, _ = self._loss(self.model, [self.examples[i] for i in part])
+                loss, measures = self._loss(self.model, [self.examples[i] for i in part])
                 # Data-parallel gradients are averaged over the ranks; `world` makes that the sum.
                 self.accelerator.backward(loss * (world / weight))
-            total += loss.detach()
-        return self._sum(total).item() / weight
+            sums += torch.cat([loss.detach()[None], measures])
+        return self._means(sums, units)
 
-    def _parts(self, batch: list[int], lengths: list[int]) -> list[list[int]]:
+    def _means(self, sums: Tensor, units: Sequence[Unit]) -> tuple[float, dict[str, float]]:
+        """From the sums of all ranks over `units` to the mean loss and measures."""
+        loss, *measures = self.sum(sums).tolist()
+        count = sum(map(self.objective.count, units))
+        return (loss / sum(map(self.objective.weight, units)),
+                {name: value / count for name, value in zip(self.objective.measures, measures, strict=True)})
+
+    def parts(self, batch: list[int], sizes: Sequence[int]) -> list[list[int]]:
+        """This rank's share of the units `batch`, of such sizes, in the parts of its forward passes."""
         share = data.micro_batches if self.packs else data.padded_batches
-        return share(batch, lengths, self.micro_batch_tokens, self.accelerator.process_index,
+        return share(batch, sizes, self.micro_batch_tokens, self.accelerator.process_index,
                      self.accelerator.num_processes)
 
-    def _loss(self, model: nn.Module, examples: list[Example]) -> tuple[Tensor, Tensor]:
-        """Return the weighted sum of the losses, and how many trained tokens were predicted rightly."""
+    def predict(self, model: nn.Module, units: Sequence[Unit]) -> Predicted:
+        """Predict the trained tokens of `units` in one forward pass."""
+        examples = [example for unit in units for example in unit.examples]
         batch = (packed if self.packs else padded)(examples, self.accelerator.device)
         keep = batch.targets != IGNORE
         gather = self.bare.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0][keep],))
@@ -167,33 +180,39 @@ class Training:
         finally:
             gather.remove()
         wanted = batch.targets[keep]
-        losses = cross_entropy(logits, wanted, reduction="none") * batch.weights[keep]
-        return losses.sum(), (logits.detach().argmax(-1) == wanted).sum()
+        owners = [number for number, example in enumerate(examples) for _ in range(data.trained(example))]
+        return Predicted(cross_entropy(logits, wanted, reduction="none"), batch.weights[keep],
+                         torch.tensor(owners, dtype=torch.long, device=wanted.device),
+                         logits.detach().argmax(-1) == wanted)
+
+    def _loss(self, model: nn.Module, units: Sequence[Unit]) -> tuple[Tensor, Tensor]:
+        """Return the sum of the losses of `units`, and the sums of their measures."""
+        return self.objective(self.predict(model, units), units)
 
     def losses(self, batch: list[int]) -> dict[str, float]:
-        """The mean loss of each example of `batch` by itself, by its name."""
+        """The mean loss of each unit of `batch` by itself, by its name."""
         self.bare.eval()
         with torch.no_grad():
-            found = {example.id: self._loss(self.bare, [example])[0].item() / data.weight(example)
-                     for example in (self.examples[i] for i in batch)}
+            found = {unit.id: self._loss(self.bare, [unit])[0].item() / self.objective.weight(unit)
+                     for unit in (self.examples[i] for i in batch)}
         self.bare.train()
         return found
 
     def validate(self) -> None:
-        """Measure loss and share of right tokens on the validation examples, log them, and keep the best weights."""
-        lengths = [len(example.ids) for example in self.validation]
-        sums = torch.zeros(2, device=self.accelerator.device, dtype=torch.float64)
+        """Measure loss and measures on the validation units, log them, and keep the best weights."""
+        sizes = [data.places(unit, self.packs) for unit in self.validation]
+        sums = torch.zeros(1 + len(self.objective.measures), device=self.accelerator.device, dtype=torch.float64)
         self.bare.eval()
         with torch.no_grad():
-            for part in self._parts(list(range(len(lengths))), lengths):
-                sums += torch.stack(self._loss(self.bare, [self.validation[i] for i in part]))
+            for part in self.parts(list(range(len(sizes))), sizes):
+                loss, measures = self._loss(self.bare, [self.validation[i] for i in part])
+                sums += torch.cat([loss[None], measures])
         self.bare.train()
-        loss, right = self._sum(sums).tolist()
-        loss /= sum(map(data.weight, self.validation))
-        self.progress.validation_loss = loss
+        progress = self.progress
+        progress.validation_loss, progress.validation_measures = self._means(sums, self.validation)
         matches = self.judge(self) if self.judge else None
-        self.log.validation(self.progress, loss, right / sum(map(data.trained, self.validation)), matches)
-        self._compare([*([] if matches is None else [matches]), -loss])
+        self.log.validation(progress, self.objective.said(progress.validation_measures), matches)
+        self._compare([*([] if matches is None else [matches]), -progress.validation_loss])
 
     def _compare(self, score: list[float]) -> None:
         """Keep the weights where a validation was the best so far."""
@@ -231,7 +250,7 @@ class Training:
     def _due(self, every: int) -> bool:
         return self.progress.step % every == 0
 
-    def _sum(self, tensor: Tensor) -> Tensor:
+    def sum(self, tensor: Tensor) -> Tensor:
         """Add up over all ranks."""
         total: Any = self.accelerator.reduce(tensor, reduction="sum")
         return total

@@ -6,6 +6,8 @@ needless passes over memory: 1.3 times the speed on a CPU, and a fifth less memo
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +15,9 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.lora import Linear
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers import (
@@ -80,18 +83,66 @@ def _quantised(bits: int, dtype: torch.dtype) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
 
 
+def as_started(train: Train) -> Train:
+    """Return the options with the shape of the adapter that `train.start_from` names, where it does.
+
+    Raises ConfigError for a folder of another kind than is trained.
+    """
+    folder = train.start_from
+    if folder is None:
+        return train
+    file, kind = ("config.json", "model") if train.method == "full" else ("adapter_config.json", "LoRA adapter")
+    if not (folder / file).is_file():
+        raise ConfigError(f"train.start_from={folder} is no {kind}'s folder, for it has no {file}; name one that such "
+                          f"a training wrote, or set train.method={'lora' if train.method == 'full' else 'full'}")
+    if train.method == "full":
+        return train
+    config = _adapter_config(folder)
+    return replace(train, rank=config.r, alpha=config.lora_alpha, rslora=config.use_rslora, dora=config.use_dora,
+                   bias=config.bias, targets=sorted(config.target_modules or ()))
+
+
+def _adapter_config(folder: Path) -> LoraConfig:
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"train.start_from={folder}: {first_line(error)}; expected an adapter of PEFT") from None
+    if not isinstance(config, LoraConfig):
+        raise ConfigError(f"train.start_from={folder} holds an adapter of the kind {config.peft_type}; expected LoRA")
+    return config
+
+
 def attach(model: PreTrainedModel, train: Train, base_name: str) -> PeftModel:
-    """Freeze `model` and put fresh adapters on it, kept in float32. Raises ConfigError for unknown targets."""
-    targets = train.targets if train.targets == "all-linear" else known_targets(model, train.targets)
-    config = LoraConfig(r=train.rank, lora_alpha=train.alpha, lora_dropout=train.dropout, target_modules=targets,
-                        bias=train.bias, use_rslora=train.rslora, use_dora=train.dora, task_type="CAUSAL_LM")
-    adapted = get_peft_model(model, config)
+    """Freeze `model` and put adapters on it, fresh or a copy of `train.start_from`'s, kept in float32.
+
+    Raises ConfigError for unknown targets, and for an adapter that does not fit.
+    """
+    if train.start_from:
+        config = _adapter_config(train.start_from)
+        config.lora_dropout = train.dropout
+        adapted = _started(model, train.start_from, config)
+    else:
+        targets = train.targets if train.targets == "all-linear" else known_targets(model, train.targets)
+        config = LoraConfig(r=train.rank, lora_alpha=train.alpha, lora_dropout=train.dropout, target_modules=targets,
+                            bias=train.bias, use_rslora=train.rslora, use_dora=train.dora, task_type="CAUSAL_LM")
+        adapted = get_peft_model(model, config)
+    config.inference_mode = False
     config.base_model_name_or_path = base_name
     config.target_modules = sorted(config.target_modules or ())
     for module in adapted.modules():
         if _can_fuse(module):
             module.forward = partial(_fused_forward, module)
     return adapted
+
+
+def _started(model: PreTrainedModel, folder: Path, config: LoraConfig) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            return PeftModel.from_pretrained(model, str(folder), config=config, is_trainable=True)
+    except (RuntimeError, ValueError, UserWarning, SafetensorError) as error:
+        raise ConfigError(f"train.start_from={folder} does not fit the model: {first_line(error)}; choose the model "
+                          "that it was trained on, or another adapter") from None
 
 
 def known_targets(model: nn.Module, targets: str | list[str]) -> list[str]:

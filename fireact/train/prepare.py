@@ -74,6 +74,8 @@ def _prepare(values: dict[str, Any], train: Train, folder: Path) -> None:
     model: Node = values["model"]
     student: Local = build(model, "model", home=Path(values["home"]) / "weights")
     base, tokens = student.folder(), Path(values["tokens"])
+    if train.start_from:
+        weights.check_base(train.start_from, base)
     if not (tokens / TRAIN).exists():
         raise DataError(f"{tokens / TRAIN} does not exist; run stage=tokenize first")
     held_out = tokens / VALIDATION

@@ -33,7 +33,7 @@ def reference(training: Training) -> list[dict[str, Any]]:
     Each is a `prompt`, the `reply` that follows it there, the token that the model would have written in the place of
     each of its tokens (`greedy`), and their log-probabilities. All ranks must call this together.
     """
-    examples = (training.validation or training.examples)[:PROMPTS]
+    examples = [unit.examples[0] for unit in (training.validation or training.examples)[:PROMPTS]]
     training.bare.eval()
     found = [_judged(training, example, *_turn(example, number)) for number, example in enumerate(examples)]
     training.bare.train()

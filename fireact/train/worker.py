@@ -16,7 +16,8 @@ import os
 import shutil
 import sys
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar, get_args, get_type_hints
@@ -33,13 +34,16 @@ from torch import nn
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
+from fireact.store import fingerprint
 from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack, sharded
 from fireact.train.checkpoint import Progress
+from fireact.train.dpo import refer_to_start
 from fireact.train.judge import by_episodes
 from fireact.train.log import peak_memory_mb
 from fireact.train.loop import BEST, CHECKPOINTS, Training, warmup_steps
+from fireact.train.objective import DpoLoss, SftLoss
 from fireact.train.reference import reference, save
-from fireact.types import RUNTIME, Example
+from fireact.types import RUNTIME, Example, Pair
 
 _LAYOUTS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 _PRECISION = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -50,7 +54,7 @@ class Job:
     """One training, as frozen in JOB.json."""
 
     examples: Path
-    """A jsonl of `fireact.types.Example`."""
+    """A jsonl of `fireact.types.Example`, of `Pair` for train.dpo."""
     base: Path
     """The folder of a Hugging Face checkpoint."""
     base_identity: str
@@ -70,6 +74,7 @@ class Job:
         hints = get_type_hints(Train, include_extras=True)
         options = {name: value for name, value in asdict(self.train).items()
                    if RUNTIME not in get_args(hints[name])[1:]}
+        options["start_from"] = self.train.start_from and fingerprint(self.train.start_from)
         files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (self.examples, self.validation) if path]
         parts = json.dumps([files, self.base_identity, self.seed, options], sort_keys=True)
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
@@ -94,15 +99,17 @@ def read_job(path: Path) -> Job:
 
 def run(job: Job) -> None:
     """Train as `job` says, unless that is done already. Raises FireActError."""
+    job = replace(job, train=lora.as_started(job.train))
     _quiet()
     config = lora.read_config(job.base)
     _quiet()
     window = getattr(config, "max_position_embeddings", None)
-    examples, validation = (data.read_examples(path, vocabulary=config.vocab_size, window=window) if path else []
-                            for path in (job.examples, job.validation))
+    examples, validation = (
+        data.read_examples(path, Pair if job.train.dpo else Example, vocabulary=config.vocab_size, window=window)
+        if path else [] for path in (job.examples, job.validation))
     if _is_done(job):
         return
-    longest = max(len(example.ids) for example in [*examples, *validation])
+    longest = max(map(data.tokens, [*examples, *validation]))
     while True:
         tokens = faults.allowed_tokens(job.out, job.train.micro_batch_tokens)
         try:
@@ -132,7 +139,7 @@ def _forget() -> None:
         torch.cuda.empty_cache()
 
 
-def _train(job: Job, examples: list[Example], validation: list[Example], tokens: int) -> None:
+def _train(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Unit], tokens: int) -> None:
     """Train from the last checkpoint to the end, with `tokens` tokens a forward pass."""
     training = start(job, examples, validation, tokens)
     if low := _low_rate(training):
@@ -173,7 +180,8 @@ def _is_done(job: Job) -> bool:
     return True
 
 
-def start(job: Job, examples: list[Example], validation: list[Example], tokens: int | None = None) -> Training:
+def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Unit],
+          tokens: int | None = None) -> Training:
     """Load the model and the last checkpoint, if there is one; `tokens` bounds a forward pass.
 
     Raises ConfigError, DataError.
@@ -204,7 +212,9 @@ def start(job: Job, examples: list[Example], validation: list[Example], tokens: 
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
     judge = by_episodes(job.judge, job.base_identity) if job.judge else None
     training = Training(train, job.seed, job.out, accelerator, prepared, prepared_optimizer, examples, validation,
-                        Progress(job.hash()), packs, tokens, judge)
+                        Progress(job.hash()), packs, tokens, judge, DpoLoss(train.dpo) if train.dpo else SftLoss())
+    if train.dpo:
+        refer_to_start(training)
     training.restore()
     return training
 
@@ -229,7 +239,8 @@ def _model(job: Job, dtype: torch.dtype, reads: bool = True) -> Any:
     full = job.train.method == "full"
     kind = torch.float32 if full else dtype
     bits = job.train.bits
-    base = lora.load_base(job.base, kind, bits) if reads or bits else lora.empty_base(job.base, kind)
+    folder = job.train.start_from if full and job.train.start_from else job.base
+    base = lora.load_base(folder, kind, bits) if reads or bits else lora.empty_base(folder, kind)
     if job.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     if job.train.liger:
@@ -273,8 +284,9 @@ def summary(training: Training) -> dict[str, Any]:
     last = progress.losses[-max(1, progress.step // 10):]
     return {"steps": progress.step, "epochs": round(progress.step / training.per_epoch, 3),
             "peak_learning_rate": training.peak_learning_rate(), "train_loss": fmean(last),
-            "validation_loss": progress.validation_loss, "tokens": progress.tokens,
-            "trained_tokens": progress.trained_tokens, "seconds": round(progress.seconds, 1),
+            "validation_loss": progress.validation_loss,
+            **{f"validation_{name}": value for name, value in progress.validation_measures.items()},
+            "tokens": progress.tokens, "trained_tokens": progress.trained_tokens, "seconds": round(progress.seconds, 1),
             "tokens_per_second": round(progress.tokens / progress.step_seconds, 1),
             "peak_memory_mb": peak_memory_mb(), "packed": training.packs,
             "micro_batch_tokens": training.micro_batch_tokens,

@@ -2,14 +2,15 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fireact.jsonl import encode
-from fireact.types import Example
+from fireact.types import Example, Pair
 
 VOCABULARY = 96
 
@@ -25,7 +26,19 @@ def make_examples(count: int, seed: int = 0) -> list[Example]:
     return examples
 
 
-def write_examples(path: Path, examples: list[Example]) -> Path:
+def make_pairs(count: int, seed: int = 0) -> list[Pair]:
+    """Pairs of a sequence that counts upwards, and one that goes on backwards after the same beginning."""
+    pairs = []
+    for number, up in enumerate(make_examples(count, seed)):
+        start, length = up.mask.index(1), len(up.ids) + number % 5
+        down = up.ids[:start] + tuple((up.ids[0] - 3 * i) % VOCABULARY for i in range(start, length))
+        mask = tuple(int(i >= start and i % 4 != 3) for i in range(length))
+        name = f"p{number}"
+        pairs.append(Pair(name, replace(up, id=f"{name}/chosen"), Example(f"{name}/rejected", down, mask)))
+    return pairs
+
+
+def write_examples(path: Path, examples: Sequence[Example | Pair]) -> Path:
     """Write one example a line."""
     path.write_text("".join(f"{encode(example)}\n" for example in examples), encoding="utf-8")
     return path
@@ -63,11 +76,12 @@ MakeJob = Callable[..., Path]
 def make_job(tmp_path: Path, base: Path) -> MakeJob:
     """Write a JOB.json that trains `base` into tmp_path / out."""
 
-    def make(out: str = "out", *, examples: list[Example] | None = None, validation: bool = True, seed: int = 0,
-             base: Path = base, **train: Any) -> Path:
-        examples = make_examples(40) if examples is None else examples
+    def make(out: str = "out", *, examples: Sequence[Example | Pair] | None = None, validation: bool = True,
+             seed: int = 0, base: Path = base, **train: Any) -> Path:
+        some = make_pairs if train.get("dpo") is not None else make_examples
+        examples = some(40) if examples is None else examples
         path = write_examples(tmp_path / f"{out}.jsonl", examples)
-        held_out = write_examples(tmp_path / f"{out}-validation.jsonl", make_examples(7, seed=1))
+        held_out = write_examples(tmp_path / f"{out}-validation.jsonl", some(7, seed=1))
         options = {"rank": 4, "alpha": 8, "batch_size": 8, "learning_rate": 1e-2, "threads": 1, **train}
         job = {"examples": str(path), "validation": str(held_out) if validation else None, "base": str(base),
                "base_identity": "abc123", "base_name": "tiny/llama", "out": str(tmp_path / out), "seed": seed,
