@@ -80,8 +80,8 @@ def _passing(layer: float, largest: int, train: Train, size: int, shards: int) -
     return whole + (2 * largest * size if train.bits else 0)
 
 
-def _adapter_size(model: nn.Module, train: Train) -> int:
-    head: Any = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+def _adapter_size(model: Any, train: Train) -> int:
+    head = model.get_output_embeddings()
     targets = None if train.targets == "all-linear" else lora.known_targets(model, train.targets)
     return sum(train.rank * (module.in_features + module.out_features) for name, module in model.named_modules()
                if isinstance(module, nn.Linear) and module is not head
