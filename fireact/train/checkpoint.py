@@ -54,8 +54,8 @@ class Progress:
     """How good that was, of several numbers the first that differs counts; more is better."""
     no_better: int = 0
     """Validations in a row since then."""
-    scale: float | None = None
-    """In float16: by how much the loss is multiplied before its gradient is taken."""
+    scaler: dict[str, float] = field(default_factory=dict)
+    """In float16: by how much the loss is multiplied before its gradient is taken, and how that grows."""
 
 
 def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], keep: int = 1) -> None:

@@ -87,7 +87,8 @@ class Training:
             if found:
                 self.progress, tensors = found
                 sharded.load(tensors, self.weights, self.optimizer)
-                self._load_scale()
+                if self.accelerator.scaler and self.progress.scaler:
+                    self.accelerator.scaler.load_state_dict(self.progress.scaler)
             if self.accelerator.is_main_process:
                 checkpoint.rewind(self.out / "metrics.jsonl", self.progress.step)
         self.log.begin(self.progress)
@@ -201,7 +202,7 @@ class Training:
     def validate(self) -> None:
         """Measure loss and measures on the validation units, log them, and keep the best weights."""
         sizes = [data.places(unit, self.packs) for unit in self.validation]
-        sums = torch.zeros(1 + len(self.objective.measures), device=self.accelerator.device, dtype=torch.float64)
+        sums = torch.zeros(1 + len(self.objective.measures), device=self.accelerator.device)
         self.bare.eval()
         with torch.no_grad():
             for part in self.parts(list(range(len(sizes))), sizes):
@@ -238,14 +239,10 @@ class Training:
         main = self.accelerator.is_main_process
         tensors = sharded.weights(self.weights, main) | sharded.moments(self.optimizer, main)
         scaler = self.accelerator.scaler
-        self.progress.scale = None if scaler is None else scaler.get_scale()
+        self.progress.scaler = scaler.state_dict() if scaler else {}
         if main:
             with checkpoint.writing(self.out):
                 checkpoint.save(self.out / CHECKPOINTS, self.progress, tensors, self.train.keep_checkpoints)
-
-    def _load_scale(self) -> None:
-        if self.accelerator.scaler is not None and self.progress.scale is not None:
-            self.accelerator.scaler.update(self.progress.scale)
 
     def _due(self, every: int) -> bool:
         return self.progress.step % every == 0
