@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fireact import evaluate, forecast, formats, report
+from fireact import evaluate, forecast, report
 from fireact.checks import check
 from fireact.children import Task, work
-from fireact.curate import FUNNEL, HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION, held_against, read_funnel
+from fireact.curate import FUNNEL, held_against, read_funnel
 from fireact.errors import ConfigError
+from fireact.export import export
 from fireact.generate import PlayJob, open_dataset
-from fireact.jsonl import read_jsonl, write_atomic
+from fireact.jsonl import write_atomic
 from fireact.ledger import taken_today
 from fireact.manifest import environment
 from fireact.paper import compare
@@ -25,7 +26,6 @@ from fireact.parity.compare import verdict
 from fireact.play.played import Played, digest, finished, plan, require
 from fireact.play.records import TRAJECTORIES
 from fireact.plugins import build
-from fireact.preferences import Preference
 from fireact.process import INTERRUPTED, ChildFailed
 from fireact.report.forecast import parts as forecast_parts
 from fireact.report.terminal import show
@@ -37,7 +37,6 @@ from fireact.tokenize import AUDIT, PAGE
 from fireact.tokenize.audit import require as require_sound
 from fireact.tracking import METRICS, Tracker, last_seconds, open_tracker, seconds_per_episode
 from fireact.train import Train
-from fireact.types import Trajectory
 
 
 @dataclass
@@ -91,14 +90,8 @@ class Run:
 
     def export(self) -> None:
         """Write what is trained on in the forms of other trainers."""
-        folder = self.stages.folder("curate", self.stages.curate)
-        for name, of_pairs in ((TRAIN, PREFERENCES), (VALIDATION, HELD_PREFERENCES)):
-            records = list(read_jsonl(folder / name, Trajectory))
-            for form in self.config.export.formats:
-                path = (self.run_dir / "export" / form / name).with_suffix(formats.SUFFIXES[form])
-                count = (formats.write_pairs(read_jsonl(folder / of_pairs, Preference), path) if form == "preference"
-                         else formats.write(form, records, path))
-                print(f"export: {count} records in {path}", flush=True)
+        curated = self.stages.folder("curate", self.stages.curate)
+        export(curated, self.run_dir / "export", self.config.export.formats)
 
     def tokenize(self) -> None:
         """Turn what is trained on into tokens, and look at these. Raises DataError past the thresholds of the audit."""

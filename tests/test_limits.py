@@ -16,7 +16,8 @@ LAYERS = [
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
      "tape", "play", "sampling", "filters", "loopback", "preferences"},
-    {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper"},
+    {"generate", "forecast", "viewer", "curate", "export", "tokenize", "parity", "train", "evaluate", "report",
+     "paper"},
     {"stages", "checks", "children", "launch", "explain", "main"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""
