@@ -12,13 +12,15 @@ from fireact.children import CHILD_ENV
 
 OUT = Path("outputs/bench")
 ALL = ("start", "search", "engine", "store", "generation", "training", "job")
+NAMED = (*ALL, "gpu")
+"""What runs only where it is named: `python -m bench gpu` needs an NVIDIA GPU."""
 
 
 def main(names: list[str]) -> int:
     """Run the benchmarks called `names`, all without any; return 2 for a name that is none."""
-    unknown = [name for name in names if name not in ALL]
+    unknown = [name for name in names if name not in NAMED]
     if unknown:
-        print(f"error: there is no benchmark {unknown[0]!r}; there are {', '.join(ALL)}", file=sys.stderr)
+        print(f"error: there is no benchmark {unknown[0]!r}; there are {', '.join(NAMED)}", file=sys.stderr)
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
     failed = 0

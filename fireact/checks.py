@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fireact import publish
 from fireact.errors import ConfigError
 from fireact.generate import PlayJob
 from fireact.plugins import build
@@ -16,7 +17,7 @@ def check(stages: Stages, wanted: Sequence[str]) -> None:
     config = stages.config
     jobs = {"generate": lambda: list(stages.plays.values()), "curate": lambda: [stages.curate],
             "tokenize": lambda: [_need_tokens(stages)], "train": lambda: [stages.train],
-            "evaluate": lambda: [cell.job for cell in stages.evaluations]}
+            "evaluate": lambda: [cell.job for cell in stages.evaluations], "publish": lambda: [stages.merge]}
     if "evaluate" in wanted and not stages.evaluations:
         raise ConfigError("evaluate.prompted=false and evaluate.finetuned=false leave nothing to evaluate, and so "
                           "does evaluate.n=0 for each dataset; set one")
@@ -24,6 +25,8 @@ def check(stages: Stages, wanted: Sequence[str]) -> None:
         raise ConfigError("train.cancel=true goes with stage=train: it ends a job, and begins no other work")
     for name in config.report.prices:
         named(name)
+    if "publish" in wanted:
+        publish.check(config)
     jobs["plan"] = lambda: [*jobs["generate"](), *jobs["evaluate"]()]
     for stage in wanted:
         for job in jobs[stage]() if stage in jobs else []:

@@ -27,6 +27,7 @@ from fireact.sections import (
     Limits,
     Number,
     Paper,
+    Publish,
     Report,
     Section,
     Taping,
@@ -41,7 +42,7 @@ class Config(Section):
     """One run."""
 
     stage: Literal["pipeline", "plan", "generate", "curate", "export", "tokenize", "train", "evaluate",
-                   "report"] = "pipeline"
+                   "publish", "report"] = "pipeline"
     name: str = "default"
     """The recipe's name, for people and W&B."""
     seed: int = 0
@@ -75,6 +76,7 @@ class Config(Section):
     curate: Curate = Curate()
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
+    publish: Publish = Publish()
     report: Report = Report()
     paper: Paper | None = None
     wandb: Wandb = Wandb()

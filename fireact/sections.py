@@ -183,6 +183,24 @@ class Export(Section):
         "alpaca", "openai", "sharegpt", "conversational"]
 
 
+class Publish(Section):
+    """What is made of the trained student for others, by stage=publish."""
+
+    forms: Annotated[list[Literal["adapter", "merged", "gguf"]], Field(min_length=1)] = ["adapter"]
+    """adapter: in PEFT's format. merged: a whole model as safetensors, with its tokenizer. gguf: that for llama.cpp."""
+    repo: str | None = None
+    """Where on the hub the first of the forms is sent, org/name; further ones go to org/name-<form>. None: nowhere."""
+    private: bool = True
+    """Whether a repository that is made can be seen by its owners alone."""
+    licence: str | None = None
+    """By the hub's name for it; None: that of the base, where it is known."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """What merged weights are saved in; auto: as the base's are."""
+    gguf_type: Literal["auto", "f32", "f16", "bf16", "q8_0"] = "f16"
+    converter: Path | None = None
+    """llama.cpp's convert_hf_to_gguf.py; None: the one on PATH, or in the folder that LLAMA_CPP names."""
+
+
 class Report(Section):
     """What the report shows beyond the results."""
 

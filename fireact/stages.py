@@ -22,14 +22,14 @@ from fireact.sections import Number, Sampling
 from fireact.store import Store, fingerprint, key
 from fireact.tokenize import TokenizeJob
 from fireact.train import TOKENS, Train
-from fireact.train.job import TrainJob
+from fireact.train.job import MergeJob, TrainJob
 from fireact.types import Question
 
 _ADAPTER_FILES = ("adapter_config.json", "config.json", "model.json")
 """What tells a folder that training left: an adapter's, a model's, a hosted model's."""
 
 
-AnyJob = PlayJob | CurateJob | TokenizeJob | TrainJob | ParityJob
+AnyJob = PlayJob | CurateJob | TokenizeJob | TrainJob | ParityJob | MergeJob
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,18 @@ class Stages:
         given = self.config.inputs.adapter
         return ParityJob(model=self.config.model, adapter=finetuned.adapter, adapter_key=finetuned.adapter_key,
                          curated=None if given else self._curated[0], home=self.store.home)
+
+    @cached_property
+    def merge(self) -> MergeJob:
+        """What is made of the trained student for others. Raises ConfigError for one that is not on this disk."""
+        config, given = self.config, self.config.inputs.adapter
+        self.need_trainable()
+        if build(config.train, "train").student != "local":
+            raise ConfigError("stage=publish gives away what is on this disk, and a model that its endpoint trained is "
+                              "not; choose train=lora or train=full")
+        return MergeJob(model=config.model, adapter=given or self.adapter, dtype=config.publish.dtype,
+                        adapter_key=fingerprint(given) if given else self.train.key(), home=self.store.home,
+                        weights=set(config.publish.forms) != {"adapter"})
 
     @cached_property
     def _curated(self) -> tuple[Path, str]:

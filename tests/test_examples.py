@@ -21,6 +21,7 @@ from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
+from fireact.templates import chat_template
 from fireact.types import Act, Ask, Hop, Message, Observation, Plan, Question, Refuse, Trajectory
 from fireact.viewer import main
 from tests.helpers import ROOT, Gold, real_data
@@ -224,6 +225,35 @@ def test_what_is_learnt(records: dict[str, Trajectory], kind: str, loss: Loss) -
     spaced = learnt(tiny_tokenizer(LLAMA2, ("<s>",)), records[kind], loss)
     assert [part.strip() for part in spaced.split(END)] == LEARNT[kind, loss].split(END)
     assert learnt(tiny_tokenizer(None), records[kind], loss) == LEARNT[kind, loss]
+    # FireAct's text has no ends of turns: there it is the word that follows, but for the last.
+    *turns, _ = LEARNT[kind, loss].split(END)
+    assert learnt(alpaca(), records[kind], loss) == "\nObservation:".join(turns) + END
+
+
+def alpaca() -> Any:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = chat_template(tokenizer, "alpaca")
+    return tokenizer
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_roles_and_masks_agree(records: dict[str, Trajectory], kind: str, loss: Loss) -> None:
+    """What is not trained on is what the model did not write, or was not asked to learn."""
+    for tokenizer in (tiny_tokenizer(), tiny_tokenizer(LLAMA2, ("<s>",)), tiny_tokenizer(None), alpaca()):
+        built = example(tokenizer, records[kind], loss)
+        trained = {role for role, weight in zip(built.roles, built.mask, strict=True) if weight}
+        left_out = {role for role, weight in zip(built.roles, built.mask, strict=True) if not weight}
+        assert "q" not in trained
+        if loss == "assistant":
+            assert trained <= set("tafe")
+            assert left_out <= set("qor")
+        elif loss == "actions":
+            assert trained <= set("afe")
+        elif loss == "final":
+            assert trained <= set("tfe")
+        else:
+            assert not left_out & set("tafer")
 
 
 @pytest.mark.parametrize("kind", KINDS)

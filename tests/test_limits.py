@@ -12,13 +12,13 @@ LAYERS = [
     {"types", "protocols", "errors"},
     {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs", "batching",
      "database", "templates", "keys", "ledger", "meter", "pacing", "plan", "plugins", "process", "store", "jsonl",
-     "render", "retrieval", "schema", "sections", "web", "recordings", "prices"},
+     "render", "retrieval", "schema", "sections", "serving", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
      "tape", "play", "sampling", "filters", "loopback", "preferences"},
-    {"generate", "forecast", "viewer", "curate", "export", "tokenize", "parity", "train", "evaluate", "report",
-     "paper"},
-    {"stages", "checks", "children", "launch", "explain", "main"},
+    {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper",
+     "card"},
+    {"stages", "publish", "checks", "children", "running", "launch", "explain", "main"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fireact.errors import ConfigError, DataError
 from fireact.model.local import weights
-from fireact.render import end_of_turn, render, render_prompt
+from fireact.render import cut, end_of_turn, render, render_prompt
 from fireact.types import Message
 from tests.model.tiny import CHATML, TEXT, tiny_tokenizer
 
@@ -139,6 +139,9 @@ def test_every_prompt_is_a_prefix_and_the_mask_holds_the_words(tokenizer, llama2
         talk += [Message("user", asked), Message("assistant", said)]
     ids, mask = render(tokenizer, talk)
     assert len(ids) == len(mask)
+    pieces = cut(tokenizer, talk)
+    assert [token for piece in pieces for token in piece.ids] == ids
+    assert tokenizer.decode(ids) == "".join(piece.text for piece in pieces)
     for turn, message in enumerate(talk):
         if message.role == "assistant":
             prompt = render_prompt(tokenizer, talk[:turn])

@@ -1,4 +1,4 @@
-"""A training as a job of the store."""
+"""A training, and what is made of it for others, as jobs of the store."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from fireact.plugins import Node
 from fireact.sections import Section
 from fireact.store import identity, key
 
-VERSION = 2
+VERSION, MERGE_VERSION = 2, 1
 
 
 class TrainJob(Section):
@@ -29,3 +29,22 @@ class TrainJob(Section):
         judged = {"judge": (self.judge.key(), self.judge.n)} if self.judge else {}
         return key(stage="train", version=VERSION, **judged, data=self.tokens_key or self.curated_key,
                    model=identity(self.model, replies=False), train=identity(self.train), seed=self.seed)
+
+
+class MergeJob(Section):
+    """Which trained student is made whole, see fireact/train/merge.py."""
+
+    model: Node
+    adapter: Path
+    """Of a LoRA adapter, or of a whole model."""
+    adapter_key: str
+    dtype: str
+    weights: bool
+    """Whether the model is wanted, or only its tokenizer."""
+    home: Path
+
+    def key(self) -> str:
+        """The store key of the folder that holds it."""
+        whole = {"weights": True, "dtype": self.dtype} if self.weights else {}
+        return key(stage="merged", version=MERGE_VERSION, model=identity(self.model, replies=False),
+                   adapter=self.adapter_key, **whole)

@@ -149,7 +149,7 @@ class Training:
         parts = self.parts(batch, self.sizes)
         sums = torch.zeros(1 + len(self.objective.measures), device=self.accelerator.device)
         for number, part in enumerate(parts, 1):
-            with nullcontext() if number == len(parts) else self.accelerator.no_sync(self.model):
+            with nullcontext() if number == len(parts) else sharded.accumulating(self.accelerator, self.model):
                 loss, measures = self._loss(self.model, [self.examples[i] for i in part])
                 # Data-parallel gradients are averaged over the ranks; `world` makes that the sum.
                 self.accelerator.backward(loss * (world / weight))
@@ -222,7 +222,7 @@ class Training:
             return
         progress.best_score, progress.best_step, progress.no_better = score, progress.step, 0
         if self.train.keep == "best":
-            tensors = sharded.weights(self.weights)
+            tensors = sharded.weights(self.weights, self.accelerator.is_main_process)
             if self.accelerator.is_main_process:
                 with checkpoint.writing(self.out), checkpoint.replacing(self.out / BEST) as part:
                     checkpoint.write(part, progress, tensors)
@@ -235,10 +235,11 @@ class Training:
 
     def save(self) -> None:
         """Write a checkpoint. Raises DataError."""
-        tensors = sharded.weights(self.weights) | sharded.moments(self.optimizer)
+        main = self.accelerator.is_main_process
+        tensors = sharded.weights(self.weights, main) | sharded.moments(self.optimizer, main)
         scaler = self.accelerator.scaler
         self.progress.scale = None if scaler is None else scaler.get_scale()
-        if self.accelerator.is_main_process:
+        if main:
             with checkpoint.writing(self.out):
                 checkpoint.save(self.out / CHECKPOINTS, self.progress, tensors, self.train.keep_checkpoints)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.lora import Linear
 from safetensors import SafetensorError
@@ -54,6 +55,18 @@ def load_base(base: Path, dtype: torch.dtype, bits: int | None = None) -> PreTra
         raise DataError(f"{base} cannot be loaded: {first_line(error)}; expected a Hugging Face checkpoint of a "
                         "causal language model") from None
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False) if bits else model
+
+
+def empty_base(base: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """Make the model in the folder `base` with void weights, which another process sends. They take no memory."""
+    with init_empty_weights():
+        model = AutoModelForCausalLM.from_config(read_config(base), dtype=dtype)
+    for module in model.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            # Memory that is never written to is never taken; a place of its own is how accelerate knows a weight.
+            setattr(module, name, nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype)))
+    model.tie_weights()
+    return model
 
 
 def _quantised(bits: int, dtype: torch.dtype) -> dict[str, Any]:
@@ -147,11 +160,11 @@ def known_targets(model: nn.Module, targets: str | list[str]) -> list[str]:
 
 
 def _can_fuse(module: nn.Module) -> bool:
-    """Whether this is a plain LoRA layer without dropout, all in float32: nothing that `_Fused` does not know."""
+    """Whether this is a plain LoRA layer without dropout, unquantised: nothing that `_Fused` does not know."""
     return (type(module) is Linear and type(module.base_layer) is nn.Linear and not module.lora_variant
             and isinstance(module.lora_dropout["default"], nn.Identity)
-            and all(parameter.dtype == torch.float32 for parameter in module.parameters())
-            and not module.base_layer.weight.requires_grad and not _trains_bias(module.base_layer))
+            and module.base_layer.weight.is_floating_point() and not module.base_layer.weight.requires_grad
+            and not _trains_bias(module.base_layer))
 
 
 def _trains_bias(layer: nn.Linear) -> bool:
@@ -167,13 +180,15 @@ def _fused_forward(module: Any, x: Tensor) -> Tensor:
 class _Fused(torch.autograd.Function):
     """y = x Wᵀ + bias + scale (x Aᵀ) Bᵀ with W and bias frozen; x is (..., in), A (rank, in), B (out, rank).
 
-    The adapter's part is added in place by the matrix product itself, forwards and backwards; autograd would make a
-    scaled copy and a sum, each as large as y.
+    All is computed in the precision of W. The adapter's part is added in place by the matrix product itself, forwards
+    and backwards; autograd would make a scaled copy and a sum, each as large as y, and PEFT in half precision a copy
+    of x in float32.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1])
+        ctx.kinds = x.dtype, a.dtype
+        rows, a, b = x.reshape(-1, x.shape[-1]).to(weight.dtype), a.to(weight.dtype), b.to(weight.dtype)
         inner = rows @ a.t()
         y = nn.functional.linear(rows, weight, bias).addmm_(inner, b.t(), alpha=scale)
         ctx.save_for_backward(rows, weight, a, b, inner)
@@ -184,7 +199,9 @@ class _Fused(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
         rows, weight, a, b, inner = ctx.saved_tensors
-        gradient = gradient.reshape(-1, gradient.shape[-1])
+        gradient = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)
         into_a = (gradient @ b).mul_(ctx.scale)
         into_x = (gradient @ weight).addmm_(into_a, a).view(ctx.shape) if ctx.needs_input_grad[0] else None
-        return into_x, None, None, into_a.t() @ rows, (gradient.t() @ inner).mul_(ctx.scale), None
+        of_x, learnt = ctx.kinds
+        return (None if into_x is None else into_x.to(of_x), None, None, (into_a.t() @ rows).to(learnt),
+                (gradient.t() @ inner).mul_(ctx.scale).to(learnt), None)

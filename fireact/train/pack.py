@@ -95,6 +95,9 @@ def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_
               cu_seq_lens_q: Tensor, max_length_q: int, dropout: float = 0.0, sliding_window: int | None = None,
               **_: Any) -> tuple[Tensor, None]:
     """What transformers calls in every layer; tensors are (1, heads, tokens, head size)."""
+    if query.is_cuda and torch.is_autocast_enabled("cuda"):
+        kind = torch.get_autocast_dtype("cuda")
+        query, key, value = query.to(kind), key.to(kind), value.to(kind)
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and not dropout:
         from torch.nn.attention.varlen import varlen_attn
 

@@ -13,9 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from fireact.curate import TRAIN, VALIDATION
 from fireact.errors import DataError
-from fireact.jsonl import write_atomic
+from fireact.jsonl import open_file, write_atomic
 from fireact.plugins import Node, build
 from fireact.process import ChildFailed, stage_main
 from fireact.train import Train
@@ -38,6 +40,8 @@ def run(values: dict[str, Any], folder: Path) -> None:
         return
     from fireact.train.faults import HALVED
 
+    if train.accelerate_config and (line := invitation(train.accelerate_config, path)):
+        print(line, flush=True)
     while True:
         before = (folder / HALVED).read_bytes() if (folder / HALVED).exists() else b""
         code = subprocess.call(launcher(train, path))
@@ -53,6 +57,15 @@ def launcher(train: Train, job: Path) -> list[str]:
            ["--multi_gpu", "--num_processes", str(train.processes), "--num_machines", "1", "--mixed_precision", "no",
             "--dynamo_backend", "no", "--main_process_port", "0"])
     return [sys.executable, "-m", "accelerate.commands.launch", *how, "-m", "fireact.train.worker", str(job)]
+
+
+def invitation(config: Path, job: Path) -> str | None:
+    """What to start on the other machines, where accelerate's file `config` has several. Raises DataError."""
+    with open_file(config) as file:
+        machines = (yaml.safe_load(file) or {}).get("num_machines", 1)
+    return None if machines < 2 else (
+        f"on each of the other {machines - 1} machines: accelerate launch --config_file {config} --machine_rank N "
+        f"-m fireact.train.worker {job}")
 
 
 def _prepare(values: dict[str, Any], train: Train, folder: Path) -> None:

@@ -5,11 +5,15 @@ All ranks must call these together: gathering shards is a collective operation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from torch import Tensor, nn
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 _WEIGHT, _MOMENT = "weight/", "optimizer/"
@@ -20,15 +24,50 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def weights(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def gather(named: Iterable[tuple[str, Tensor]], keep: bool) -> dict[str, Tensor]:
+    """Return tensors with all their shards, by name; ranks that do not `keep` them take part and get nothing.
+
+    One tensor at a time is whole on a device: what was sharded goes on to the machine's memory.
+    """
+    kept: dict[str, Tensor] = {}
+    for name, tensor in named:
+        gathered = whole(tensor.detach())
+        if keep:
+            kept[name] = gathered.cpu() if isinstance(tensor, DTensor) else gathered
+    return kept
+
+
+def weights(named: Mapping[str, Tensor], keep: bool = True) -> dict[str, Tensor]:
     """Return the weights that learn, by name, as they are put into a checkpoint."""
-    return {f"{_WEIGHT}{name}": whole(weight.detach()) for name, weight in named.items()}
+    return gather(((f"{_WEIGHT}{name}", weight) for name, weight in named.items()), keep)
 
 
-def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def moments(optimizer: torch.optim.Optimizer, keep: bool = True) -> dict[str, Tensor]:
     """Return the optimizer's moments as they are put into a checkpoint."""
-    return {f"{_MOMENT}{number}/{name}": whole(moment)
-            for number, state in optimizer.state_dict()["state"].items() for name, moment in state.items()}
+    states = optimizer.state_dict()["state"].items()
+    return gather(((f"{_MOMENT}{number}/{name}", moment) for number, state in states for name, moment in state.items()),
+                  keep)
+
+
+def configure(accelerator: Accelerator, dtype: torch.dtype) -> None:
+    """Let FSDP2 compute in `dtype` and sum gradients in float32, as data-parallel processes do."""
+    if accelerator.is_fsdp2 and dtype != torch.float32:
+        plugin: Any = accelerator.state.fsdp_plugin
+        plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+
+
+def reads_weights(accelerator: Accelerator) -> bool:
+    """Whether this process reads the base's weights: under FSDP2 the first may do so for all."""
+    plugin: Any = accelerator.state.fsdp_plugin if accelerator.is_fsdp2 else None
+    return plugin is None or not plugin.cpu_ram_efficient_loading or accelerator.is_main_process
+
+
+def accumulating(accelerator: Accelerator, model: nn.Module) -> AbstractContextManager[Any]:
+    """Put off the sum of gradients over all ranks to the last pass of a step.
+
+    Not under FSDP2, which would keep whole gradients until then: the memory that its shards save.
+    """
+    return nullcontext() if accelerator.distributed_type == DistributedType.FSDP else accelerator.no_sync(model)
 
 
 def load(tensors: Mapping[str, Tensor], named: Mapping[str, Tensor],
@@ -43,8 +82,8 @@ def load(tensors: Mapping[str, Tensor], named: Mapping[str, Tensor],
         elif optimizer is not None:
             number, _, moment = key.removeprefix(_MOMENT).partition("/")
             of = parameters[int(number)]
-            mine = _like(of, tensor) if tensor.shape == of.shape else tensor.clone()
-            state.setdefault(int(number), {})[moment] = mine
+            kept = state.setdefault(int(number), {})
+            kept[moment] = _like(of, tensor) if tensor.shape == of.shape else tensor.clone()
     if optimizer is not None:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 

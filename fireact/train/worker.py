@@ -35,7 +35,7 @@ from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
 from fireact.store import fingerprint
-from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack
+from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack, sharded
 from fireact.train.checkpoint import Progress
 from fireact.train.dpo import refer_to_start
 from fireact.train.judge import by_episodes
@@ -146,7 +146,8 @@ def _train(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Un
         training.log.say(low)
     training.go()
     training.take_best()
-    tensors, thoughts = export.whole_weights(training.bare, job.train), reference(training)
+    tensors = export.whole_weights(training.bare, job.train, training.accelerator.is_main_process)
+    thoughts = reference(training)
     if training.accelerator.is_main_process:
         with checkpoint.writing(job.out):
             finish(job, training, tensors, thoughts)
@@ -196,11 +197,12 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
     if accelerator.distributed_type not in _LAYOUTS:
         raise ConfigError(f"accelerate was configured for {accelerator.distributed_type.value}; this loop knows one "
                           "process, data-parallel ones and FSDP2, see conf/accelerate")
+    sharded.configure(accelerator, dtype)
     tokens = tokens or train.micro_batch_tokens
     if train.check_memory:
         memory.check(job.base, train, tokens, dtype, accelerator)
     torch.manual_seed(job.seed)
-    model = _model(job, dtype)
+    model = _model(job, dtype, sharded.reads_weights(accelerator))
     packs = train.packing and pack.can_pack(_bare(model))
     if packs:
         pack.plug_in(_bare(model))
@@ -232,11 +234,13 @@ def dtype_of(train: Train) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[train.dtype]
 
 
-def _model(job: Job, dtype: torch.dtype) -> Any:
+def _model(job: Job, dtype: torch.dtype, reads: bool = True) -> Any:
     """Load what is trained; the weights that learn are in float32, for half precision loses small updates."""
     full = job.train.method == "full"
+    kind = torch.float32 if full else dtype
+    bits = job.train.bits
     folder = job.train.start_from if full and job.train.start_from else job.base
-    base = lora.load_base(folder, torch.float32 if full else dtype, job.train.bits)
+    base = lora.load_base(folder, kind, bits) if reads or bits else lora.empty_base(folder, kind)
     if job.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     if job.train.liger:

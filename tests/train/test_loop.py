@@ -79,7 +79,7 @@ def test_what_a_training_leaves(make_job: MakeJob) -> None:
     metrics = read_metrics(out)
     assert {path.name for path in out.iterdir()} == {"adapter", "metrics.jsonl", "done.json"}
     assert {path.name for path in (out / "adapter").iterdir()} == {
-        "adapter_config.json", "adapter_model.safetensors", "README.md", "fireact.json"}
+        "adapter_config.json", "adapter_model.safetensors", "README.md", "fireact.json", "reference.json"}
     assert done["steps"] == 8
     assert done["epochs"] == 1.6
     assert done["trainable_parameters"] == sum(
@@ -90,7 +90,7 @@ def test_what_a_training_leaves(make_job: MakeJob) -> None:
     assert fireact["base_identity"] == "abc123"
     assert fireact["base_name"] == "tiny/llama"
     card = (out / "adapter" / "README.md").read_text(encoding="utf-8")
-    assert 'base_model: "tiny/llama"' in card
+    assert 'base_model: tiny/llama\n' in card
     assert "| learning rate | 0.01 |" in card
     before = (out / "metrics.jsonl").stat().st_mtime_ns
     train(job)

@@ -39,6 +39,24 @@ def test_the_fused_arithmetic_is_that_of_peft(base: Path) -> None:
         torch.testing.assert_close(gradient, theirs[name], rtol=1e-4, atol=1e-7)
 
 
+def test_the_fused_arithmetic_in_half_precision_is_that_of_peft(base: Path) -> None:
+    """Weights in bfloat16 beside adapters in float32, under autocast as accelerate has it."""
+    fused = lora.attach(lora.load_base(base, torch.bfloat16), Train(rank=4, alpha=12), "tiny")
+    plain = get_peft_model(lora.load_base(base, torch.bfloat16),  # type: ignore[arg-type]
+                           LoraConfig(r=4, lora_alpha=12, target_modules="all-linear", task_type="CAUSAL_LM"))
+    exact = lora.attach(lora.load_base(base, torch.float32), Train(rank=4, alpha=12), "tiny")
+    assert sum("forward" in vars(module) for module in fused.modules()) == 14
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, ours = gradients(fused)
+        expected_loss, theirs = gradients(plain)
+    _, true = gradients(exact)
+    torch.testing.assert_close(loss, expected_loss, rtol=1e-2, atol=1e-2)
+    for name, gradient in ours.items():
+        assert gradient.dtype == torch.float32
+        scale = true[name].norm()
+        assert (gradient - true[name]).norm() < max(2 * (theirs[name] - true[name]).norm(), 0.02 * scale)
+
+
 @pytest.mark.parametrize("options", [{"dropout": 0.1}, {"bias": "all"}])
 def test_what_the_fused_arithmetic_does_not_know_is_left_to_peft(base: Path, options: dict) -> None:
     model = lora.load_base(base, torch.float32)

@@ -1,9 +1,11 @@
-"""A Hugging Face model in this process: on a CPU, a GPU, or Apple's MPS.
+"""A Hugging Face model on this machine: on a CPU, a GPU, or Apple's MPS.
 
     python main.py model=smollm2_135m
+    python main.py model=smollm2_135m model.engine=vllm
     python main.py model=smollm2_135m model.package=null model.source=/path/to/a/folder
 
-Requests that wait are batched by a thread of the model's own, so thousands of episodes may ask at once.
+It runs in this process, where requests that wait are batched by a thread of the model's own, or on a server of vLLM
+that all processes on this machine share; thousands of episodes may ask at once.
 """
 
 import asyncio
@@ -14,23 +16,26 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fireact.errors import ConfigError
 from fireact.model.local import weights
 from fireact.model.local.jobs import Job, Judge, Judged, settle
+from fireact.serving import Serving
 from fireact.templates import Template
 from fireact.types import CONTENT, REPLY, RUNTIME, Ask, Completion, Count, NotNegative
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from fireact.model.local.served import Served
+
 
 @dataclass(kw_only=True)
 class Local:
-    """A causal language model of transformers, with batching and KV reuse."""
+    """A causal language model, with batching and KV reuse."""
 
     revision: ClassVar[int] = 1
     """Raised when the same options would no longer give the same replies."""
@@ -48,6 +53,10 @@ class Local:
     template: Template = "auto"
     """How conversations are written for the model: by its own chat template, as FireAct's alpaca text, or as plain
     lines; see fireact/templates."""
+    engine: Annotated[Literal["transformers", "vllm"], REPLY] = "transformers"
+    """transformers: in this process. vllm: on a server, to which batch_size, cache_tokens and threads do not apply."""
+    serving: Annotated[Serving, REPLY] = field(default_factory=Serving)
+    """The server of engine=vllm."""
     dtype: Annotated[weights.Dtype, REPLY] = "auto"
     """auto: float32 on a CPU, bfloat16 on a GPU."""
     device: Annotated[str, RUNTIME] = "auto"
@@ -72,16 +81,32 @@ class Local:
     _thread: threading.Thread | None = field(default=None, init=False, repr=False)
     _failure: Exception | None = field(default=None, init=False, repr=False)
     """What ended the thread before its time."""
+    _server: asyncio.Future[Any] | None = field(default=None, init=False, repr=False)
+
+    @staticmethod
+    def counted(values: dict[str, Any]) -> dict[str, Any]:
+        """What a store key is made of, see `store.identity`: the engine where it is not the one in this process."""
+        served = values.pop("serving", None)
+        if values.get("engine") == "transformers":
+            del values["engine"]
+        elif served is not None:
+            values["arguments"] = served["arguments"] if isinstance(served, dict) else served.arguments
+        return values
 
     async def complete(self, ask: Ask) -> Completion:
         """See `protocols.Model`. Sampling depends on the episode's seed and the prompt, not on what shares the batch.
 
-        Raises ContextError where prompt and longest reply exceed the window, ConfigError where nothing can be loaded.
+        Raises ContextError where prompt and longest reply exceed the window, ConfigError where nothing can be loaded,
+        ProviderError for a server that has gone.
         """
+        if self.engine == "vllm":
+            return await (await self.connected()).complete(ask)
         return await self._asked(ask)
 
     async def judge(self, prompt: Sequence[int], reply: Sequence[int]) -> Judged:
         """Say what the model thinks of a reply to a prompt, both as token ids. Raises what `complete` raises."""
+        if self.engine == "vllm":
+            return await (await self.connected()).judge(prompt, reply)
         return await self._asked(Judge(prompt, reply))
 
     async def _asked(self, ask: Ask | Judge) -> Any:
@@ -118,6 +143,19 @@ class Local:
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join()
+        server, self._server = self._server, None
+        if server is not None and not server.done():
+            server.cancel()
+        elif server is not None and not server.cancelled() and server.exception() is None:
+            await server.result().client.close()
+
+    async def connected(self) -> "Served":
+        """The server, which is found or started once; what failed once is not tried again."""
+        from fireact.model.local.served import connect
+
+        if self._server is None or self._server.cancelled():
+            self._server = asyncio.ensure_future(connect(self))
+        return await asyncio.shield(self._server)
 
     def _work(self) -> None:
         try:
@@ -132,14 +170,16 @@ class Local:
         import torch
 
         from fireact.model.local.engine import Engine
-        from fireact.model.local.worker import Worker, reply_ends
+        from fireact.model.local.replies import reply_ends
+        from fireact.model.local.worker import Worker
 
         if self.threads:
             torch.set_num_threads(self.threads)
         folder = self.folder()
         model, tokenizer = weights.load(folder, self.dtype, self.device, self.adapter, self.template)
+        ends = reply_ends(weights.tuned_parts(folder, self.adapter)[1], tokenizer)
         engine = Engine(model, tokenizer, batch_size=self.batch_size, cache_tokens=self.cache_tokens,
-                        ends=reply_ends(model, tokenizer))
+                        ends=ends)
         Worker(engine=engine, name=self.name, window=self.window or weights.window(folder), max_tokens=self.max_tokens,
                temperature=self.temperature, top_p=self.top_p).serve(self._jobs)
 

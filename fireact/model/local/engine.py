@@ -15,6 +15,7 @@ from torch import Tensor
 from fireact.errors import ConfigError
 from fireact.model.local import attention
 from fireact.model.local.kv import Memory
+from fireact.model.local.replies import reply_text
 from fireact.model.local.sampling import Follow, Sampler, choose
 
 PACK = 4096
@@ -191,12 +192,7 @@ class Engine:
         self.memory.leave(index, (row.prompt + row.reply)[: row.computed], len(self.rows) - 1, last.computed)
         self.rows[index] = last
         self.rows.pop()
-        row.done(row, self._text(row))
-
-    def _text(self, row: Row) -> str:
-        """The reply without what ended it."""
-        text = self.tokenizer.decode([token for token in row.reply if token not in self.ends], skip_special_tokens=True)
-        return text[: min([at for stop in row.stop if (at := text.find(stop)) >= 0], default=len(text))]
+        row.done(row, reply_text(self.tokenizer, row.reply, self.ends, row.stop))
 
 
 def shared(prompts: list[list[int]]) -> int:

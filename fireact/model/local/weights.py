@@ -7,7 +7,6 @@ Weights are a folder of safetensors (or, for older models, of PyTorch files), fr
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
 import tempfile
 import warnings
@@ -16,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fireact.errors import ConfigError, DataError, ProviderError
+from fireact.errors import ConfigError, DataError
+from fireact.model.local import hub
 from fireact.templates import Template, chat_template
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 STAMP = "fireact.json"
 """Lies beside an adapter's adapter_config.json and says which base model it was trained on."""
-_FILES = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
 _VOLATILE = {"transformers_version", "_name_or_path", "dtype", "torch_dtype"}
 _SAMPLE = 1 << 16
 _UNREADABLE = (OSError, ValueError, KeyError)
@@ -50,7 +49,7 @@ def resolve(source: str, package: str | None = None, home: Path = Path("weights"
                           "save_pretrained, or a hub id")
     if source.startswith(("/", ".", "~")) or source.count("/") != 1:
         raise ConfigError(f"there is no folder {source!r}, and it is not a hub id like org/name; mend model.source")
-    return _from_hub(source)
+    return hub.fetch(source)
 
 
 def identity(folder: Path) -> str:
@@ -92,17 +91,14 @@ def load_apart(folder: Path, dtype: Dtype = "auto", device: str = "auto", adapte
 
     disable_progress_bar()
     place = pick_device(device)
-    lora = adapter is not None and (adapter / "adapter_config.json").is_file()
-    whole = folder if adapter is None or lora else _tuned(adapter)
-    if adapter is not None:
-        check_base(adapter, folder)
+    lora, whole = tuned_parts(folder, adapter)
     kind = pick_dtype(dtype, place)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(whole, dtype=kind, trust_remote_code=False)
     except _UNREADABLE as error:
         raise _broken(whole, error) from None
-    if adapter is not None and lora:
-        model = _with_adapter(model, folder, adapter)
+    if lora:
+        model = _with_adapter(model, folder, lora)
     return model.to(place).eval()
 
 
@@ -114,6 +110,18 @@ def merged(tuned: Any) -> Any:
     import torch
 
     return tuned.merge_and_unload() if tuned.dtype == torch.float32 else tuned.get_base_model()
+
+
+def tuned_parts(base: Path, tuned: Path | None) -> tuple[Path | None, Path]:
+    """The LoRA adapter to put on top, if it is one, and the folder of the weights below.
+
+    Raises ConfigError for an adapter or a fine-tuned model that does not belong to the base.
+    """
+    lora = tuned if tuned is not None and (tuned / "adapter_config.json").is_file() else None
+    whole = base if tuned is None or lora else _tuned(tuned)
+    if tuned is not None:
+        check_base(tuned, base)
+    return lora, whole
 
 
 def load_tokenizer(folder: Path, template: Template = "auto") -> Any:
@@ -212,33 +220,6 @@ def _tuned(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
         raise ConfigError(f"the folder {folder} holds neither an adapter (adapter_config.json) nor a model "
                           "(config.json); name the folder that training wrote")
-    return folder
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
-
-    token = os.environ.get("HF_TOKEN") or None
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=[*_FILES, "*.safetensors"], token=token))
-        if not any(folder.glob("*.safetensors")):
-            folder = Path(snapshot_download(name, allow_patterns=[*_FILES, "pytorch_model*.bin"], token=token))
-    except GatedRepoError:
-        raise ConfigError(f"the model {name} is gated; accept its licence on {HfApi().endpoint}/{name} and set "
-                          "HF_TOKEN to a token of that account") from None
-    except (RepositoryNotFoundError, HFValidationError):
-        raise ConfigError(f"the hub has no model {name!r}, or it is private; check model.source, "
-                          "or set HF_TOKEN") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ProviderError(f"the model {name} is not on this disk and the hub is out of reach ({_first_line(error)}); "
-                            "go online, or set model.source to a folder with the weights") from None
     return folder
 
 

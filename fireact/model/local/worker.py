@@ -1,6 +1,5 @@
 """What runs on a local model's thread: requests become rows of the engine, and finished rows replies."""
 
-import hashlib
 import queue
 import random
 import time
@@ -11,8 +10,9 @@ from typing import Any
 from fireact.errors import ConfigError, ContextError, FireActError, ProviderError
 from fireact.model.local.engine import Engine, Row
 from fireact.model.local.jobs import Job, Judge, Judged, settle
+from fireact.model.local.replies import need_room, seed
 from fireact.model.local.sampling import Follow, Sampler
-from fireact.render import end_of_turn, render_prompt
+from fireact.render import render_prompt
 from fireact.types import Ask, Completion
 
 
@@ -54,7 +54,8 @@ class Worker:
         prompt = render_prompt(self.engine.tokenizer, ask.messages, ask.prime)
         reply = ask.max_tokens or self.max_tokens
         self._need_room(prompt, reply)
-        return Row(prompt=prompt, max_tokens=reply, stop=ask.stop, sampler=self._sampler(ask, prompt),
+        sampler = Sampler(self.temperature, self.top_p, random.Random(seed(ask, prompt)))
+        return Row(prompt=prompt, max_tokens=reply, stop=ask.stop, sampler=sampler,
                    done=self._report, abandoned=future.cancelled)
 
     def _judged(self, ask: Judge, future: "Future[Any]") -> Row:
@@ -64,17 +65,10 @@ class Worker:
 
     def _need_room(self, prompt: list[int], reply: int) -> None:
         capacity = self.engine.memory.trie.capacity
-        if len(prompt) + reply > self.window:
-            raise ContextError(f"a prompt of {len(prompt)} tokens and a reply of up to {reply} exceed the window of "
-                               f"{self.name}, {self.window} tokens; shorten the prompt, or lower model.max_tokens")
+        need_room(self.name, len(prompt), reply, self.window)
         if len(prompt) > capacity:
             raise ContextError(f"a prompt of {len(prompt)} tokens exceeds model.cache_tokens={capacity}; "
                                f"raise it, at most to the window of {self.window}")
-
-    def _sampler(self, ask: Ask, prompt: list[int]) -> Sampler:
-        label = f"{ask.episode.seed} {ask.episode.question_id} {prompt}" if ask.episode else str(prompt)
-        seed = int.from_bytes(hashlib.blake2b(label.encode(), digest_size=8).digest(), "big")
-        return Sampler(self.temperature, self.top_p, random.Random(seed))
 
     def _step(self) -> None:
         """One step of the engine; where it fails, for want of memory for example, all that was under way fails too."""
@@ -97,10 +91,3 @@ class Worker:
         settle(future, Completion(text, "length" if row.finish == "length" else "stop", prompt_tokens=len(row.prompt),
                                   completion_tokens=len(row.reply), cached_tokens=row.cached,
                                   seconds=time.monotonic() - started))
-
-
-def reply_ends(model: Any, tokenizer: Any) -> set[int]:
-    """The token ids that end a reply: those the model was published with, and what closes a turn in its template."""
-    named = model.generation_config.eos_token_id
-    ends = {tokenizer.eos_token_id, end_of_turn(tokenizer), *(named if isinstance(named, list) else [named])}
-    return ends - {None}

@@ -1,0 +1,225 @@
+"""The stages of one run: each is done or found done, and leaves its numbers and links in the run directory."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fireact import evaluate, forecast, formats, publish, report
+from fireact.children import Task, work
+from fireact.curate import FUNNEL, HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION, held_against, read_funnel
+from fireact.errors import ConfigError
+from fireact.generate import PlayJob, open_dataset
+from fireact.jsonl import read_jsonl, write_atomic
+from fireact.ledger import taken_today
+from fireact.manifest import command, environment
+from fireact.parity import PARITY
+from fireact.parity.compare import verdict
+from fireact.play.played import Played, digest, finished, plan, require
+from fireact.play.records import TRAJECTORIES
+from fireact.plugins import build
+from fireact.preferences import Preference
+from fireact.process import ChildFailed
+from fireact.report.forecast import parts as forecast_parts
+from fireact.report.terminal import show
+from fireact.schema import Config
+from fireact.sections import Section
+from fireact.stages import Stages
+from fireact.store import DONE
+from fireact.tokenize import AUDIT, PAGE
+from fireact.tokenize.audit import require as require_sound
+from fireact.tracking import METRICS, Tracker, last_seconds, seconds_per_episode
+from fireact.train import Train
+from fireact.types import Trajectory
+
+
+@dataclass
+class Run:
+    """One configuration being run."""
+
+    config: Config
+    run_dir: Path
+    stages: Stages
+    tracker: Tracker
+    only_finished: bool = False
+    """Whether a stage that is not done is an error, rather than work to do."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, Any] = field(default_factory=dict)
+
+    def plan(self) -> None:
+        """Say what the run will take, before anything is sent."""
+        jobs = {"generate": self.stages.plays, "evaluate": {cell.label: cell.job for cell in self.stages.evaluations}}
+        forecasts = []
+        for stage, plays in jobs.items():
+            for job in plays.values():
+                dataset = open_dataset(job.dataset, job.home)
+                wanted = plan(self.stages.questions(job, f"{stage}.n"), job.sampling, dataset)
+                folder = self.stages.folder("generate", job)
+                forecasts.append(forecast.forecast(job, folder, wanted, self.config.concurrency))
+        forecast.save(forecasts, self.run_dir / "plan.json")
+        show(forecast_parts(forecasts, self.config.budget, taken_today(self.stages.engine(self.run_dir).ledger_file)))
+
+    def generate(self) -> None:
+        """Let the teacher play."""
+        plays = self.stages.plays
+        for label, records in self._played("generate", plays).items():
+            job = plays[label]
+            self.metrics.setdefault("generate", {})[label] = self._summary(job, records)
+            name = "trajectories" if len(plays) == 1 else f"trajectories-{label.replace('/', '-')}"
+            self._link(f"{name}.jsonl", self.stages.folder("generate", job) / TRAJECTORIES)
+
+    def curate(self) -> None:
+        """Choose what is trained on."""
+        job, folder = self.stages.curate, self.stages.folder("curate", self.stages.curate)
+        try:
+            self._do_one("curate", "fireact.curate", job, folder)
+        except ChildFailed:
+            if (folder / FUNNEL).exists():
+                report.print_funnel(**read_funnel(folder))
+            raise
+        funnel = read_funnel(folder)
+        self.metrics["curate"], self.metrics["contamination"] = funnel["cells"], funnel["contamination"]
+        report.print_funnel(**funnel)
+        self._link("curated", folder)
+
+    def export(self) -> None:
+        """Write what is trained on in the forms of other trainers."""
+        folder = self.stages.folder("curate", self.stages.curate)
+        for name, of_pairs in ((TRAIN, PREFERENCES), (VALIDATION, HELD_PREFERENCES)):
+            records = list(read_jsonl(folder / name, Trajectory))
+            for form in self.config.export.formats:
+                path = (self.run_dir / "export" / form / name).with_suffix(formats.SUFFIXES[form])
+                count = (formats.write_pairs(read_jsonl(folder / of_pairs, Preference), path) if form == "preference"
+                         else formats.write(form, records, path))
+                print(f"export: {count} records in {path}", flush=True)
+
+    def tokenize(self) -> None:
+        """Turn what is trained on into tokens, and look at these. Raises DataError past the thresholds of the audit."""
+        job, train = self.stages.tokenize, build(self.config.train, "train")
+        assert job is not None
+        folder = self.stages.folder("tokenize", job)
+        self._do_one("tokenize", "fireact.tokenize", job, folder)
+        audit = json.loads((folder / AUDIT).read_text(encoding="utf-8"))
+        self.metrics["tokenize"] = {name: report.counted(audit[name]) for name in ("train", "validation")}
+        self._link(AUDIT, folder / AUDIT)
+        self._link(PAGE, folder / PAGE)
+        report.print_audit(audit["train"], self.run_dir / PAGE)
+        require_sound(audit["train"], train.audit)
+
+    def train(self) -> None:
+        """Fine-tune the student."""
+        job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
+        if self.config.train.get("cancel") and (folder / DONE).exists():
+            raise ConfigError("train.cancel=true, and this training is finished; leave it out to go on with its model")
+        given = self.config.inputs.curated
+        if given:
+            self.metrics["contamination"] = held_against(given, self.stages.curate)
+            report.print_contamination(self.metrics["contamination"])
+        train = build(self.config.train, "train")
+        if isinstance(train, Train):
+            self.tokenize()
+        self._do_one("train", train.module, job, folder)
+        self.metrics["train"] = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        self._link("adapter", self.stages.adapter)
+
+    def evaluate(self) -> None:
+        """Let the student play: on each dataset, prompted and fine-tuned, with a sound tool and with faults."""
+        self._need_parity()
+        cells = self.stages.evaluations
+        # The fine-tuned student first: an adapter that does not fit is told before anything else is played.
+        played = self._played("evaluate", {cell.label: cell.job for cell in
+                                           sorted(cells, key=lambda cell: cell.guise != "finetuned")})
+        summaries = {cell.label: self._summary(cell.job, played[cell.label]) for cell in cells}
+        self.metrics["evaluate"] = evaluate.gather(cells, played, summaries)
+        for cell in cells:
+            self._link(f"{evaluate.EPISODES}-{cell.label.replace('/', '-')}.jsonl",
+                       self.stages.folder("generate", cell.job) / TRAJECTORIES)
+        rows = [row for cell in cells
+                for row in evaluate.rows(cell.guise, cell.dataset, played[cell.label], cell.fault)]
+        write_atomic(self.run_dir / report.RESULTS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+    def _need_parity(self) -> None:
+        """Hold the student that will play against the model that was trained. Raises DataError past the threshold."""
+        job, gate = self.stages.parity, self.config.evaluate.parity
+        if job is None:
+            return
+        folder = self.stages.folder("parity", job)
+        self._do_one("parity", "fireact.parity", job, folder)
+        found = json.loads((folder / PARITY).read_text(encoding="utf-8"))
+        self.metrics["parity"] = found
+        self._link(PARITY, folder / PARITY)
+        print(*report.parity_lines(found), sep="\n", flush=True)
+        verdict(found, gate.agreement, gate.difference)
+
+    def report(self) -> None:
+        """Show what came out."""
+        report.print_results(self.metrics)
+        report.write_html(self.run_dir)
+
+    def publish(self) -> None:
+        """Write the student for others, and send it to the hub where that is asked for."""
+        job = self.stages.merge
+        self._do_one("publish", "fireact.train.merge", job, self.stages.folder("merged", job))
+        self.metrics["publish"] = publish.publish(self.stages, self.run_dir, {**environment(), "command": command()})
+
+    def _played(self, stage: str, jobs: Mapping[str, PlayJob]) -> dict[str, Played]:
+        """Return the records of all jobs, by their labels; what is missing is played first, in one process."""
+        datasets = {label: open_dataset(job.dataset, job.home) for label, job in jobs.items()}
+        asked = {label: self.stages.questions(job, f"{stage}.n") for label, job in jobs.items()}
+        folders = {label: self.stages.folder("generate", job) for label, job in jobs.items()}
+        done = {label for label, job in jobs.items()
+                if finished(folders[label], asked[label], job.sampling, datasets[label])}
+        tasks = [Task(f"{stage}/{label}", job, folders[label]) for label, job in jobs.items()]
+        settings, engine = self.stages.engine(self.run_dir), self.run_dir / "engine.json"
+        write_atomic(engine, settings.model_dump_json(indent=1))
+        self.tracker.worker = settings.worker
+        self._do("fireact.generate", tasks, {f"{stage}/{label}" for label in done}, str(engine))
+        for task in tasks:
+            self.timings[task.label]["seconds"] = last_seconds(task.folder, settings.worker)
+        played = {label: require(folders[label], datasets[label], asked[label], job.sampling, stage)
+                  for label, job in jobs.items()}
+        for label, records in played.items():
+            self.timings[f"{stage}/{label}"]["records"] = digest(records)
+        return played
+
+    def _summary(self, job: PlayJob, records: Played) -> dict[str, Any]:
+        seconds = seconds_per_episode(self.stages.folder("generate", job))
+        costs = evaluate.priced(records, self.config.report.prices)
+        return {**evaluate.summarize(records), "seconds": seconds, **({"priced": costs} if costs else {})}
+
+    def _do_one(self, label: str, module: str, job: Section, folder: Path) -> None:
+        self._do(module, [Task(label, job, folder)], {label} if (folder / DONE).exists() else set())
+
+    def _do(self, module: str, tasks: Sequence[Task], done: Set[str], *arguments: str) -> None:
+        """Have one process do the tasks that are not `done`. Raises ChildFailed, ConfigError."""
+        started, missing = time.monotonic(), [task for task in tasks if task.label not in done]
+        if missing and self.only_finished:
+            stage = missing[0].label.partition("/")[0]
+            raise ConfigError(f"stage={self.config.stage} goes on from stage={stage}, which is not done for this "
+                              f"configuration; run it first with stage={stage}, or all with stage=pipeline, "
+                              "or name another run's files with inputs.*")
+        for task in tasks:
+            print(f"{task.label}: {'done before, in ' if task.label in done else ''}{task.folder}", flush=True)
+        try:
+            if missing:
+                work(module, missing, lambda task: self.tracker.forward(task.label, task.folder / METRICS),
+                     *arguments)
+        finally:
+            for task in tasks:
+                self.tracker.forward(task.label, task.folder / METRICS)
+                self.timings[task.label] = {
+                    "key": task.folder.name, "folder": str(task.folder), "reused": task.label in done,
+                    "seconds": round(time.monotonic() - started, 3)}
+
+    def _link(self, name: str, to: Path) -> None:
+        link = self.run_dir / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(to.resolve(), target_is_directory=to.is_dir())
+
+    def save(self) -> None:
+        """Write what is known so far: metrics.json and manifest.json."""
+        write_atomic(self.run_dir / "metrics.json", json.dumps(self.metrics, indent=1))
+        manifest = {**environment(), "command": command(), "stages": self.timings}
+        write_atomic(self.run_dir / "manifest.json", json.dumps(manifest, indent=1))
