@@ -6,6 +6,7 @@ is what huggingface_hub's ModelCard reads.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
@@ -14,6 +15,7 @@ from fireact import __version__
 from fireact.card import licence as licences
 from fireact.card.words import base_name, code, facts, plain, public, table
 from fireact.report.text import GUISES, contaminated, difference, drops_evaluated, funnel_table, percent
+from fireact.store import fingerprint
 from fireact.train import Train
 from fireact.types import RUNTIME
 
@@ -54,10 +56,11 @@ class Card:
 
 
 def recipe(train: Train) -> dict[str, Any]:
-    """The options of a training that can change its result, as plain values."""
+    """The options of a training that can change its result, as plain values: a folder by the hash of what is in it."""
     hints = get_type_hints(Train, include_extras=True)
     counted = {one.name for one in fields(train) if RUNTIME not in get_args(hints[one.name])[1:]}
-    return {name: value for name, value in asdict(train).items() if name in counted}
+    return {name: fingerprint(value) if isinstance(value, Path) else value
+            for name, value in asdict(train).items() if name in counted}
 
 
 def write(card: Card) -> str:

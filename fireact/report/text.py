@@ -130,8 +130,8 @@ def funnel_table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
     for name in ("kept", "train", "validation"):
         lines[name] = [part[name] for part in funnel]
     for name, label in PAIRS.items():
-        if any("pairs" in part for part in funnel):
-            lines[label] = [part.get("pairs", {}).get(name, 0) for part in funnel]
+        if any(part.get("pairs") for part in funnel):
+            lines[label] = [(part.get("pairs") or {}).get(name, 0) for part in funnel]
     rows = tuple((label, *(f"{count:,}" for count in counts)) for label, counts in lines.items())
     return Table("Trajectories kept for training", ("", *cells), rows)
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from fireact.errors import ConfigError
+from fireact.store import fingerprint
 from fireact.train import lora, worker
 from fireact.train.worker import main
 from tests.model.tiny import MODULES, tiny_adapter
@@ -36,6 +37,8 @@ def test_its_weights_are_where_the_training_begins_and_its_shape_holds(make_job:
     assert (config["r"], config["lora_alpha"], sorted(config["target_modules"])) == (4, 8, sorted(MODULES))
     assert config["base_model_name_or_path"] == "tiny/llama"
     assert "| rank | 4 |" in (job.out / "adapter" / "README.md").read_text(encoding="utf-8")
+    told = json.loads((job.out / "adapter" / "fireact.json").read_text(encoding="utf-8"))
+    assert told["train"]["start_from"] == fingerprint(adapter)
     assert (adapter / ADAPTER).read_bytes() == before
 
 
