@@ -32,8 +32,8 @@ def test_the_pipeline_writes_what_the_readme_promises(run_main, tmp_path: Path, 
     assert set(result["difference"]) == {"em", "ci95", "p", "n"}
     assert metrics["curate"]["react"]["train"] == 6
     assert metrics["train"]["steps"] == 3
-    assert set(manifest["stages"]) == {"generate/react", "curate", "train", "evaluate/factbook/prompted",
-                                       "evaluate/factbook/finetuned"}
+    assert set(manifest["stages"]) == {"generate/react", "curate", "tokenize", "train", "parity",
+                                       "evaluate/factbook/prompted", "evaluate/factbook/finetuned"}
     assert manifest["packages"]["transformers"]
     assert len((run / "results.jsonl").read_text().splitlines()) == 6
     assert (run / "adapter" / "adapter_config.json").exists()
