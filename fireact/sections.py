@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from fireact.types import Count, NotNegative, Positive
+from fireact.types import Count, NotNegative, Positive, Share
 
 MOST_ATTEMPTS = 1000
 Mode = Literal["record", "replay", "strict", "off"]
@@ -97,7 +97,7 @@ class Gate(Section):
 
     check: bool = True
     """Compare them before anything is played."""
-    agreement: Annotated[float, Field(ge=0, le=1)] = 0.95
+    agreement: Share = 0.95
     """The least share of tokens in whose place both would write the same."""
     difference: Positive = 0.5
     """The largest difference of a token's log-probability, in nats; in float32 it stays below 0.001."""

@@ -10,14 +10,14 @@ import asyncio
 import gc
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fireact.curate import HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION
 from fireact.examples import conversation, name_of
 from fireact.jsonl import decode, decode_text, open_file, read_jsonl, write_atomic
-from fireact.parity.compare import Thought, as_dict, compare
+from fireact.parity.compare import Thought, compare
 from fireact.plugins import Node, build
 from fireact.preferences import Preference
 from fireact.render import render_prompt
@@ -58,7 +58,7 @@ def run(values: dict[str, Any], folder: Path) -> None:
         reference = decode(list[Thought], decode_text(file.read(), where), where)
     student: Local = build(job.model, "model", home=job.home / "weights", adapter=job.adapter)
     found = {"prompts": len(reference), "same_prompts": _same_prompts(job, student, reference),
-             "forms": {form: as_dict(compare(reference, thoughts))
+             "forms": {form: asdict(compare(reference, thoughts))
                        for form, thoughts in _forms(student, reference)}}
     write_atomic(folder / PARITY, json.dumps(found, indent=1))
     write_atomic(folder / DONE, json.dumps({"prompts": len(reference)}))

@@ -1,7 +1,7 @@
 """Hold what one form of a student thinks of the reference's replies against what the trained model thought."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from fireact.errors import DataError
@@ -56,8 +56,3 @@ def verdict(found: dict[str, Any], agreement: float, difference: float) -> None:
                 f"log-probabilities differ by up to {parity['largest_difference']:.3g} (at most {difference:g}); "
                 "check the base model, its precision (model.dtype) and the engine, or allow more by "
                 "evaluate.parity.agreement and evaluate.parity.difference")
-
-
-def as_dict(parity: Parity) -> dict[str, Any]:
-    """For parity.json."""
-    return asdict(parity)

@@ -2,38 +2,37 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from fireact.errors import DataError
 from fireact.examples import ROLES
 from fireact.tokenize.rows import Row
-
-Allowed = Annotated[float, Field(ge=0, le=1)]
+from fireact.types import Share
 
 
 @dataclass(kw_only=True)
 class Audit:
     """The share of all rows that may have a fault before the run is stopped; 1 allows it for all."""
 
-    dropped: Allowed = 0.05
+    dropped: Share = 0.05
     """Left out because they are too long."""
-    shortened: Allowed = 1.0
+    shortened: Share = 1.0
     """Too long, and observations lost their ends."""
-    truncated: Allowed = 0.0
+    truncated: Share = 0.0
     """Too long, and cut at the end."""
-    lost_final: Allowed = 0.0
+    lost_final: Share = 0.0
     """Cut so that a part of the last action is lost."""
-    unpaired: Allowed = 1.0
+    unpaired: Share = 1.0
     """Left out because the other side of their pair is; that one has a fault of its own."""
-    untrained: Allowed = 0.0
+    untrained: Share = 0.0
     """Without a single token that is trained on; they are left out."""
-    broken_prompt: Allowed = 0.0
+    broken_prompt: Share = 0.0
     """Whose prompts differ from what the student sees when it plays."""
-    doubled_bos: Allowed = 0.0
+    doubled_bos: Share = 0.0
     """That begin with two tokens of beginning, as where a template writes one and the tokenizer another."""
-    open_ends: Allowed = 0.0
+    open_ends: Share = 0.0
     """With a turn that nothing ends, so that the student would not learn to stop."""
 
     __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fireact.parity import REFERENCE
 from fireact.train.pack import packed, padded
 from fireact.types import Example
 
 if TYPE_CHECKING:
     from fireact.train.loop import Training
 
-REFERENCE = "reference.json"
 PROMPTS = 8
 TOKENS = 48
 """The longest part of a turn that is looked at."""

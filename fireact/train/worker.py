@@ -17,10 +17,10 @@ import shutil
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, ClassVar
 
 import torch
 import transformers
@@ -31,10 +31,10 @@ from peft import PeftModel
 from pydantic import ConfigDict
 from torch import nn
 
+from fireact.card import recipe
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
-from fireact.store import fingerprint
 from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack, sharded
 from fireact.train.checkpoint import Progress
 from fireact.train.dpo import refer_to_start
@@ -43,7 +43,7 @@ from fireact.train.log import peak_memory_mb
 from fireact.train.loop import BEST, CHECKPOINTS, Training, warmup_steps
 from fireact.train.objective import DpoLoss, SftLoss
 from fireact.train.reference import reference, save
-from fireact.types import RUNTIME, Example, Pair
+from fireact.types import Example, Pair
 
 _LAYOUTS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 _PRECISION = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -71,12 +71,8 @@ class Job:
 
     def hash(self) -> str:
         """Hash whatever can change the result."""
-        hints = get_type_hints(Train, include_extras=True)
-        options = {name: value for name, value in asdict(self.train).items()
-                   if RUNTIME not in get_args(hints[name])[1:]}
-        options["start_from"] = self.train.start_from and fingerprint(self.train.start_from)
         files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (self.examples, self.validation) if path]
-        parts = json.dumps([files, self.base_identity, self.seed, options], sort_keys=True)
+        parts = json.dumps([files, self.base_identity, self.seed, recipe(self.train)], sort_keys=True)
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
