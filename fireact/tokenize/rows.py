@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Literal
 
 from fireact.errors import DataError
 from fireact.examples import Lesson, conversation, example_of, name_of
-from fireact.render import cut, render_prompt
+from fireact.render import render_prompt
 from fireact.tokenize.fit import shorten
 from fireact.types import Example, Message, Trajectory
 
@@ -61,7 +62,7 @@ class Maker:
 
         whole = build(messages)
         row = Row(whole, broken_prompt=self._broken(whole, messages), doubled_bos=self._doubled(whole),
-                  open_ends=self._open_ends(messages, learnt))
+                  open_ends=self._open_ends(whole, learnt))
         if len(whole.ids) > self.window:
             row = self._fitted(row, shorten(self.tokenizer, messages, self.window, build)
                                if self.too_long == "shorten" else None)
@@ -94,9 +95,11 @@ class Maker:
         begin = self.tokenizer.bos_token_id
         return begin is not None and example.ids[:2] == (begin, begin)
 
-    def _open_ends(self, messages: Sequence[Message], learnt: Sequence[int]) -> int:
-        if not self.lesson.end_of_turn:
+    def _open_ends(self, example: Example, learnt: Sequence[int]) -> int:
+        """Of the turns that are trained on, those behind which no token ends a turn."""
+        if not self.lesson.end_of_turn or not learnt:
             return 0
-        turns = learnt[-1:] if self.lesson.loss == "final" else learnt
-        return sum(piece.closing and piece.turn in turns and not piece.ends
-                   for piece in cut(self.tokenizer, messages))
+        if self.lesson.loss == "final":
+            words = max(example.roles.rfind("t"), example.roles.rfind("f"))
+            return int("e" not in example.roles[words + 1:])
+        return len(learnt) - [role for role, _ in groupby(example.roles)].count("e")
