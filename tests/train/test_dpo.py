@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fireact.train import data, worker
+from fireact.train import Train, data, worker
 from fireact.train.dpo import LOG_PROBS
 from fireact.train.faults import NOT_FINITE
+from fireact.train.prepare import launcher
 from fireact.train.worker import main
 from tests.train.conftest import MakeJob, make_examples, make_pairs, read_metrics
 from tests.train.test_worker import same_weights
@@ -85,9 +85,7 @@ def test_two_ranks_learn_what_one_does(make_job: MakeJob, tmp_path: Path) -> Non
                "epochs": 1, "warmup_ratio": 0.0}
     one, two = make_job("one", **options), make_job("two", **options)
     assert main(["worker", str(one)]) == 0
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    run = subprocess.run([*launch, "-m", "fireact.train.worker", str(two)], capture_output=True, text=True, check=False)
+    run = subprocess.run(launcher(Train(processes=2), two), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     expected, met = read_metrics(tmp_path / "one"), read_metrics(tmp_path / "two")
     for name in ("step", "loss", "reward_margin", "reward_accuracy", "validation_loss", "validation_reward_accuracy"):

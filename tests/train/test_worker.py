@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fireact.train import Train
+from fireact.train.prepare import launcher
 from fireact.train.worker import main
 from fireact.types import Example
 from tests.helpers import files_up_to
@@ -118,9 +120,7 @@ def test_two_ranks_learn_what_one_does(make_job: MakeJob, tmp_path: Path) -> Non
                "warmup_ratio": 0.0}
     one, two = make_job("one", **options), make_job("two", **options)
     assert main(["worker", str(one)]) == 0
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    run = subprocess.run([*launch, "-m", "fireact.train.worker", str(two)], capture_output=True, text=True, check=False)
+    run = subprocess.run(launcher(Train(processes=2), two), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     expected, met = read_metrics(tmp_path / "one"), read_metrics(tmp_path / "two")
     assert [line["step"] for line in met] == [line["step"] for line in expected]
