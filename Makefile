@@ -23,7 +23,7 @@ setup: $(READY)  ## make a virtual environment in .venv with all that is needed
 run: $(READY)    ## the main job: teacher, student, comparison, report (add options with ARGS='generate.n=200')
 	$(PY) main.py $(ARGS)
 
-quick: $(READY)  ## the same in under three minutes
+quick: $(READY)  ## the same in a few minutes, on too little data to learn much
 	$(PY) main.py experiment=quick $(ARGS)
 
 sweep: $(READY)  ## the strategy ablation
