@@ -4,9 +4,10 @@
 
 The embedded training set, played by the scripted teacher; SmolLM2-135M, LoRA of rank 16 on all linear modules, float32,
 one epoch in batches of 8, the same ids and labels, gradient clipping and schedule. Each way is a process of its own, so
-that its memory is its own, and they take turns, so that other work on the machine slows all; of two runs the median
-counts. TRL is run in several settings, and its fastest is the baseline. Tokens count without padding. The loss is that
-on held-out trajectories after the epoch, by one function for all.
+that its memory is its own, and they take turns, so that other work on the machine slows all; of three runs the median
+counts. TRL is run in several settings, and its fastest is the baseline. All but its grouping by length take the same
+batches in the same order, so that their losses can be held against each other: the loss is that on held-out
+trajectories after the epoch, by one function for all. Tokens count without padding.
 """
 
 import argparse
@@ -26,17 +27,26 @@ from typing import Any
 
 from fireact.children import CHILD_ENV
 from fireact.jsonl import read_jsonl
+from fireact.train.data import epoch_batches
 from fireact.types import Example
 
 BATCH = 8
+def _batches(at_once: int, sampling: str) -> dict[str, Any]:
+    return {"per_device_train_batch_size": at_once, "gradient_accumulation_steps": BATCH // at_once,
+            "train_sampling_strategy": sampling}
+
+
 TRL: dict[str, dict[str, Any]] = {
-    "trl": {"per_device_train_batch_size": BATCH},
-    "trl grouped": {"per_device_train_batch_size": BATCH, "train_sampling_strategy": "group_by_length"},
-    "trl grouped 4 x 2": {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2,
-                          "train_sampling_strategy": "group_by_length"},
+    "trl 2 x 4": _batches(2, "sequential"),
+    "trl 8 grouped": _batches(8, "group_by_length"),
+    "trl 4 x 2 grouped": _batches(4, "group_by_length"),
+    "trl 2 x 4 grouped": _batches(2, "group_by_length"),
+    "trl 1 x 8 grouped": _batches(1, "group_by_length"),
 }
 """Settings of TRL, by name."""
-ROUNDS = 2
+SAME_ORDER = "trl 2 x 4"
+"""Of them the one whose loss ours must equal."""
+ROUNDS = 3
 
 
 def examples(folder: Path, n: int) -> tuple[Path, Path]:
@@ -49,11 +59,17 @@ def examples(folder: Path, n: int) -> tuple[Path, Path]:
     return tokens / "train.jsonl", tokens / "validation.jsonl"
 
 
+def in_order(data: Path) -> list[Example]:
+    """The examples in the order in which FireAct's loop deals them out."""
+    rows = list(read_jsonl(data, Example))
+    return [rows[i] for batch in epoch_batches(len(rows), BATCH, 0, 0) for i in batch]
+
+
 def fireact(base: Path, data: Path, folder: Path) -> tuple[Any, Callable[[], object]]:
     """FireAct's loop: the model, and what trains it."""
     from fireact.train import Train, worker
 
-    train = Train(threads=os.cpu_count(), dtype="float32", batch_size=BATCH)
+    train = Train(threads=os.cpu_count(), dtype="float32", batch_size=BATCH, warmup_ratio=0)
     job = worker.Job(examples=data, base=base, base_identity="", base_name="", out=folder, seed=0, train=train)
     training = worker.start(job, list(read_jsonl(data, Example)), [])
     return training.bare, training.go
@@ -66,7 +82,7 @@ def trl(base: Path, data: Path, folder: Path, settings: dict[str, Any]) -> tuple
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
-    rows = [{"input_ids": list(one.ids), "labels": _labels(one)} for one in read_jsonl(data, Example)]
+    rows = [{"input_ids": list(one.ids), "labels": _labels(one)} for one in in_order(data)]
     config = SFTConfig(output_dir=str(folder), num_train_epochs=1, learning_rate=1e-3, lr_scheduler_type="linear",
                        warmup_steps=0, max_grad_norm=1.0, weight_decay=0.0, max_length=None, report_to=[],
                        save_strategy="no", logging_steps=1, bf16=False, gradient_checkpointing=False, use_cpu=True,
@@ -79,8 +95,6 @@ def trl(base: Path, data: Path, folder: Path, settings: dict[str, Any]) -> tuple
 
 def plain(base: Path, data: Path) -> tuple[Any, Callable[[], object]]:
     """A loop as in many scripts: shuffled, padded under a mask, logits at all positions."""
-    import random
-
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -88,8 +102,7 @@ def plain(base: Path, data: Path) -> tuple[Any, Callable[[], object]]:
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype="float32"), _lora(LoraConfig)).train()
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.0)
-    rows = list(read_jsonl(data, Example))
-    order = random.Random(0).sample(rows, len(rows))
+    order = in_order(data)
     batches = [order[start: start + BATCH] for start in range(0, len(order), BATCH)]
 
     def train() -> None:
@@ -189,14 +202,14 @@ def main() -> None:
         runs: dict[str, list[dict[str, float]]] = {}
         for name in ("fireact", *(TRL if find_spec("trl") else ()), "plain"):
             runs.setdefault(name, []).append(measure(name, base, data, held_out))
-        best = max((name for name in runs if name != "fireact"), key=lambda name: runs[name][0]["tokens_per_second"])
-        if find_spec("trl"):
-            best = max(TRL, key=lambda name: runs[name][0]["tokens_per_second"])
+        best = max(TRL if find_spec("trl") else ("plain",), key=lambda name: runs[name][0]["tokens_per_second"])
         for _ in range(1, ROUNDS):
             for name in (best, "fireact"):
                 runs[name].append(measure(name, base, data, held_out))
     results = {name: {key: median(one[key] for one in found) for key in found[0]} for name, found in runs.items()}
-    results["ratio to " + best] = {key: value / results[best][key] for key, value in results["fireact"].items()}
+    ours, same = results["fireact"], results[SAME_ORDER if find_spec("trl") else "plain"]
+    results["ratio to " + best] = {key: value / results[best][key] for key, value in ours.items()}
+    results["ratio to the same batches"] = {"loss": ours["loss"] / same["loss"]}
     for name, values in results.items():
         print(f"{name:28}  " + "   ".join(f"{key} {value:.3f}" for key, value in values.items()))
     if options.out:

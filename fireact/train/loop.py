@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from fireact.train import Train, checkpoint, data, sharded
 from fireact.train.checkpoint import Progress
 from fireact.train.data import IGNORE, Unit
 from fireact.train.faults import not_finite
+from fireact.train.head import token_losses
 from fireact.train.log import Log
 from fireact.train.objective import Objective, Predicted, SftLoss
 from fireact.train.pack import packed, padded
@@ -66,6 +66,8 @@ class Training:
     judge: Callable[[Training], float] | None = None
     """Plays episodes with the model as it is, and returns the share of exact matches."""
     objective: Objective = field(default_factory=SftLoss)
+    frozen_linear: bool = False
+    """Whether the head is, see fireact/train/head.py."""
     log: Log = field(init=False)
 
     def __post_init__(self) -> None:
@@ -175,16 +177,11 @@ class Training:
         examples = [example for unit in units for example in unit.examples]
         batch = (packed if self.packs else padded)(examples, self.accelerator.device)
         keep = batch.targets != IGNORE
-        gather = self.bare.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0][keep],))
-        try:
-            logits = model(**batch.inputs, use_cache=False).logits.float()
-        finally:
-            gather.remove()
-        wanted = batch.targets[keep]
+        losses, right = token_losses(model, self.bare.get_output_embeddings(), batch.inputs, keep, batch.targets[keep],
+                                     self.frozen_linear)
         owners = [number for number, example in enumerate(examples) for _ in range(data.trained(example))]
-        return Predicted(cross_entropy(logits, wanted, reduction="none"), batch.weights[keep],
-                         torch.tensor(owners, dtype=torch.long, device=wanted.device),
-                         logits.detach().argmax(-1) == wanted)
+        return Predicted(losses, batch.weights[keep], torch.tensor(owners, dtype=torch.long, device=losses.device),
+                         right)
 
     def _loss(self, model: nn.Module, units: Sequence[Unit]) -> tuple[Tensor, Tensor]:
         """Return the sum of the losses of `units`, and the sums of their measures."""

@@ -106,10 +106,10 @@ def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_
         out: Any = varlen_attn(q, k, v, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, scale=scaling,
                                window_size=window, enable_gqa=query.shape[1] != key.shape[1])
         return out[None], None
-    parts, starts = [], cu_seq_lens_q.tolist()
-    for start, end in pairwise(starts):
-        own = [states[:, :, start:end] for states in (query, key, value)]
-        mask = _window(end - start, sliding_window, query.device)
+    sizes, parts = cu_seq_lens_q.diff().tolist(), []
+    # Of a split tensor the gradient is put together once, of slices as often as there are examples.
+    for size, *own in zip(sizes, *(states.split(sizes, 2) for states in (query, key, value)), strict=True):
+        mask = _window(size, sliding_window, query.device)
         parts.append(functional.scaled_dot_product_attention(
             *own, attn_mask=mask, is_causal=mask is None, dropout_p=dropout, scale=scaling, enable_gqa=True))
     return torch.cat(parts, 2).transpose(1, 2), None

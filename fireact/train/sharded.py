@@ -62,12 +62,17 @@ def reads_weights(accelerator: Accelerator) -> bool:
     return plugin is None or not plugin.cpu_ram_efficient_loading or accelerator.is_main_process
 
 
+def is_whole(accelerator: Accelerator) -> bool:
+    """Whether this process holds all weights whole, at all times."""
+    return accelerator.distributed_type != DistributedType.FSDP
+
+
 def accumulating(accelerator: Accelerator, model: nn.Module) -> AbstractContextManager[Any]:
     """Put off the sum of gradients over all ranks to the last pass of a step.
 
     Not under FSDP2, which would keep whole gradients until then: the memory that its shards save.
     """
-    return nullcontext() if accelerator.distributed_type == DistributedType.FSDP else accelerator.no_sync(model)
+    return accelerator.no_sync(model) if is_whole(accelerator) else nullcontext()
 
 
 def load(tensors: Mapping[str, Tensor], named: Mapping[str, Tensor],

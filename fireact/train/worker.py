@@ -35,7 +35,7 @@ from fireact.card import recipe
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
-from fireact.train import Train, checkpoint, data, export, faults, kernels, lora, memory, pack, sharded
+from fireact.train import Train, checkpoint, data, export, faults, head, kernels, lora, memory, pack, sharded
 from fireact.train.checkpoint import Progress
 from fireact.train.dpo import refer_to_start
 from fireact.train.judge import by_episodes
@@ -199,6 +199,7 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
         memory.check(job.base, train, tokens, dtype, accelerator)
     torch.manual_seed(job.seed)
     model = _model(job, dtype, sharded.reads_weights(accelerator))
+    frozen_linear = not train.compile and sharded.is_whole(accelerator) and head.is_frozen_linear(_bare(model))
     packs = train.packing and pack.can_pack(_bare(model))
     if packs:
         pack.plug_in(_bare(model))
@@ -208,7 +209,8 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
     judge = by_episodes(job.judge, job.base_identity) if job.judge else None
     training = Training(train, job.seed, job.out, accelerator, prepared, prepared_optimizer, examples, validation,
-                        Progress(job.hash()), packs, tokens, judge, DpoLoss(train.dpo) if train.dpo else SftLoss())
+                        Progress(job.hash()), packs, tokens, judge, DpoLoss(train.dpo) if train.dpo else SftLoss(),
+                        frozen_linear)
     if train.dpo:
         refer_to_start(training)
     training.restore()
