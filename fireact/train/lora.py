@@ -196,7 +196,7 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
         ctx.kinds = x.dtype, a.dtype
         rows, a, b = x.reshape(-1, x.shape[-1]).to(weight.dtype), a.to(weight.dtype), b.to(weight.dtype)
-        inner = rows @ a.t()
+        inner = _linear(rows, a)
         y = _linear(rows, weight, bias).addmm_(inner, b.t(), alpha=scale)
         ctx.save_for_backward(rows, weight, a, b, inner)
         ctx.shape, ctx.scale = x.shape, scale
@@ -207,7 +207,7 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
         rows, weight, a, b, inner = ctx.saved_tensors
         gradient = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)
-        into_a = (gradient @ b).mul_(ctx.scale)
+        into_a = _linear(gradient, b.t()).mul_(ctx.scale)
         into_x = (_linear(gradient, weight.t()).addmm_(into_a, a).view(ctx.shape) if ctx.needs_input_grad[0] else None)
         of_x, learnt = ctx.kinds
         return (None if into_x is None else into_x.to(of_x), None, None, (into_a.t() @ rows).to(learnt),
