@@ -32,7 +32,7 @@ def convert(converter: Path, model: Path, file: Path, kind: str) -> None:
     try:
         done = subprocess.run([sys.executable, str(converter.resolve()), str(model), "--outfile", str(part),
                                "--outtype", kind], capture_output=True, text=True, errors="replace")
-        if done.returncode or not part.is_file():
+        if done.returncode or not _is_gguf(part):
             said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
             last = ([line for line in done.stderr.splitlines() if line.strip()] or said or ["it said nothing"])[-1]
             raise DataError(f"{converter.name} ended with exit code {done.returncode} and made no GGUF file: "
@@ -40,3 +40,10 @@ def convert(converter: Path, model: Path, file: Path, kind: str) -> None:
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _is_gguf(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(4) == b"GGUF"
