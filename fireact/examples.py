@@ -107,12 +107,14 @@ def example_of(tokenizer: Any, messages: Sequence[Message], learnt: Sequence[int
     pieces = cut(tokenizer, messages)
     trained = _trained(messages, learnt, lesson.loss)
     weights = mask(tokenizer, messages, pieces, trained, lesson.weights(learnt), ends=lesson.end_of_turn)
+    roles = "".join(_roles(tokenizer, messages, pieces, learnt))
     if lesson.loss == "all_output" and any(weights):
         inside = [at for at, weight in enumerate(weights) if weight]
         for at in range(inside[0], inside[-1]):
-            weights[at] = weights[at] or 1
+            # What the model wrote keeps its weight, which may be 0.
+            weights[at] = 1 if roles[at] in "or" else weights[at]
     ids = tuple(token for piece in pieces for token in piece.ids)
-    return Example(name, ids, tuple(weights), "".join(_roles(tokenizer, messages, pieces, learnt)))
+    return Example(name, ids, tuple(weights), roles)
 
 
 def _roles(tokenizer: Any, messages: Sequence[Message], pieces: Sequence[Piece], learnt: Sequence[int]) -> list[str]:

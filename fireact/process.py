@@ -10,6 +10,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import FrameType
@@ -103,6 +105,7 @@ def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str]
                first: Callable[[dict[str, Any], Path], None] | None = None) -> int:
     """The body of `python -m fireact.<stage> FOLDER/job.json`: do the job in its folder, holding the folder's lock."""
     stop_on_sigterm()
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
 
     def locked() -> None:
         path = Path(argv[1])
@@ -113,6 +116,14 @@ def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str]
             work(job, path.parent)
 
     return guard(locked)
+
+
+def _stop_with_parent() -> None:
+    """Stop as on SIGTERM where the run that started this process was killed: nobody would know that it goes on."""
+    parent = os.environ.get(PARENT, "")
+    while parent in ("", str(os.getppid())):
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def stop_on_sigterm() -> None:

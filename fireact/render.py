@@ -121,6 +121,13 @@ def cut(tokenizer: "Tokenizer", messages: Sequence[Message]) -> list[Piece]:
     return [replace(piece, ends=_closing_length(piece, special)) if piece.closing else piece for piece in pieces]
 
 
+def rewrites(tokenizer: "Tokenizer", messages: Sequence[Message]) -> bool:
+    """Whether the template writes a turn of the model anew once others follow it."""
+    whole = _text(tokenizer, messages)
+    return any(message.role == "assistant" and not whole.startswith(_text(tokenizer, messages[: turn + 1]))
+               for turn, message in enumerate(messages[:-1]))
+
+
 def end_of_turn(tokenizer: "Tokenizer") -> int | None:
     """Return the special token that closes an assistant turn, or None where the template has none."""
     closing = _segments(tokenizer, [Message("user", "a"), Message("assistant", "b")])[-1]

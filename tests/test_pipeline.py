@@ -156,13 +156,14 @@ def test_generation_goes_on_after_a_blow(start_main, run_main, tmp_path, store, 
 
 
 def test_training_goes_on_after_a_kill(start_main, run_main, store: Path, tiny_options: Path) -> None:
+    """And where the run alone was killed, its training ends by itself, from the last checkpoint on which it goes on."""
     options = ("--config-dir", str(tiny_options), "model=tiny_a", "generate.n=80", "curate.n=40", "train.batch_size=1",
                "train.checkpoint_every=5")
     for stage in ("generate", "curate"):
         assert run_main(*options, f"stage={stage}").returncode == 0
     process = start_main(*options, "stage=train")
     wait_until(lambda: lines(store, "train/*/metrics.jsonl") > 12, process)
-    os.killpg(process.pid, signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     folder = next((store / "train").iterdir())
     assert not (folder / "done.json").exists()

@@ -112,7 +112,7 @@ def _usage(card: Card) -> list[str]:
             "from transformers import AutoModelForCausalLM, AutoTokenizer",
             f"tokenizer = AutoTokenizer.from_pretrained({where!r})",
             f"model = AutoModelForCausalLM.from_pretrained({where!r})",
-            'talk = [{"role": "user", "content": "Question: Which country is larger, Norway or Sweden?"}]',
+            'talk = [{"role": "user", "content": "Which country is larger, Norway or Sweden?"}]',
             'prompt = tokenizer.apply_chat_template(talk, add_generation_prompt=True, return_tensors="pt", '
             "return_dict=True)",
             "print(tokenizer.decode(model.generate(**prompt, max_new_tokens=96)[0]))", "```", "",

@@ -30,6 +30,9 @@ class Audit:
     """Without a single token that is trained on; they are left out."""
     broken_prompt: Share = 0.0
     """Whose prompts differ from what the student sees when it plays."""
+    rewritten: Share = 1.0
+    """Whose template writes turns anew once others follow (Qwen 3 drops their thinking). Here, and when FireAct plays,
+    each stands as it was written; a chat server that renders the whole conversation shows another text."""
     doubled_bos: Share = 0.0
     """That begin with two tokens of beginning, as where a template writes one and the tokenizer another."""
     open_ends: Share = 0.0
@@ -46,6 +49,7 @@ FAULTS = {
     "untrained": "left out, nothing to train on",
     "unpaired": "left out with the other side of its pair",
     "broken_prompt": "prompt differs from that when playing",
+    "rewritten": "template writes past turns anew",
     "doubled_bos": "token of beginning doubled",
     "open_ends": "a turn that nothing ends",
 }
@@ -94,8 +98,9 @@ def require(summary: dict[str, Any], allowed: Audit) -> None:
                             f"{names[0]!r}; at most {share:.0%} may have it: mend the data or the template, or allow "
                             f"more by train.audit.{fault}={_enough(len(names), rows)}")
     if not summary["used"]:
-        raise DataError(f"none of {rows} training rows can be used, e.g. {next(iter(summary['left_out'].items()))}; "
-                        "raise train.max_length if the model allows, or look at the funnel of stage=curate")
+        example = "".join(f", e.g. {name!r}: {why}" for name, why in [*summary["left_out"].items()][:1])
+        raise DataError(f"none of {rows} training rows can be used{example}; expected at least one: look at the funnel "
+                        "of stage=curate, or raise train.max_length if the model allows")
 
 
 def _enough(count: int, rows: int) -> str:

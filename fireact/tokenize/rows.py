@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fireact.errors import DataError
 from fireact.examples import Lesson, conversation, example_of, name_of
-from fireact.render import render_prompt
+from fireact.render import render_prompt, rewrites
 from fireact.tokenize.fit import shorten
 from fireact.types import Example, Message, Trajectory
 
@@ -31,6 +31,7 @@ class Row:
     lost_final: bool = False
     """Whether that cut took a part of what was to be learnt of the last action."""
     broken_prompt: bool = False
+    rewritten: bool = False
     """Whether the ids of some prompt, as the student sees it when it plays, are not the beginning of its own."""
     doubled_bos: bool = False
     """Whether it begins with two tokens of beginning."""
@@ -61,7 +62,8 @@ class Maker:
             return example_of(self.tokenizer, talk, learnt, name, self.lesson)
 
         whole = build(messages)
-        row = Row(whole, broken_prompt=self._broken(whole, messages), doubled_bos=self._doubled(whole),
+        row = Row(whole, broken_prompt=self._broken(whole, messages),
+                  rewritten=rewrites(self.tokenizer, messages), doubled_bos=self._doubled(whole),
                   open_ends=self._open_ends(whole, learnt))
         if len(whole.ids) > self.window:
             row = self._fitted(row, shorten(self.tokenizer, messages, self.window, build)
@@ -77,8 +79,8 @@ class Maker:
         if self.too_long == "error":
             raise DataError(
                 f"the example {example.id!r} has {size} tokens, but at most {self.window} fit (train.max_length, or "
-                "the model's window); raise train.max_length if the model allows, drop it with the filter 'fits', or "
-                "say by train.too_long=shorten or drop what becomes of such")
+                "the model's window); raise train.max_length if the model allows, or say by train.too_long=shorten or "
+                "drop what becomes of such")
         if self.too_long != "truncate":
             return replace(row, left_out=f"{size} tokens, more than {self.window}")
         kept = replace(example, ids=example.ids[: self.window], mask=example.mask[: self.window],

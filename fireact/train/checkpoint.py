@@ -1,9 +1,9 @@
 """What a training leaves on disk while it runs: its metrics, and the checkpoint it goes on from after a kill.
 
-A checkpoint is a folder `step-N` with `state.safetensors` (weights and moments) and `progress.json`. The learning
-rate, the data order and the random numbers of a step follow from the seed and the step, so none of them is stored.
-It is written beside its place, forced to disk, and renamed: it is there as a whole or not at all. The newest few are
-kept, and one that is damaged all the same is passed over for the one before.
+A checkpoint is a folder `step-N` with `state.safetensors` (weights and moments), its checksum, and `progress.json`. The
+learning rate, the data order and the random numbers of a step follow from the seed and the step, so none of them is
+stored. It is written beside its place, forced to disk, and renamed: it is there as a whole or not at all. The newest
+few are kept, and one that is damaged all the same is passed over for the one before.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from fireact.errors import DataError, first_line
 from fireact.jsonl import decode, write_atomic
@@ -25,7 +26,7 @@ from fireact.tracking import append_metrics, parse_metrics
 if TYPE_CHECKING:
     from torch import Tensor
 
-_STATE, _PROGRESS = "state.safetensors", "progress.json"
+_STATE, _SUM, _PROGRESS = "state.safetensors", "state.crc32", "progress.json"
 
 
 @dataclass
@@ -72,6 +73,7 @@ def write(folder: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> No
     from safetensors.torch import save_file
 
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _STATE)
+    (folder / _SUM).write_text(_checksum(folder / _STATE), encoding="utf-8")
     (folder / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
 
@@ -105,9 +107,20 @@ def read(place: Path) -> tuple[Progress, dict[str, Tensor]]:
 
     file = place / _PROGRESS
     try:
+        if (place / _SUM).read_text(encoding="utf-8") != _checksum(place / _STATE):
+            raise DataError(f"{_STATE} is not what was written")
         return decode(Progress, file.read_text(encoding="utf-8"), str(file)), load_file(place / _STATE)
     except (OSError, ValueError, SafetensorError, DataError) as error:
         raise DataError(f"the checkpoint {place} is damaged ({first_line(error)})") from None
+
+
+def _checksum(file: Path) -> str:
+    """The CRC-32 of a file: it tells damage, and no attack, at the speed of a disk."""
+    total = 0
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 24):
+            total = crc32(block, total)
+    return f"{total:08x}"
 
 
 @contextmanager

@@ -105,6 +105,9 @@ def run(job: Job) -> None:
         if path else [] for path in (job.examples, job.validation))
     if _is_done(job):
         return
+    if not validation and (job.train.keep == "best" or job.train.patience is not None):
+        raise ConfigError(f"train.keep={job.train.keep} and train.patience={job.train.patience} go by validations, and "
+                          "there is nothing to validate on; set curate.validation, or leave both out")
     longest = max(map(data.tokens, [*examples, *validation]))
     while True:
         tokens = faults.allowed_tokens(job.out, job.train.micro_batch_tokens)

@@ -171,7 +171,35 @@ def test_our_templates_have_no_faults(name: Any) -> None:
     tokenizer = tiny_tokenizer(None, ("<s>",))
     tokenizer.chat_template = chat_template(tokenizer, name)
     row = maker(10_000, tokenizer=tokenizer).row(record("Paris it is."))
-    assert (row.broken_prompt, row.doubled_bos, row.open_ends) == (False, False, 0)
+    assert (row.broken_prompt, row.rewritten, row.doubled_bos, row.open_ends) == (False, False, False, 0)
+
+
+def test_what_a_model_wrote_keeps_its_weight_where_all_is_trained_on() -> None:
+    row = maker(10_000, lesson=Lesson("all_output", step_weights=(0, 0.5), end_of_turn=False)).row(record("Paris."))
+    weights = {role: {weight for weight, of in zip(row.example.mask, row.example.roles, strict=True) if of == role}
+               for role in "qaofe"}
+    assert weights == {"q": {0}, "a": {0}, "o": {0}, "f": {0.5}, "e": {0}}
+    heard = maker(10_000, lesson=Lesson("all_output", step_weights=(1, 0.5), end_of_turn=False)).row(record("Paris."))
+    assert {weight for weight, of in zip(heard.example.mask, heard.example.roles, strict=True) if of == "o"} == {0, 1}
+
+
+def test_a_template_that_writes_past_turns_anew_is_told() -> None:
+    tokenizer = tiny_tokenizer()
+    assert not maker(10_000, tokenizer=tokenizer).row(record("Paris.")).rewritten
+    tokenizer.chat_template = CHATML.replace(
+        "message['content']", "(message['content'] if loop.last else message['content'].split('Action:')[-1])")
+    assert tokenizer.chat_template != CHATML
+    row = maker(10_000, tokenizer=tokenizer).row(record("Paris."))
+    assert row.rewritten
+    assert summarize([row])["faults"]["rewritten"] == ["d/react/0"]
+    require(summarize([row]), Audit())
+    with pytest.raises(DataError, match=r"template writes past turns anew.*train\.audit\.rewritten=1"):
+        require(summarize([row]), Audit(rewritten=0.0))
+
+
+def test_no_row_at_all_is_refused() -> None:
+    with pytest.raises(DataError, match="none of 0 training rows can be used; expected at least one"):
+        require(summarize([]), Audit())
 
 
 def test_the_alpaca_text_is_fireacts() -> None:

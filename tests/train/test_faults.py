@@ -81,13 +81,18 @@ def break_newest(out: Path, how: str) -> None:
     if how == "cut":
         file = place / "state.safetensors"
         file.write_bytes(file.read_bytes()[:100])
+    elif how == "flipped":
+        file = place / "state.safetensors"
+        content = bytearray(file.read_bytes())
+        content[-8:] = bytes(8)
+        file.write_bytes(content)
     elif how == "garbled":
         (place / "progress.json").write_text("{", encoding="utf-8")
     else:
         (place / "state.safetensors").unlink()
 
 
-@pytest.mark.parametrize("how", ["cut", "garbled", "absent"])
+@pytest.mark.parametrize("how", ["cut", "garbled", "absent", "flipped"])
 def test_a_damaged_checkpoint_is_passed_over(make_job: MakeJob, tmp_path: Path, how: str,
                                              capsys: pytest.CaptureFixture[str]) -> None:
     job = make_job("calm", checkpoint_every=1, max_steps=5)
@@ -105,6 +110,11 @@ def test_a_damaged_checkpoint_is_passed_over(make_job: MakeJob, tmp_path: Path, 
     weights, others = (load_file(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("calm", "out"))
     for name, weight in weights.items():
         torch.testing.assert_close(weight, others[name], rtol=0, atol=1e-6)
+
+
+def test_the_best_of_no_validations_is_refused(make_job: MakeJob, capsys: pytest.CaptureFixture[str]) -> None:
+    assert worker.main(["worker", str(make_job(validation=False, keep="best"))]) == 2
+    assert "train.keep=best and train.patience=None go by validations" in capsys.readouterr().err
 
 
 def test_only_damaged_checkpoints_end_with_a_sentence(make_job: MakeJob, capsys: pytest.CaptureFixture[str],
