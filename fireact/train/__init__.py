@@ -137,7 +137,7 @@ class Train:
     processes: Annotated[Count, RUNTIME] = 1
     """Processes on this machine, one a device; more than one are started by `accelerate launch`."""
     accelerate_config: Annotated[Path | None, RUNTIME] = None
-    """A file for `accelerate launch`: data-parallel, FSDP2, several machines. See conf/accelerate."""
+    """A file for `accelerate launch`: data-parallel, FSDP2, ZeRO, several machines. See conf/accelerate."""
 
     __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
 

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from fireact.errors import ConfigError
-from fireact.train import Train, lora
+from fireact.train import Train, lora, zero
 
 GB = 1e9
 _BYTES = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 2}
@@ -52,8 +52,26 @@ class Estimate:
         return ", ".join(f"{name} {size / GB:.1f}" for name, size in parts.items()) + f": {self.total / GB:.1f} GB"
 
 
-def estimate(config: PretrainedConfig, train: Train, tokens: int, dtype: torch.dtype, shards: int = 1) -> Estimate:
-    """Return what one of `shards` devices needs that share the model (1: each has all of it), for `tokens` a pass."""
+@dataclass(frozen=True)
+class Shards:
+    """How many devices share the weights, the gradients and the moments of AdamW; 1: each has all of them."""
+
+    weights: int = 1
+    gradients: int = 1
+    moments: int = 1
+
+    @property
+    def zero(self) -> bool:
+        """Whether it is DeepSpeed that shares them out: weights stay whole."""
+        return self.weights < self.moments
+
+
+WHOLE = Shards()
+
+
+def estimate(config: PretrainedConfig, train: Train, tokens: int, dtype: torch.dtype,
+             shards: Shards = WHOLE) -> Estimate:
+    """Return what one of the devices needs that share the model, for `tokens` a pass."""
     with init_empty_weights():
         model: Any = AutoModelForCausalLM.from_config(config)
     size, full = _BYTES[dtype], train.method == "full"
@@ -62,16 +80,19 @@ def estimate(config: PretrainedConfig, train: Train, tokens: int, dtype: torch.d
               if isinstance(module, nn.Linear) and "lm_head" not in name]
     if full:
         # In half precision, autocast keeps a copy of the weights beside those in float32, FSDP2 of a layer at a time.
-        weights, learnt = total * (4 + (size if size < 4 and shards == 1 else 0)), total
+        weights, learnt = total * (4 + (size if size < 4 and shards.weights == 1 else 0)), total
     else:
         learnt = _adapter_size(model, train)
         # What is not quantised is kept in float32 beside what is, as PEFT prepares it.
         frozen = sum(linear) * _QUANTISED[train.bits] + (total - sum(linear)) * 4 if train.bits else total * size
         weights = frozen + learnt * 4
     layer = sum(linear) / config.num_hidden_layers
-    return Estimate(weights / shards, learnt * 4 / shards, learnt * 8 / shards,
-                    tokens * activations(config, train, size),
-                    _OVERHEAD + _passing(layer, max(linear), train, size, shards))
+    gradients, moments = learnt * 4 / shards.gradients, learnt * 8 / shards.moments
+    if shards.zero:
+        # A share of the weights is kept once more, to be stepped on; the step makes its share of the gradients flat.
+        gradients, moments = gradients + learnt * 4 / shards.moments + zero.BUCKET * 4, moments * 1.5
+    return Estimate(weights / shards.weights, gradients, moments, tokens * activations(config, train, size),
+                    _OVERHEAD + _passing(layer, max(linear), train, size, shards.weights))
 
 
 def _passing(layer: float, largest: int, train: Train, size: int, shards: int) -> float:
@@ -127,8 +148,7 @@ def _stream(train: Train, size: int) -> int:
 
 def check(base: Path, train: Train, tokens: int, dtype: torch.dtype, accelerator: Accelerator) -> None:
     """Refuse what cannot fit into the memory of the device. Raises ConfigError."""
-    shards = accelerator.num_processes if accelerator.distributed_type == DistributedType.FSDP else 1
-    needed = estimate(lora.read_config(base), train, tokens, dtype, shards)
+    needed = estimate(lora.read_config(base), train, tokens, dtype, sharing(accelerator))
     here = available(accelerator)
     if needed.total > here:
         raise ConfigError(
@@ -137,6 +157,17 @@ def check(base: Path, train: Train, tokens: int, dtype: torch.dtype, accelerator
             f"{'' if train.gradient_checkpointing else 'set train.gradient_checkpointing=true, '}lower "
             f"train.micro_batch_tokens, now {tokens}{_cheaper(train)}, share the model over more devices with a "
             "configuration of conf/accelerate, or set train.check_memory=false to try all the same")
+
+
+def sharing(accelerator: Accelerator) -> Shards:
+    """How the layout shares a model out."""
+    devices = accelerator.num_processes
+    if accelerator.distributed_type == DistributedType.FSDP:
+        return Shards(devices, devices, devices)
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        plugin: Any = accelerator.state.deepspeed_plugin
+        return Shards(gradients=devices if plugin.zero_stage == 2 else 1, moments=devices)
+    return WHOLE
 
 
 def _cheaper(train: Train) -> str:

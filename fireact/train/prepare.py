@@ -32,6 +32,8 @@ def run(values: dict[str, Any], folder: Path) -> None:
     """Prepare and train. Raises DataError, ConfigError, ChildFailed."""
     train: Train = build(values["train"], "train")
     path = folder / WORKER_JOB
+    if train.accelerate_config:
+        refuse(train.accelerate_config)
     _prepare(values, train, folder)
     if train.processes == 1 and train.accelerate_config is None:
         from fireact.train import worker
@@ -59,13 +61,27 @@ def launcher(train: Train, job: Path) -> list[str]:
     return [sys.executable, "-m", "accelerate.commands.launch", *how, "-m", "fireact.train.worker", str(job)]
 
 
+def refuse(config: Path) -> None:
+    """Refuse what the worker would not do with accelerate's file `config`. Raises DataError, ConfigError."""
+    layout = _read(config)
+    if layout.get("distributed_type") == "DEEPSPEED":
+        from fireact.train import zero
+
+        options = layout.get("deepspeed_config") or {}
+        zero.check(options.get("zero_stage", 2), options.get("offload_optimizer_device"))
+
+
 def invitation(config: Path, job: Path) -> str | None:
     """What to start on the other machines, where accelerate's file `config` has several. Raises DataError."""
-    with open_file(config) as file:
-        machines = (yaml.safe_load(file) or {}).get("num_machines", 1)
+    machines = _read(config).get("num_machines", 1)
     return None if machines < 2 else (
         f"on each of the other {machines - 1} machines: accelerate launch --config_file {config} --machine_rank N "
         f"-m fireact.train.worker {job}")
+
+
+def _read(config: Path) -> dict[str, Any]:
+    with open_file(config) as file:
+        return yaml.safe_load(file) or {}
 
 
 def _prepare(values: dict[str, Any], train: Train, folder: Path) -> None:

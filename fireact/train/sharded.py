@@ -1,4 +1,4 @@
-"""Weights and moments as whole tensors, whether one process holds them or each rank a shard (FSDP2's DTensor).
+"""Weights and moments as whole tensors, whether one process holds them or each rank a shard (FSDP2's DTensor, ZeRO).
 
 All ranks must call these together: gathering shards is a collective operation.
 """
@@ -15,6 +15,9 @@ from accelerate.utils import DistributedType
 from torch import Tensor, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+from fireact.train import zero
+from fireact.train.zero import ZeroOptimizer
 
 _WEIGHT, _MOMENT = "weight/", "optimizer/"
 
@@ -42,8 +45,10 @@ def weights(named: Mapping[str, Tensor], keep: bool = True) -> dict[str, Tensor]
     return gather(((f"{_WEIGHT}{name}", weight) for name, weight in named.items()), keep)
 
 
-def moments(optimizer: torch.optim.Optimizer, keep: bool = True) -> dict[str, Tensor]:
+def moments(optimizer: torch.optim.Optimizer | ZeroOptimizer, keep: bool = True) -> dict[str, Tensor]:
     """Return the optimizer's moments as they are put into a checkpoint."""
+    if isinstance(optimizer, ZeroOptimizer):
+        return {f"{_MOMENT}{number}/{name}": moment for number, name, moment in optimizer.moments(keep)}
     states = optimizer.state_dict()["state"].items()
     return gather(((f"{_MOMENT}{number}/{name}", moment) for number, state in states for name, moment in state.items()),
                   keep)
@@ -70,27 +75,35 @@ def is_whole(accelerator: Accelerator) -> bool:
 def accumulating(accelerator: Accelerator, model: nn.Module) -> AbstractContextManager[Any]:
     """Put off the sum of gradients over all ranks to the last pass of a step.
 
-    Not under FSDP2, which would keep whole gradients until then: the memory that its shards save.
+    Not under FSDP2, which would keep whole gradients until then: the memory that its shards save. ZeRO decides itself.
     """
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        return zero.accumulating(model)
     return accelerator.no_sync(model) if is_whole(accelerator) else nullcontext()
 
 
 def load(tensors: Mapping[str, Tensor], named: Mapping[str, Tensor],
-         optimizer: torch.optim.Optimizer | None = None) -> None:
+         optimizer: torch.optim.Optimizer | ZeroOptimizer | None = None) -> None:
     """Put a checkpoint's tensors into the weights, and its moments into the optimizer where one is given."""
-    state: dict[int, dict[str, Tensor]] = {}
-    parameters = [] if optimizer is None else [weight for group in optimizer.param_groups for weight in group["params"]]
+    kept: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(_WEIGHT):
             weight: Any = named[key.removeprefix(_WEIGHT)]
             weight.data.copy_(_like(weight, tensor))
-        elif optimizer is not None:
+        else:
             number, _, moment = key.removeprefix(_MOMENT).partition("/")
-            of = parameters[int(number)]
-            kept = state.setdefault(int(number), {})
-            kept[moment] = _like(of, tensor) if tensor.shape == of.shape else tensor.clone()
-    if optimizer is not None:
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+            kept.setdefault(int(number), {})[moment] = tensor
+    if isinstance(optimizer, ZeroOptimizer):
+        optimizer.load(kept)
+    elif optimizer is not None:
+        _load_moments(kept, optimizer)
+
+
+def _load_moments(kept: Mapping[int, Mapping[str, Tensor]], optimizer: torch.optim.Optimizer) -> None:
+    parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
+    state = {number: {name: _like(parameters[number], moment) if moment.shape == parameters[number].shape
+                      else moment.clone() for name, moment in moments.items()} for number, moments in kept.items()}
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def _like(place: Tensor, tensor: Tensor) -> Tensor:

@@ -24,9 +24,7 @@ from typing import Any, ClassVar
 
 import torch
 import transformers
-from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType
 from peft import PeftModel
 from pydantic import ConfigDict
 from torch import nn
@@ -35,7 +33,7 @@ from fireact.card import recipe
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
-from fireact.train import Train, checkpoint, data, export, faults, head, kernels, lora, memory, pack, sharded
+from fireact.train import Train, checkpoint, data, export, faults, head, kernels, layout, lora, memory, pack, sharded
 from fireact.train.checkpoint import Progress
 from fireact.train.dpo import refer_to_start
 from fireact.train.judge import by_episodes
@@ -44,9 +42,6 @@ from fireact.train.loop import BEST, CHECKPOINTS, Training, warmup_steps
 from fireact.train.objective import DpoLoss, SftLoss
 from fireact.train.reference import reference, save
 from fireact.types import Example, Pair
-
-_LAYOUTS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
-_PRECISION = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 @dataclass(frozen=True)
@@ -168,6 +163,8 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed, where it is installed, would say that it guesses.
 
 
 def _is_done(job: Job) -> bool:
@@ -189,14 +186,7 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
     if train.threads:
         torch.set_num_threads(train.threads)
     dtype = dtype_of(train)
-    # Accelerate joins processes without a GPU only where it is told that they have none.
-    several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
-    accelerator = Accelerator(cpu=several_cpus, mixed_precision=_PRECISION[dtype],
-                              kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
-    if accelerator.distributed_type not in _LAYOUTS:
-        raise ConfigError(f"accelerate was configured for {accelerator.distributed_type.value}; this loop knows one "
-                          "process, data-parallel ones and FSDP2, see conf/accelerate")
-    sharded.configure(accelerator, dtype)
+    accelerator = layout.join(train, dtype)
     tokens = tokens or train.micro_batch_tokens
     if train.check_memory:
         memory.check(job.base, train, tokens, dtype, accelerator)
@@ -209,7 +199,7 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
     optimizer = _optimizer(model, train)
     if train.compile:
         model.compile(dynamic=True)
-    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+    prepared, prepared_optimizer = layout.prepare(accelerator, model, optimizer, dtype)
     judge = by_episodes(job.judge, job.base_identity) if job.judge else None
     training = Training(train, job.seed, job.out, accelerator, prepared, prepared_optimizer, examples, validation,
                         Progress(job.hash()), packs, tokens, judge, DpoLoss(train.dpo) if train.dpo else SftLoss(),
@@ -260,7 +250,8 @@ def _optimizer(model: nn.Module, train: Train) -> torch.optim.AdamW:
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [{"params": [weight for weight in weights if weight.ndim > 1]},
               {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, weight_decay=train.weight_decay, fused=True)
+    filled = [group for group in groups if group["params"]]  # DeepSpeed drops a group without weights.
+    return torch.optim.AdamW(filled, weight_decay=train.weight_decay, fused=True)
 
 
 def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor], thoughts: list[dict[str, Any]]) -> None:

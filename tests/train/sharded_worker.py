@@ -1,8 +1,10 @@
-"""The worker under FSDP2 on CPUs: `accelerate launch --config_file FILE -m tests.train.sharded_worker JOB.json [STEP]`.
+"""The worker under FSDP2 or ZeRO on CPUs.
+
+    accelerate launch --config_file FILE -m tests.train.sharded_worker JOB.json [STEP]
 
 Accelerate takes FSDP for GPUs only. All that stands in for it here is the name of the layout: the model is sharded,
 the optimizer is given the shards and gradients are clipped by accelerate's own code, with gloo between the processes.
-With a STEP all processes end without a word after the checkpoint of that step.
+DeepSpeed needs no stand-in. With a STEP all processes end without a word after the checkpoint of that step.
 """
 
 import os
@@ -14,7 +16,7 @@ from accelerate import Accelerator, FullyShardedDataParallelPlugin
 from accelerate.utils import DistributedType
 from torch.distributed.tensor import DTensor
 
-from fireact.train import worker
+from fireact.train import layout, worker, zero
 from fireact.train.loop import Training
 
 
@@ -47,7 +49,8 @@ def stop_after(step: int) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    worker.Accelerator = OnCpu  # type: ignore[misc]
+    if not zero.asked():
+        layout.Accelerator = OnCpu  # type: ignore[misc]
     if len(sys.argv) > 2:
         stop_after(int(sys.argv.pop()))
     sys.exit(worker.main(sys.argv))

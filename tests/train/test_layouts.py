@@ -40,11 +40,15 @@ def test_every_file_is_what_accelerates_launcher_takes(file: Path) -> None:
     assert args.num_processes == (sizes[0] if len(sizes) == 1 else sizes[0] * sizes[1])
     assert args.num_machines == (1 if len(sizes) == 1 else sizes[0])
     assert args.use_fsdp is file.stem.startswith("fsdp2")
-    assert args.multi_gpu is (not args.use_fsdp)
+    assert args.use_deepspeed is file.stem.startswith("zero2")
+    assert args.multi_gpu is file.stem.startswith("ddp")
     if args.use_fsdp:
         assert config.distributed_type == DistributedType.FSDP
         assert args.fsdp_version == 2
         assert args.fsdp_reshard_after_forward is True
+    if args.use_deepspeed:
+        assert config.distributed_type == DistributedType.DEEPSPEED
+        assert (args.zero_stage, args.offload_optimizer_device) == (2, "none")
 
 
 def test_hydra_does_not_take_the_files_for_options() -> None:
@@ -71,7 +75,8 @@ def test_every_recipe_fits_80_gb_and_says_how_much_it_takes(recipe: Path) -> Non
     if train.accelerate_config:
         shards = load_config_from_file(str(ROOT / train.accelerate_config)).num_processes
     assert shards == int(gpus)
-    expected = memory.estimate(LlamaConfig(**SHAPES[model]), train, train.micro_batch_tokens, torch.bfloat16, shards)
+    expected = memory.estimate(LlamaConfig(**SHAPES[model]), train, train.micro_batch_tokens, torch.bfloat16,
+                               memory.Shards(shards, shards, shards))
     assert expected.total < 80e9
     said = re.search(r"about (\d+) GB on each", recipe.read_text(encoding="utf-8"))
     assert said

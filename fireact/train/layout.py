@@ -1,0 +1,45 @@
+"""How a training lies over processes and devices: as accelerate's launcher was told, see conf/accelerate."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import DistributedType
+from torch import nn
+
+from fireact.errors import ConfigError
+from fireact.train import Train, sharded, zero
+
+_KNOWN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP,
+          DistributedType.DEEPSPEED)
+_PRECISION = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+def join(train: Train, dtype: torch.dtype) -> Accelerator:
+    """Join the other processes, if there are any, to compute in `dtype`. Raises ConfigError."""
+    handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+    # Accelerate joins processes without a GPU only where it is told how, and that they have none.
+    several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+    if several_cpus:
+        handlers.append(InitProcessGroupKwargs(backend="gloo"))
+    # DeepSpeed joins them itself, and its own half precision would train weights in it.
+    accelerator = Accelerator(cpu=several_cpus and not zero.asked(), kwargs_handlers=handlers,
+                              mixed_precision="no" if zero.asked() else _PRECISION[dtype])
+    if accelerator.distributed_type not in _KNOWN:
+        raise ConfigError(f"accelerate was configured for {accelerator.distributed_type.value}; this loop knows one "
+                          "process, data-parallel ones, FSDP2 and DeepSpeed's ZeRO stages 1 and 2, see conf/accelerate")
+    sharded.configure(accelerator, dtype)
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        zero.configure(accelerator, train, dtype)
+    return accelerator
+
+
+def prepare(accelerator: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer,
+            dtype: torch.dtype) -> tuple[Any, Any]:
+    """Lay the model and the optimizer out over all processes."""
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        return zero.prepare(accelerator, model, optimizer, dtype)
+    return accelerator.prepare(model, optimizer)
