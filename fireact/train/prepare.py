@@ -7,20 +7,17 @@ This process holds the folder's lock while the worker trains, in this very proce
 """
 
 import json
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from fireact.curate import TRAIN, VALIDATION
 from fireact.errors import DataError
-from fireact.jsonl import open_file, write_atomic
+from fireact.jsonl import write_atomic
 from fireact.plugins import Node, build
-from fireact.process import ChildFailed, stage_main
-from fireact.train import Train
+from fireact.process import stage_main
+from fireact.train import Train, ranks
 
 if TYPE_CHECKING:
     from fireact.model.local import Local
@@ -33,55 +30,14 @@ def run(values: dict[str, Any], folder: Path) -> None:
     train: Train = build(values["train"], "train")
     path = folder / WORKER_JOB
     if train.accelerate_config:
-        refuse(train.accelerate_config)
+        ranks.refuse(train.accelerate_config)
     _prepare(values, train, folder)
     if train.processes == 1 and train.accelerate_config is None:
         from fireact.train import worker
 
         worker.run(worker.read_job(path))
         return
-    from fireact.train.faults import HALVED
-
-    if train.accelerate_config and (line := invitation(train.accelerate_config, path)):
-        print(line, flush=True)
-    while True:
-        before = (folder / HALVED).read_bytes() if (folder / HALVED).exists() else b""
-        code = subprocess.call(launcher(train, path))
-        if not code:
-            return
-        if not (folder / HALVED).exists() or (folder / HALVED).read_bytes() == before:
-            raise ChildFailed(code)
-
-
-def launcher(train: Train, job: Path) -> list[str]:
-    """The command that trains in several processes; without a GPU they meet over gloo in spite of the option's name."""
-    how = (["--config_file", str(train.accelerate_config)] if train.accelerate_config else
-           ["--multi_gpu", "--num_processes", str(train.processes), "--num_machines", "1", "--mixed_precision", "no",
-            "--dynamo_backend", "no", "--main_process_port", "0"])
-    return [sys.executable, "-m", "accelerate.commands.launch", *how, "-m", "fireact.train.worker", str(job)]
-
-
-def refuse(config: Path) -> None:
-    """Refuse what the worker would not do with accelerate's file `config`. Raises DataError, ConfigError."""
-    layout = _read(config)
-    if layout.get("distributed_type") == "DEEPSPEED":
-        from fireact.train import zero
-
-        options = layout.get("deepspeed_config") or {}
-        zero.check(options.get("zero_stage", 2), options.get("offload_optimizer_device"))
-
-
-def invitation(config: Path, job: Path) -> str | None:
-    """What to start on the other machines, where accelerate's file `config` has several. Raises DataError."""
-    machines = _read(config).get("num_machines", 1)
-    return None if machines < 2 else (
-        f"on each of the other {machines - 1} machines: accelerate launch --config_file {config} --machine_rank N "
-        f"-m fireact.train.worker {job}")
-
-
-def _read(config: Path) -> dict[str, Any]:
-    with open_file(config) as file:
-        return yaml.safe_load(file) or {}
+    ranks.run(train, path)
 
 
 def _prepare(values: dict[str, Any], train: Train, folder: Path) -> None:

@@ -17,6 +17,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -40,6 +41,7 @@ from fireact.train.judge import by_episodes
 from fireact.train.log import peak_memory_mb
 from fireact.train.loop import BEST, CHECKPOINTS, Training, warmup_steps
 from fireact.train.objective import DpoLoss, SftLoss
+from fireact.train.ranks import REFUSED
 from fireact.train.reference import reference, save
 from fireact.types import Example, Pair
 
@@ -77,9 +79,21 @@ def main(argv: list[str]) -> int:
     def work() -> None:
         if len(argv) != 2:
             raise ConfigError(f"got {len(argv) - 1} arguments; expected one: python -m fireact.train.worker JOB.json")
-        run(read_job(Path(argv[1])))
+        job = read_job(Path(argv[1]))
+        try:
+            run(job)
+        except FireActError as failure:
+            if _several():
+                with suppress(OSError):
+                    write_atomic(job.out / REFUSED, str(failure))
+            raise
 
     return guard(work)
+
+
+def _several() -> bool:
+    """Whether this is one of several processes."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def read_job(path: Path) -> Job:
@@ -116,7 +130,7 @@ def run(job: Job) -> None:
         with checkpoint.writing(job.out):
             job.out.mkdir(parents=True, exist_ok=True)
             print(faults.halve(job.out, tokens, longest), flush=True)
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if _several():
             raise OutOfMemory
         _forget()
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from fireact.train import Train, data, worker
 from fireact.train.dpo import LOG_PROBS
 from fireact.train.faults import NOT_FINITE
-from fireact.train.prepare import launcher
+from fireact.train.ranks import launcher
 from fireact.train.worker import main
 from tests.train.conftest import MakeJob, make_examples, make_pairs, read_metrics
 from tests.train.test_worker import same_weights

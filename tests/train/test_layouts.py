@@ -12,9 +12,11 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils import DistributedType
 from transformers import LlamaConfig
 
+from fireact.errors import DataError
 from fireact.plugins import build
-from fireact.train import memory, prepare
+from fireact.train import Train, memory, ranks
 from tests.helpers import ROOT, composed
+from tests.train.conftest import MakeJob
 
 FILES = sorted((ROOT / "conf" / "accelerate").glob("*"))
 RECIPES = sorted((ROOT / "conf" / "experiment" / "llama").glob("[!_]*.yaml"))
@@ -58,10 +60,10 @@ def test_hydra_does_not_take_the_files_for_options() -> None:
 
 def test_the_other_machines_are_told_how_to_join(tmp_path: Path) -> None:
     two, one = (ROOT / "conf" / "accelerate" / name for name in ("fsdp2_2x8.yml", "fsdp2_8.yml"))
-    line = prepare.invitation(two, tmp_path / "worker.json")
+    line = ranks.invitation(two, tmp_path / "worker.json")
     assert line == (f"on each of the other 1 machines: accelerate launch --config_file {two} --machine_rank N "
                     f"-m fireact.train.worker {tmp_path}/worker.json")
-    assert prepare.invitation(one, tmp_path / "worker.json") is None
+    assert ranks.invitation(one, tmp_path / "worker.json") is None
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
@@ -86,3 +88,23 @@ def test_every_recipe_fits_80_gb_and_says_how_much_it_takes(recipe: Path) -> Non
 
 def test_all_students_have_recipes() -> None:
     assert {recipe.stem for recipe in RECIPES} == {f"{model}_{gpus}gpu" for model in SHAPES for gpus in (1, 4, 8)}
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    (": [ not yaml {", r"bad\.yml is no YAML \("), ("- a\n- b\n", "holds no options by name"), ("\x00", "is no YAML"),
+    ("", "holds no options by name")])
+def test_a_file_that_is_none_of_accelerates_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "bad.yml").write_text(text)
+    with pytest.raises(DataError, match=sentence) as failure:
+        ranks.refuse(tmp_path / "bad.yml")
+    assert "\n" not in str(failure.value)
+
+
+def test_what_a_rank_refuses_is_one_sentence(make_job: MakeJob, tmp_path: Path,
+                                             capfd: pytest.CaptureFixture[str]) -> None:
+    job = make_job(targets=["w_proj"])
+    (tmp_path / "out").mkdir()
+    job = job.rename(tmp_path / "out" / "worker.json")
+    with pytest.raises(DataError, match=r"'w_proj', which is no linear module .* down_proj"):
+        ranks.run(Train(processes=2), job)
+    assert "Traceback" not in "".join(capfd.readouterr())

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from fireact.train import Train
-from fireact.train.prepare import launcher
+from fireact.train.ranks import launcher
 from fireact.train.worker import main
 from fireact.types import Example
 from tests.helpers import files_up_to

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig
 
 from fireact.errors import ConfigError
-from fireact.train import Train, memory, prepare, worker, zero
+from fireact.train import Train, memory, ranks, worker, zero
 from tests.helpers import ROOT
 from tests.train.conftest import VOCABULARY, MakeJob, make_pairs, read_metrics
 from tests.train.sharding import OPTIONS, launch, same
@@ -98,7 +98,7 @@ def config(tmp_path: Path, **options: Any) -> Path:
 def test_without_deepspeed_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zero, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"not installed: pip install 'fireact\[deepspeed\]'"):
-        prepare.refuse(ROOT / "conf" / "accelerate" / f"{ZERO}.yml")
+        ranks.refuse(ROOT / "conf" / "accelerate" / f"{ZERO}.yml")
 
 
 @pytest.mark.parametrize(("options", "sentence"), [
@@ -109,12 +109,12 @@ def test_what_is_not_done_is_refused_before_anything_starts(tmp_path: Path, monk
                                                             options: dict[str, Any], sentence: str) -> None:
     monkeypatch.setattr(zero, "find_spec", lambda name: object())
     with pytest.raises(ConfigError, match=sentence):
-        prepare.refuse(config(tmp_path, **options))
-    prepare.refuse(config(tmp_path, zero_stage=1))
+        ranks.refuse(config(tmp_path, **options))
+    ranks.refuse(config(tmp_path, zero_stage=1))
 
 
 def test_other_files_are_not_looked_into() -> None:
-    prepare.refuse(ROOT / "conf" / "accelerate" / "fsdp2_8.yml")
+    ranks.refuse(ROOT / "conf" / "accelerate" / "fsdp2_8.yml")
 
 
 def test_gradients_and_moments_are_shared_out_and_weights_are_not() -> None:
