@@ -85,7 +85,8 @@ class Maker:
             return replace(row, left_out=f"{size} tokens, more than {self.window}")
         kept = replace(example, ids=example.ids[: self.window], mask=example.mask[: self.window],
                        roles=example.roles[: self.window])
-        return replace(row, example=kept, truncated=True, lost_final=sum(kept.mask) < sum(example.mask))
+        lost = kept.roles.count("f") < example.roles.count("f")
+        return replace(row, example=kept, truncated=True, lost_final=lost)
 
     def _broken(self, whole: Example, messages: Sequence[Message]) -> bool:
         """Whether the prompt of any turn differs from the beginning of the example."""

@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from fireact.errors import DataError
 from fireact.train import Train, checkpoint, data, sharded
 from fireact.train.checkpoint import Progress
 from fireact.train.data import IGNORE, Unit
@@ -229,7 +230,10 @@ class Training:
         """Go back to the weights of the best validation, where these are to be kept."""
         if self.train.keep == "best" and self.validation and self.progress.best_step != self.progress.step:
             self.log.say(f"keeping the weights of step {self.progress.best_step}, the best validation")
-            sharded.load(checkpoint.read(self.out / BEST)[1], self.weights)
+            try:
+                sharded.load(checkpoint.read(self.out / BEST)[1], self.weights)
+            except DataError as error:
+                raise DataError(f"{error}; delete {self.out} to start anew, or set train.keep=last") from None
 
     def save(self) -> None:
         """Write a checkpoint. Raises DataError."""
