@@ -76,7 +76,8 @@ def test_the_same_command_again_does_nothing_twice_and_single_stages_go_on(run_m
 
 
 def test_a_sweep_of_four_cells_plays_each_strategy_once(run_main, tmp_path: Path, tiny_options: Path) -> None:
-    done = run_main("-m", "--config-dir", str(tiny_options), "model=tiny_a,tiny_b", "strategy=react,reflexion", *SMALL)
+    done = run_main("-m", "--config-dir", str(tiny_options), "model=tiny_a,tiny_b", "strategy=react,reflexion", *SMALL,
+                    "train.max_steps=3")
     assert done.returncode == 0, done.stdout + done.stderr
     cells = [read_json(tmp_path / "sweep" / str(number) / "manifest.json")["stages"] for number in range(4)]
     played = [(name, stage["key"]) for cell in cells for name, stage in cell.items()

@@ -18,6 +18,21 @@ _KNOWN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_G
 _PRECISION = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
+def dtype_of(train: Train) -> torch.dtype:
+    """What is computed in. Raises ConfigError for a precision that the device lacks."""
+    cuda = torch.cuda.is_available()
+    if train.dtype == "float16" and not cuda:
+        raise ConfigError("train.dtype=float16 needs an NVIDIA GPU, and torch sees none here; choose float32, "
+                          "or bfloat16")
+    if train.dtype == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ConfigError(f"train.dtype=bfloat16 is not what {torch.cuda.get_device_name()} computes in; choose "
+                          "float16 or float32")
+    if train.dtype == "auto":
+        best = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return best if cuda else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[train.dtype]
+
+
 def join(train: Train, dtype: torch.dtype) -> Accelerator:
     """Join the other processes, if there are any, to compute in `dtype`. Raises ConfigError."""
     handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]

@@ -199,7 +199,7 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
     train = job.train
     if train.threads:
         torch.set_num_threads(train.threads)
-    dtype = dtype_of(train)
+    dtype = layout.dtype_of(train)
     accelerator = layout.join(train, dtype)
     tokens = tokens or train.micro_batch_tokens
     if train.check_memory:
@@ -222,21 +222,6 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
         refer_to_start(training)
     training.restore()
     return training
-
-
-def dtype_of(train: Train) -> torch.dtype:
-    """What is computed in. Raises ConfigError for a precision that the device lacks."""
-    cuda = torch.cuda.is_available()
-    if train.dtype == "float16" and not cuda:
-        raise ConfigError("train.dtype=float16 needs an NVIDIA GPU, and torch sees none here; choose float32, "
-                          "or bfloat16")
-    if train.dtype == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise ConfigError(f"train.dtype=bfloat16 is not what {torch.cuda.get_device_name()} computes in; choose "
-                          "float16 or float32")
-    if train.dtype == "auto":
-        best = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return best if cuda else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[train.dtype]
 
 
 def _model(job: Job, dtype: torch.dtype, reads: bool = True) -> Any:
@@ -274,7 +259,7 @@ def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor], thoug
                **summary(training)}
     with checkpoint.replacing(job.out / job.train.makes) as part:
         if job.train.method == "full":
-            export.save_model(training.bare, tensors, job.base, part, dtype_of(job.train))
+            export.save_model(training.bare, tensors, job.base, part, layout.dtype_of(job.train))
         else:
             export.save_adapter(training.bare, tensors, part)
         save(part, thoughts)

@@ -187,7 +187,7 @@ def test_a_template_that_writes_past_turns_anew_is_told() -> None:
     tokenizer = tiny_tokenizer()
     assert not maker(10_000, tokenizer=tokenizer).row(record("Paris.")).rewritten
     tokenizer.chat_template = CHATML.replace(
-        "message['content']", "(message['content'] if loop.last else message['content'].split('Action:')[-1])")
+        "m['content']", "(m['content'] if loop.last else m['content'].split('Action:')[-1])")
     assert tokenizer.chat_template != CHATML
     row = maker(10_000, tokenizer=tokenizer).row(record("Paris."))
     assert row.rewritten
