@@ -31,6 +31,8 @@ from fireact.train.data import epoch_batches
 from fireact.types import Example
 
 BATCH = 8
+
+
 def _batches(at_once: int, sampling: str) -> dict[str, Any]:
     return {"per_device_train_batch_size": at_once, "gradient_accumulation_steps": BATCH // at_once,
             "train_sampling_strategy": sampling}

@@ -33,11 +33,16 @@ def dtype_of(train: Train) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[train.dtype]
 
 
+def several() -> bool:
+    """Whether this is one of several processes."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 def join(train: Train, dtype: torch.dtype) -> Accelerator:
     """Join the other processes, if there are any, to compute in `dtype`. Raises ConfigError."""
     handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]
     # Accelerate joins processes without a GPU only where it is told how, and that they have none.
-    several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+    several_cpus = several() and not torch.cuda.is_available()
     if several_cpus:
         handlers.append(InitProcessGroupKwargs(backend="gloo"))
     # DeepSpeed joins them itself, and its own half precision would train weights in it.

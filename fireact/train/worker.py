@@ -83,17 +83,12 @@ def main(argv: list[str]) -> int:
         try:
             run(job)
         except FireActError as failure:
-            if _several():
+            if layout.several():
                 with suppress(OSError):
                     write_atomic(job.out / REFUSED, str(failure))
             raise
 
     return guard(work)
-
-
-def _several() -> bool:
-    """Whether this is one of several processes."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def read_job(path: Path) -> Job:
@@ -130,7 +125,7 @@ def run(job: Job) -> None:
         with checkpoint.writing(job.out):
             job.out.mkdir(parents=True, exist_ok=True)
             print(faults.halve(job.out, tokens, longest), flush=True)
-        if _several():
+        if layout.several():
             raise OutOfMemory
         _forget()
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fireact.train import data, worker
 from tests.helpers import ROOT
-from tests.train.conftest import make_examples, read_metrics
+from tests.train.conftest import VOCABULARY, make_examples, read_metrics
 
 OPTIONS: dict[str, Any] = {"examples": make_examples(9), "batch_size": 4, "micro_batch_tokens": 1, "epochs": 2,
                            "learning_rate": 1e-3, "warmup_ratio": 0.0, "checkpoint_every": 2}
@@ -26,6 +27,20 @@ def launch(config: str, job: Path, *step: str, options: Sequence[str] = ()) -> i
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0 or step, done.stderr
     return done.returncode
+
+
+def begin(path: Path) -> None:
+    """Train this process alone for two steps, and leave a checkpoint."""
+    job = worker.read_job(path)
+    training = worker.start(job, data.read_examples(job.examples, vocabulary=VOCABULARY, window=None), [])
+    for batch in data.epoch_batches(9, 4, 0, 0)[:2]:
+        training.step(batch)
+    training.save()
+
+
+def losses(folder: Path) -> list[float]:
+    """The loss of every step."""
+    return [line["loss"] for line in read_metrics(folder) if "loss" in line]
 
 
 def same(one: Path, two: Path, file: str, tolerance: float) -> None:

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from fireact.train import lora, worker
-from tests.train.conftest import VOCABULARY, MakeJob, read_metrics
-from tests.train.sharding import OPTIONS, launch, same
+from tests.train.conftest import MakeJob
+from tests.train.sharding import OPTIONS, begin, launch, losses, same
 
 FSDP2 = "fsdp2_4"
 
@@ -28,12 +28,7 @@ def test_all_weights_of_a_sharded_model_from_the_checkpoint_of_one_process(make_
     options = {**OPTIONS, "method": "full", "base": untied, "gradient_checkpointing": True, "keep": "best"}
     one, two = make_job("one", **options), make_job("two", **options)
     assert worker.main(["worker", str(one)]) == 0
-    job = worker.read_job(two)
-    examples = worker.data.read_examples(job.examples, vocabulary=VOCABULARY, window=None)
-    begun = worker.start(job, examples, [])
-    for batch in worker.data.epoch_batches(9, 4, 0, 0)[:2]:
-        begun.step(batch)
-    begun.save()
+    begin(two)
     launch(FSDP2, two)
     same(tmp_path / "one", tmp_path / "two", "model/model.safetensors", 1e-5)
 
@@ -48,8 +43,7 @@ def test_half_precision_adapters_beside_frozen_shards(make_job: MakeJob, tmp_pat
     one, two = (make_job(name, **OPTIONS, dtype="bfloat16") for name in ("one", "two"))
     assert worker.main(["worker", str(one)]) == 0
     launch(FSDP2, two)
-    losses = [[line["loss"] for line in read_metrics(tmp_path / name) if "loss" in line] for name in ("one", "two")]
-    assert losses[1] == pytest.approx(losses[0], abs=0.02)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=0.02)
     for weight in load_file(tmp_path / "two" / "adapter" / "adapter_model.safetensors").values():
         assert weight.dtype == torch.float32
     assert json.loads((tmp_path / "two" / "done.json").read_text(encoding="utf-8"))["steps"] == 6

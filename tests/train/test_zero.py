@@ -13,8 +13,8 @@ from transformers import LlamaConfig
 from fireact.errors import ConfigError
 from fireact.train import Train, memory, ranks, worker, zero
 from tests.helpers import ROOT
-from tests.train.conftest import VOCABULARY, MakeJob, make_pairs, read_metrics
-from tests.train.sharding import OPTIONS, launch, same
+from tests.train.conftest import MakeJob, make_pairs
+from tests.train.sharding import OPTIONS, begin, launch, losses, same
 
 ZERO = "zero2_4"
 
@@ -23,11 +23,6 @@ ZERO = "zero2_4"
 def deepspeed() -> None:
     """Skip where DeepSpeed is not installed: it is an extra of its own."""
     pytest.importorskip("deepspeed", reason="the extra `deepspeed` is not installed")
-
-
-def losses(folder: Path) -> list[float]:
-    """The loss of every step."""
-    return [line["loss"] for line in read_metrics(folder) if "loss" in line]
 
 
 @pytest.mark.usefixtures("deepspeed")
@@ -49,12 +44,7 @@ def test_all_weights_from_the_checkpoint_of_one_process_and_back(make_job: MakeJ
                "weight_decay": 0.1, "max_grad_norm": 0.1}
     one, two = make_job("one", **options), make_job("two", **options)
     assert worker.main(["worker", str(one)]) == 0
-    job = worker.read_job(two)
-    examples = worker.data.read_examples(job.examples, vocabulary=VOCABULARY, window=None)
-    begun = worker.start(job, examples, [])
-    for batch in worker.data.epoch_batches(9, 4, 0, 0)[:2]:
-        begun.step(batch)
-    begun.save()
+    begin(two)
     assert launch(ZERO, two, "4")
     assert worker.main(["worker", str(two)]) == 0
     same(tmp_path / "one", tmp_path / "two", "model/model.safetensors", 1e-5)
