@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from fireact.train.linear import linear
+
 _AT_ONCE = 2 ** 23
 """Logits that are held at a time."""
 
@@ -76,7 +78,7 @@ class _Chunked(torch.autograd.Function):
         size = max(1, _AT_ONCE // len(weight))
         for start in range(0, max(len(rows), 1), size):
             part, wanted = slice(start, start + size), targets[start: start + size]
-            logits = functional.linear(rows[part], weight, bias).float()
+            logits = linear(rows[part], weight, bias).float()
             most, best = logits.max(-1, keepdim=True)
             own = logits.gather(1, wanted[:, None])
             total = logits.sub_(most).exp_().sum(-1, keepdim=True)

@@ -31,6 +31,7 @@ from transformers.pytorch_utils import Conv1D
 
 from fireact.errors import ConfigError, DataError, first_line
 from fireact.train import Train
+from fireact.train.linear import linear
 
 
 def read_config(base: Path) -> PretrainedConfig:
@@ -177,13 +178,6 @@ def _fused_forward(module: Any, x: Tensor) -> Tensor:
     return _Fused.apply(x, base.weight, base.bias, a, b, module.scaling["default"])
 
 
-def _linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """rows weightᵀ + bias; on a CPU by oneDNN, as torch.compile would: a tenth faster than MKL on AMD's."""
-    if rows.device.type == "cpu" and rows.dtype == torch.float32 and torch.backends.mkldnn.is_available():
-        return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
-    return nn.functional.linear(rows, weight, bias)
-
-
 class _Fused(torch.autograd.Function):
     """y = x Wᵀ + bias + scale (x Aᵀ) Bᵀ with W and bias frozen; x is (..., in), A (rank, in), B (out, rank).
 
@@ -196,8 +190,8 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
         ctx.kinds = x.dtype, a.dtype
         rows, a, b = x.reshape(-1, x.shape[-1]).to(weight.dtype), a.to(weight.dtype), b.to(weight.dtype)
-        inner = _linear(rows, a)
-        y = _linear(rows, weight, bias).addmm_(inner, b.t(), alpha=scale)
+        inner = linear(rows, a)
+        y = linear(rows, weight, bias).addmm_(inner, b.t(), alpha=scale)
         ctx.save_for_backward(rows, weight, a, b, inner)
         ctx.shape, ctx.scale = x.shape, scale
         return y.view(*x.shape[:-1], -1)
@@ -207,8 +201,8 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
         rows, weight, a, b, inner = ctx.saved_tensors
         gradient = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)
-        into_a = _linear(gradient, b.t()).mul_(ctx.scale)
-        into_x = (_linear(gradient, weight.t()).addmm_(into_a, a).view(ctx.shape) if ctx.needs_input_grad[0] else None)
+        into_a = linear(gradient, b.t()).mul_(ctx.scale)
+        into_x = (linear(gradient, weight.t()).addmm_(into_a, a).view(ctx.shape) if ctx.needs_input_grad[0] else None)
         of_x, learnt = ctx.kinds
         return (None if into_x is None else into_x.to(of_x), None, None, (into_a.t() @ rows).to(learnt),
                 (gradient.t() @ inner).mul_(ctx.scale).to(learnt), None)
