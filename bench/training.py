@@ -1,6 +1,6 @@
 """Training speed: FireAct's loop against TRL's SFTTrainer and a plain transformers + peft loop, on the same tokens.
 
-    python -m bench.training [--n 64] [--out results.json]
+    python -m bench.training [--n 32] [--out results.json]
 
 The embedded training set, played by the scripted teacher; SmolLM2-135M, LoRA of rank 16 on all linear modules, float32,
 one epoch in batches of 8, the same ids and labels, gradient clipping and schedule. Each way is a process of its own, so
@@ -185,7 +185,7 @@ def main() -> None:
     """Measure, print, and write JSON where asked to."""
     parser = argparse.ArgumentParser(description="Training speed of FireAct's loop, TRL's trainer and a plain loop.")
     parser.add_argument("--out", type=Path, help="where to write the results as JSON")
-    parser.add_argument("--n", type=int, default=64, help="trajectories in the epoch")
+    parser.add_argument("--n", type=int, default=32, help="trajectories in the epoch")
     parser.add_argument("--base", type=Path)
     parser.add_argument("--child")
     parser.add_argument("--data", type=Path)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from fireact import publish
 from fireact.errors import ConfigError
 from fireact.generate import PlayJob
-from fireact.plugins import build
 from fireact.prices import named
-from fireact.protocols import Paid, with_inner
+from fireact.protocols import Paid
 from fireact.stages import AnyJob, Stages
 from fireact.tokenize import TokenizeJob
 
@@ -62,10 +61,7 @@ def _need_price(stages: Stages, job: AnyJob) -> None:
     # A model that is still to be fine-tuned has no id yet, and hence no price: it is refused at its first call.
     if option is None or not isinstance(job, PlayJob) or (job.adapter and not job.adapter.exists()):
         return
-    context = {"home": job.home, "tool": None, "corpus": None}
-    parts = [build(job.model, "model", adapter=job.adapter, **context),
-             *with_inner(build(job.tool, "tool", **context))]
-    for part in parts:
+    for part in stages.parts(job):
         if isinstance(part, Paid) and part.unpriced:
             raise ConfigError(f"{option}={caps[option]:g} needs the prices of all that is paid for: "
                               f"{part.unpriced}; or give the budget in tokens or calls")

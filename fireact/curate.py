@@ -31,7 +31,7 @@ from fireact.sections import FilterName, Sampling, Section
 from fireact.store import DONE, identity, key
 from fireact.types import Question, Trajectory
 
-VERSION = 4
+VERSION = 5
 TRAIN, VALIDATION, FUNNEL = "train.jsonl", "validation.jsonl", "funnel.json"
 PREFERENCES, HELD_PREFERENCES = "preferences.jsonl", "preferences-validation.jsonl"
 """Pairs of trajectories, to train on and held out."""
@@ -212,8 +212,12 @@ def _attempts(job: CurateJob, source: Source, given: Mapping[Path, list[Trajecto
 
 
 def _distinct(records: Sequence[Trajectory]) -> list[Trajectory]:
-    """Each attempt once; of one that several files have, that of the last."""
-    return list({(record.dataset, record.method, record.id, record.attempt): record for record in records}.values())
+    """Each attempt once: of one that several files have, scored anew perhaps, that of the last.
+
+    Attempts of two players may have the same number; they are the same where what was written is.
+    """
+    return list({(record.dataset, record.method, record.id, record.attempt, record.answer,
+                  tuple((step.kind, step.text) for step in record.steps)): record for record in records}.values())
 
 
 def _imported(folder: Path, files: Set[Path]) -> dict[Path, list[Trajectory]]:

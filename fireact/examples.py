@@ -41,7 +41,7 @@ _ACTION = "Action: "
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Masking:
     """What of a trajectory is learnt."""
 
     loss: Loss = "assistant"
@@ -85,13 +85,13 @@ def conversation(trajectory: Trajectory) -> tuple[list[Message], list[int]]:
     return messages, learnt
 
 
-def example(tokenizer: Any, trajectory: Trajectory, lesson: Lesson | Loss = "assistant") -> Example:
+def example(tokenizer: Any, trajectory: Trajectory, masking: Masking | Loss = "assistant") -> Example:
     """Tokenise a trajectory. Its ids begin with exactly those of the prompts that the model sees when it plays.
 
     An answer that never came is learnt in no way: a trajectory without anything to learn has a mask of zeros.
     Raises ConfigError for a tokenizer that cannot do it, see `render`.
     """
-    return example_of(tokenizer, *conversation(trajectory), name_of(trajectory), lesson)
+    return example_of(tokenizer, *conversation(trajectory), name_of(trajectory), masking)
 
 
 def name_of(trajectory: Trajectory) -> str:
@@ -101,14 +101,14 @@ def name_of(trajectory: Trajectory) -> str:
 
 
 def example_of(tokenizer: Any, messages: Sequence[Message], learnt: Sequence[int], name: str,
-               lesson: Lesson | Loss = "assistant") -> Example:
+               masking: Masking | Loss = "assistant") -> Example:
     """Tokenise a conversation of which the turns `learnt` may be learnt; see `example`."""
-    lesson = lesson if isinstance(lesson, Lesson) else Lesson(lesson)
+    masking = masking if isinstance(masking, Masking) else Masking(masking)
     pieces = cut(tokenizer, messages)
-    trained = _trained(messages, learnt, lesson.loss)
-    weights = mask(tokenizer, messages, pieces, trained, lesson.weights(learnt), ends=lesson.end_of_turn)
+    trained = _trained(messages, learnt, masking.loss)
+    weights = mask(tokenizer, messages, pieces, trained, masking.weights(learnt), ends=masking.end_of_turn)
     roles = "".join(_roles(tokenizer, messages, pieces, learnt))
-    if lesson.loss == "all_output" and any(weights):
+    if masking.loss == "all_output" and any(weights):
         inside = [at for at, weight in enumerate(weights) if weight]
         for at in range(inside[0], inside[-1]):
             # What the model wrote keeps its weight, which may be 0.

@@ -101,6 +101,9 @@ def validated(cls: type, name: str, value: Any, where: str) -> Any:
         return _field_adapter(cls, name).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
+        for part in first["loc"]:  # Into the options of an option; of a choice of types, parts are their names.
+            if isinstance(value, dict) and part in value:
+                where, value = f"{where}.{part}", value[part]
         raise ConfigError(f"{where}={value!r} does not fit: {expected(first)}") from None
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,11 +64,20 @@ class Run:
     def generate(self) -> None:
         """Let the teacher play."""
         plays = self.stages.plays
-        for label, records in self._played("generate", plays).items():
+        for label, records in self._played("generate", plays, self._foresee_training).items():
             job = plays[label]
             self.metrics.setdefault("generate", {})[label] = self._summary(job, records)
             name = "trajectories" if len(plays) == 1 else f"trajectories-{label.replace('/', '-')}"
             self._link(f"{name}.jsonl", self.stages.folder("generate", job) / TRAJECTORIES)
+
+    def _foresee_training(self) -> None:
+        """Before a teacher is paid, see whether its student could be trained here at all. Raises ChildFailed."""
+        if self.config.stage != "pipeline" or not any(map(self.stages.is_paid, self.stages.plays.values())):
+            return
+        train = build(self.config.train, "train")
+        job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
+        if isinstance(train, Train) and not (folder / DONE).exists():
+            work(train.preflight, [Task("train", job, folder)], lambda _: None)
 
     def curate(self) -> None:
         """Choose what is trained on."""
@@ -164,14 +173,20 @@ class Run:
         self._do_one("publish", "fireact.train.merge", job, self.stages.folder("merged", job))
         self.metrics["publish"] = publish.publish(self.stages, self.run_dir, {**environment(), "command": command()})
 
-    def _played(self, stage: str, jobs: Mapping[str, PlayJob]) -> dict[str, Played]:
-        """Return the records of all jobs, by their labels; what is missing is played first, in one process."""
+    def _played(self, stage: str, jobs: Mapping[str, PlayJob],
+                before: Callable[[], None] = lambda: None) -> dict[str, Played]:
+        """Return the records of all jobs, by their labels; what is missing is played first, in one process.
+
+        Where something is, `before` is called before anything is sent.
+        """
         datasets = {label: open_dataset(job.dataset, job.home) for label, job in jobs.items()}
         asked = {label: self.stages.questions(job, f"{stage}.n") for label, job in jobs.items()}
         folders = {label: self.stages.folder("generate", job) for label, job in jobs.items()}
         done = {label for label, job in jobs.items()
                 if finished(folders[label], asked[label], job.sampling, datasets[label])}
         tasks = [Task(f"{stage}/{label}", job, folders[label]) for label, job in jobs.items()]
+        if len(done) < len(jobs):
+            before()
         settings, engine = self.stages.engine(self.run_dir), self.run_dir / "engine.json"
         write_atomic(engine, settings.model_dump_json(indent=1))
         self.tracker.worker = settings.worker

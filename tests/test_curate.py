@@ -364,3 +364,13 @@ def test_where_nothing_can_be_looked_up_only_the_filter_fails(job: Make, tmp_pat
     assert "was not looked up" in capsys.readouterr().out
     with pytest.raises(DataError, match=r"gone\.jsonl"):
         run(job([record("a")], evaluated=absent), tmp_path / "filtered")
+
+
+def test_two_players_attempts_at_a_question_are_two(job: Make, tmp_path: Path) -> None:
+    """And the same one in two files is one, as the last file has it."""
+    teachers, students = record("a"), record("a", answer="Rome", score=Score(0.0, 0.0))
+    again = record("b", score=Score(0.0, 0.0))
+    train, _, (funnel,) = run(job([teachers, students, again, replace(again, score=Score(1.0, 1.0))],
+                                  filters=["correct"]), tmp_path / "out")
+    assert sorted(ids(train)) == ["a", "b"]
+    assert funnel["played"] == 3

@@ -2,7 +2,7 @@
 
     python -m fireact.parity FOLDER/job.json
 
-holds every form of a fine-tuned student against what it thought in training (reference.json beside its weights): the
+holds every form of a fine-tuned student against what it said in training (reference.json beside its weights): the
 saved weights loaded again, the adapter merged into its base, and the engine that will serve it. Writes parity.json.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fireact.curate import HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION
 from fireact.examples import conversation, name_of
 from fireact.jsonl import decode, decode_text, open_file, read_jsonl, write_atomic
-from fireact.parity.compare import Thought, compare
+from fireact.parity.compare import Probe, compare
 from fireact.plugins import Node, build
 from fireact.preferences import Preference
 from fireact.render import render_prompt
@@ -53,54 +53,62 @@ class ParityJob(Section):
 def run(values: dict[str, Any], folder: Path) -> None:
     """Compare all forms of the student. Raises DataError, ConfigError."""
     job = ParityJob.model_validate(values)
-    with open_file(job.adapter / REFERENCE) as file:
-        where = str(job.adapter / REFERENCE)
-        reference = decode(list[Thought], decode_text(file.read(), where), where)
+    reference = read_reference(job.adapter)
     student: Local = build(job.model, "model", home=job.home / "weights", adapter=job.adapter)
     found = {"prompts": len(reference), "same_prompts": _same_prompts(job, student, reference),
-             "forms": {form: asdict(compare(reference, thoughts))
-                       for form, thoughts in _forms(student, reference)}}
+             "forms": {form: asdict(compare(reference, probes))
+                       for form, probes in _forms(student, reference)}}
     write_atomic(folder / PARITY, json.dumps(found, indent=1))
     write_atomic(folder / DONE, json.dumps({"prompts": len(reference)}))
 
 
-def _forms(student: "Local", reference: Sequence[Thought]) -> Iterator[tuple[str, list[Thought]]]:
-    """What each form of the student thinks, one in memory at a time."""
-    from fireact.model.local import weights
+def read_reference(adapter: Path) -> list[Probe]:
+    """What the student in this folder said in training. Raises DataError."""
+    where = adapter / REFERENCE
+    with open_file(where) as file:
+        return decode(list[Probe], decode_text(file.read(), str(where)), str(where))
+
+
+def measure(model: Any, reference: Sequence[Probe]) -> list[Probe]:
+    """What a model of transformers thinks of the reference's replies."""
     from fireact.model.local.plain import judge
 
-    def think(model: Any) -> list[Thought]:
-        return [_judged(thought, judge(model, thought.prompt, thought.reply)) for thought in reference]
+    return [_judged(probe, judge(model, probe.prompt, probe.reply)) for probe in reference]
+
+
+def _forms(student: "Local", reference: Sequence[Probe]) -> Iterator[tuple[str, list[Probe]]]:
+    """What each form of the student thinks, one in memory at a time."""
+    from fireact.model.local import weights
 
     model = weights.load_apart(student.folder(), student.dtype, student.device, student.adapter)
     adapter = hasattr(model, "peft_config")
-    yield "loaded adapter" if adapter else "loaded model", think(model)
+    yield "loaded adapter" if adapter else "loaded model", measure(model, reference)
     if adapter:
         model = model.merge_and_unload()
-        yield "merged model", think(model)
+        yield "merged model", measure(model, reference)
     del model
     gc.collect()
     yield "serving engine", asyncio.run(_serve(student, reference))
 
 
-async def _serve(student: "Local", reference: Sequence[Thought]) -> list[Thought]:
+async def _serve(student: "Local", reference: Sequence[Probe]) -> list[Probe]:
     try:
-        judged = await asyncio.gather(*(student.judge(thought.prompt, thought.reply) for thought in reference))
+        judged = await asyncio.gather(*(student.judge(probe.prompt, probe.reply) for probe in reference))
     finally:
         await student.close()
-    return [_judged(thought, one) for thought, one in zip(reference, judged, strict=True)]
+    return [_judged(probe, one) for probe, one in zip(reference, judged, strict=True)]
 
 
-def _judged(thought: Thought, by: "Judged") -> Thought:
-    return replace(thought, greedy=by.greedy, logprobs=by.logprobs)
+def _judged(probe: Probe, by: "Judged") -> Probe:
+    return replace(probe, greedy=by.greedy, logprobs=by.logprobs)
 
 
-def _same_prompts(job: ParityJob, student: "Local", reference: Sequence[Thought]) -> float | None:
+def _same_prompts(job: ParityJob, student: "Local", reference: Sequence[Probe]) -> float | None:
     """The share of prompts that have the ids which are rendered for playing; None where that cannot be told."""
     records = dict(_trained_on(job.curated)) if job.curated else {}
     tokenizer = student.tokenizer()
-    known = [thought for thought in reference if thought.example in records]
-    same = [list(thought.prompt) in _prompts(tokenizer, records[thought.example]) for thought in known]
+    known = [probe for probe in reference if probe.example in records]
+    same = [list(probe.prompt) in _prompts(tokenizer, records[probe.example]) for probe in known]
     return sum(same) / len(same) if same else None
 
 

@@ -8,7 +8,7 @@ from fireact.errors import DataError
 
 
 @dataclass(frozen=True)
-class Thought:
+class Probe:
     """A prompt with the reply that follows it, and what a model thinks of each of its tokens."""
 
     example: str
@@ -30,7 +30,7 @@ class Parity:
     mean_difference: float
 
 
-def compare(reference: Sequence[Thought], other: Sequence[Thought]) -> Parity:
+def compare(reference: Sequence[Probe], other: Sequence[Probe]) -> Parity:
     """Compare token by token."""
     pairs = [pair for mine, its in zip(reference, other, strict=True)
              for pair in zip(mine.greedy, its.greedy, mine.logprobs, its.logprobs, strict=True)]
@@ -54,5 +54,5 @@ def verdict(found: dict[str, Any], agreement: float, difference: float) -> None:
                 f"parity: the {form} is not the model that was trained: it would write the same token in "
                 f"{parity['same_greedy']:.1%} of {parity['tokens']} places (at least {agreement:.0%} wanted), and "
                 f"log-probabilities differ by up to {parity['largest_difference']:.3g} (at most {difference:g}); "
-                "check the base model, its precision (model.dtype) and the engine, or allow more by "
+                "check the base model, its precision (model.dtype, publish.dtype) and the engine, or allow more by "
                 "evaluate.parity.agreement and evaluate.parity.difference")

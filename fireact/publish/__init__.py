@@ -21,6 +21,7 @@ from fireact.errors import ConfigError, DataError
 from fireact.generate import open_dataset
 from fireact.jsonl import write_atomic
 from fireact.parity import PARITY, REFERENCE
+from fireact.parity.compare import verdict
 from fireact.play.played import Played, require
 from fireact.plugins import build
 from fireact.publish import gguf, hub
@@ -65,6 +66,7 @@ def publish(stages: Stages, run_dir: Path, manifest: Mapping[str, Any]) -> dict[
     to, found = repos(config), {}
     name = (config.publish.repo or f"{config.model.get('name')}-{config.name}").split("/")[-1].replace(" ", "-")
     known = _known(stages, manifest)
+    _refuse_rounded(config, made, known)
     for form in dict.fromkeys(config.publish.forms):
         folder = run_dir / PUBLISHED / form
         folder.mkdir(parents=True)
@@ -85,6 +87,17 @@ def publish(stages: Stages, run_dir: Path, manifest: Mapping[str, Any]) -> dict[
         found[form]["url"] = hub.push(run_dir / PUBLISHED / form, repo, private=config.publish.private, message=message)
         print(f"publish: {form}: {found[form]['url']}", flush=True)
     return found
+
+
+def _refuse_rounded(config: Config, made: Path, known: dict[str, Any]) -> None:
+    """Add to what is known how far the merged model is from the one that was trained. Raises DataError if too far."""
+    if not (made / PARITY).is_file():
+        return
+    forms = json.loads((made / PARITY).read_text(encoding="utf-8"))
+    if config.evaluate.parity.check:
+        verdict({"same_prompts": None, "forms": forms}, config.evaluate.parity.agreement,
+                config.evaluate.parity.difference)
+    known["parity"] = {**(known["parity"] or {}), "forms": {**(known["parity"] or {}).get("forms", {}), **forms}}
 
 
 def _copy(source: Path, to: Path) -> None:

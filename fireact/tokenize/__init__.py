@@ -19,7 +19,7 @@ from pydantic import Field
 
 from fireact.curate import HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION
 from fireact.errors import DataError
-from fireact.examples import Lesson, Loss, name_of
+from fireact.examples import Loss, Masking, name_of
 from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.plugins import Node, build
 from fireact.preferences import Preference
@@ -28,7 +28,7 @@ from fireact.store import DONE, identity, key
 from fireact.tokenize.audit import summarize
 from fireact.tokenize.page import page
 from fireact.tokenize.pairs import Named, pairs, sides, together
-from fireact.tokenize.rows import Maker, Row, TooLong
+from fireact.tokenize.rows import Row, RowBuilder, TooLong
 from fireact.types import Count, Example, NotNegative, Pair, Trajectory
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class TokenizeJob(Section):
         return key(stage="tokenize", version=VERSION, model=identity(self.model, replies=False), **options)
 
     @property
-    def lesson(self) -> Lesson:
+    def masking(self) -> Masking:
         """What is learnt."""
-        return Lesson(self.loss, tuple(self.step_weights), self.final_weight, self.end_of_turn)
+        return Masking(self.loss, tuple(self.step_weights), self.final_weight, self.end_of_turn)
 
 
 def run(values: dict[str, Any], folder: Path) -> None:
@@ -76,16 +76,16 @@ def run(values: dict[str, Any], folder: Path) -> None:
             raise DataError(f"{job.curated / file} does not exist; run stage=curate first"
                             f"{', with curate.pairs of 1 or more' if job.pairs else ''}, or name a folder with "
                             f"{' and '.join(files)} by inputs.curated")
-    maker = _maker(values)
-    sets = {name: _rows(values, maker, _named(job, file))
+    builder = _builder(values)
+    sets = {name: _rows(values, builder, _named(job, file))
             for name, file in zip((TRAIN, VALIDATION), files, strict=True)}
     if job.pairs:
         sets = {name: together(rows) for name, rows in sets.items()}
     for name, rows in sets.items():
         write_atomic(folder / name, "".join(f"{encode(unit)}\n" for unit in _units(job, rows)))
-    summary = {"train": summarize(sets[TRAIN]), "validation": summarize(sets[VALIDATION]), "window": maker.window}
+    summary = {"train": summarize(sets[TRAIN]), "validation": summarize(sets[VALIDATION]), "window": builder.window}
     write_atomic(folder / AUDIT, json.dumps(summary, indent=1))
-    write_atomic(folder / PAGE, page(maker.tokenizer, sets[TRAIN], summary["train"]))
+    write_atomic(folder / PAGE, page(builder.tokenizer, sets[TRAIN], summary["train"]))
     write_atomic(folder / DONE, json.dumps({"rows": summary["train"]["used"]}))
 
 
@@ -99,18 +99,18 @@ def _units(job: TokenizeJob, rows: Sequence[Row]) -> Iterable[Example | Pair]:
     return pairs(rows) if job.pairs else (row.example for row in rows if not row.left_out)
 
 
-def _maker(values: dict[str, Any]) -> Maker:
+def _builder(values: dict[str, Any]) -> RowBuilder:
     job = TokenizeJob.model_validate(values)
     student: Local = build(job.model, "model", home=job.home / "weights")
     window = min(student.context_window(), job.max_length or student.context_window())
-    return Maker(student.tokenizer(), job.lesson, window, job.too_long)
+    return RowBuilder(student.tokenizer(), job.masking, window, job.too_long)
 
 
-def _rows(values: dict[str, Any], maker: Maker, records: Sequence[Named]) -> list[Row]:
+def _rows(values: dict[str, Any], builder: RowBuilder, records: Sequence[Named]) -> list[Row]:
     """The rows in the order of the records; many are made by all processors."""
     workers = min(os.cpu_count() or 1, len(records) // (_MANY // 2))
     if workers < 2:
-        return [maker.row(record, name) for name, record in records]
+        return [builder.row(record, name) for name, record in records]
     size = -(-len(records) // workers)
     parts = [records[start: start + size] for start in range(0, len(records), size)]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
@@ -119,5 +119,5 @@ def _rows(values: dict[str, Any], maker: Maker, records: Sequence[Named]) -> lis
 
 def _part(values: dict[str, Any], records: Sequence[Named]) -> list[Row]:
     """What one process of several does."""
-    maker = _maker(values)
-    return [maker.row(record, name) for name, record in records]
+    builder = _builder(values)
+    return [builder.row(record, name) for name, record in records]

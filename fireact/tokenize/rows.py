@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from fireact.errors import DataError
-from fireact.examples import Lesson, conversation, example_of, name_of
+from fireact.examples import Masking, conversation, example_of, name_of
 from fireact.render import render_prompt, rewrites
 from fireact.tokenize.fit import shorten
 from fireact.types import Example, Message, Trajectory
@@ -31,8 +31,9 @@ class Row:
     lost_final: bool = False
     """Whether that cut took a part of what was to be learnt of the last action."""
     broken_prompt: bool = False
-    rewritten: bool = False
     """Whether the ids of some prompt, as the student sees it when it plays, are not the beginning of its own."""
+    rewritten: bool = False
+    """Whether its template writes past turns anew once others follow."""
     doubled_bos: bool = False
     """Whether it begins with two tokens of beginning."""
     open_ends: int = 0
@@ -42,11 +43,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Maker:
-    """Makes rows with one tokenizer."""
+class RowBuilder:
+    """Builds rows with one tokenizer."""
 
     tokenizer: Any
-    lesson: Lesson
+    masking: Masking
     window: int
     too_long: TooLong
 
@@ -59,7 +60,7 @@ class Maker:
         name = name or name_of(trajectory)
 
         def build(talk: Sequence[Message]) -> Example:
-            return example_of(self.tokenizer, talk, learnt, name, self.lesson)
+            return example_of(self.tokenizer, talk, learnt, name, self.masking)
 
         whole = build(messages)
         row = Row(whole, broken_prompt=self._broken(whole, messages),
@@ -100,9 +101,9 @@ class Maker:
 
     def _open_ends(self, example: Example, learnt: Sequence[int]) -> int:
         """Of the turns that are trained on, those behind which no token ends a turn."""
-        if not self.lesson.end_of_turn or not learnt:
+        if not self.masking.end_of_turn or not learnt:
             return 0
-        if self.lesson.loss == "final":
+        if self.masking.loss == "final":
             words = max(example.roles.rfind("t"), example.roles.rfind("f"))
             return int("e" not in example.roles[words + 1:])
         return len(learnt) - [role for role, _ in groupby(example.roles)].count("e")

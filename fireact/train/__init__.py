@@ -38,6 +38,8 @@ class Train:
 
     module: ClassVar[str] = "fireact.train.prepare"
     """What is run to train."""
+    preflight: ClassVar[str] = "fireact.train.preflight"
+    """What is run to see whether it could begin here."""
     student: ClassVar[str] = "local"
     """The kind of model that can be trained so: one whose `trained_by` says the same."""
 

@@ -26,6 +26,8 @@ from fireact.tracking import append_metrics, parse_metrics
 if TYPE_CHECKING:
     from torch import Tensor
 
+CHECKPOINTS = "checkpoint"
+BEST = "best"
 _STATE, _SUM, _PROGRESS = "state.safetensors", "state.crc32", "progress.json"
 
 
@@ -66,6 +68,11 @@ def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], keep: 
         write(part, progress, tensors)
     for old in [*sorted(folder.glob("step-*"))[:-keep], *folder.glob(".*.part")]:
         shutil.rmtree(old)
+
+
+def newest(out: Path) -> int | None:
+    """The step of the newest checkpoint of the training in `out`, None where there is none."""
+    return max((int(place.name.removeprefix("step-")) for place in (out / CHECKPOINTS).glob("step-*")), default=None)
 
 
 def write(folder: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
@@ -163,5 +170,5 @@ def rewind(path: Path, step: int) -> None:
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Turn a failed write of a training under `folder` (a full disk, no permission) into a DataError."""
-    with weights.writing(folder, then="start again: the last checkpoint is kept"):
+    with weights.writing(folder, then="start again: it goes on from the last checkpoint, if there is one"):
         yield

@@ -10,6 +10,7 @@ import torch
 
 from fireact.errors import ConfigError
 from fireact.jsonl import write_atomic
+from fireact.train import checkpoint
 
 if TYPE_CHECKING:
     from fireact.train.loop import Training
@@ -27,8 +28,10 @@ def not_finite(training: Training, batch: list[int], loss: float, norm: float, r
             "last_losses": training.progress.losses[-20:]}
     if training.accelerator.is_main_process:
         write_atomic(training.out / NOT_FINITE, json.dumps(seen, indent=1))
+    last = checkpoint.newest(training.out)
+    kept = "there is no checkpoint yet" if last is None else f"the checkpoint of step {last} is kept"
     return ConfigError(f"step {training.progress.step + 1}: the loss is {loss}, its gradient's norm {norm}; lower "
-                       f"train.learning_rate, now {training.train.learning_rate}; the last checkpoint is kept, and "
+                       f"train.learning_rate, now {training.train.learning_rate}; {kept}, and "
                        f"the examples of this step with their losses are in {training.out / NOT_FINITE}")
 
 
@@ -55,5 +58,7 @@ def halve(out: Path, tokens: int, longest: int) -> str:
                           "train.bits=4 on a GPU, or more processes with a configuration of conf/accelerate")
     half = max(tokens // 2, 1)
     write_atomic(out / HALVED, json.dumps({"tokens": half}))
-    return (f"memory did not suffice for {tokens} tokens a forward pass: going on from the last checkpoint with "
-            f"{half}, in twice as many passes a step, which changes no result")
+    last = checkpoint.newest(out)
+    start = "beginning anew" if last is None else f"going on from the checkpoint of step {last}"
+    return (f"memory did not suffice for {tokens} tokens a forward pass: {start} with {half}, "
+            "in twice as many passes a step, which changes no result")

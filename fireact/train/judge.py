@@ -39,7 +39,7 @@ def by_episodes(job: Path, base_identity: str) -> Callable[[Training], float]:
     """Return what plays the questions of `job` with a training's weights. Raises DataError where it cannot."""
 
     def judge(training: Training) -> float:
-        tensors = export.whole_weights(training.bare, training.train)
+        tensors = export.whole_weights(training.bare, training.train, training.accelerator.is_main_process)
         matches = torch.zeros((), device=training.accelerator.device)
         if training.accelerator.is_main_process:
             folder = training.out / JUDGED / f"step-{training.progress.step:08d}"
@@ -72,5 +72,5 @@ def _play(job: Path, folder: Path) -> float:
     command = [sys.executable, "-m", "fireact.generate", str(folder / "engine.json"), str(folder / "job.json")]
     if code := subprocess.call(command, env={**os.environ, PARENT: str(os.getpid())}):
         raise DataError(f"the episodes that judge the training could not be played (exit code {code}, see above); "
-                        "start again: the last checkpoint is kept, or set train.judge=loss")
+                        "start again: it goes on from the last checkpoint, if there is one; or set train.judge=loss")
     return fmean(record.score.em for record in read_jsonl(folder / TRAJECTORIES, Trajectory))

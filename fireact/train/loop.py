@@ -20,16 +20,13 @@ from torch import Tensor, nn
 
 from fireact.errors import DataError
 from fireact.train import Train, checkpoint, data, sharded
-from fireact.train.checkpoint import Progress
+from fireact.train.checkpoint import BEST, CHECKPOINTS, Progress
 from fireact.train.data import IGNORE, Unit
 from fireact.train.faults import not_finite
 from fireact.train.head import token_losses
 from fireact.train.log import Log
 from fireact.train.objective import Objective, Predicted, SftLoss
 from fireact.train.pack import packed, padded
-
-CHECKPOINTS = "checkpoint"
-BEST = "best"
 
 
 def learning_rate(step: int, total: int, train: Train) -> float:
@@ -210,7 +207,7 @@ class Training:
         progress = self.progress
         progress.validation_loss, progress.validation_measures = self._means(sums, self.validation)
         matches = self.judge(self) if self.judge else None
-        self.log.validation(progress, self.objective.said(progress.validation_measures), matches)
+        self.log.validation(progress, self.objective.describe(progress.validation_measures), matches)
         self._compare([*([] if matches is None else [matches]), -progress.validation_loss])
 
     def _compare(self, score: list[float]) -> None:

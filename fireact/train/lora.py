@@ -72,16 +72,21 @@ def empty_base(base: Path, dtype: torch.dtype) -> PreTrainedModel:
 
 def _quantised(bits: int, dtype: torch.dtype) -> dict[str, Any]:
     """The arguments that make transformers load weights in 4 (NF4, doubly quantised) or 8 bits."""
+    need_quantised(bits)
+    config = (BitsAndBytesConfig(load_in_8bit=True) if bits == 8 else BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_storage=dtype))
+    return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
+
+
+def need_quantised(bits: int) -> None:
+    """Refuse a machine that cannot compute with weights of so many bits. Raises ConfigError."""
     if not torch.cuda.is_available():
         raise ConfigError(f"train.bits={bits} needs an NVIDIA GPU, and torch sees none here; train with train=lora, "
                           "or where there is one")
     if find_spec("bitsandbytes") is None:
         raise ConfigError(f"train.bits={bits} needs bitsandbytes, which is not installed; "
                           "run: pip install 'fireact[gpu]'")
-    config = (BitsAndBytesConfig(load_in_8bit=True) if bits == 8 else BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype,
-        bnb_4bit_quant_storage=dtype))
-    return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
 
 
 def as_started(train: Train) -> Train:

@@ -72,8 +72,7 @@ WHOLE = Shards()
 def estimate(config: PretrainedConfig, train: Train, tokens: int, dtype: torch.dtype,
              shards: Shards = WHOLE) -> Estimate:
     """Return what one of the devices needs that share the model, for `tokens` a pass."""
-    with init_empty_weights():
-        model: Any = AutoModelForCausalLM.from_config(config)
+    model = hollow(config)
     size, full = _BYTES[dtype], train.method == "full"
     total = sum(weight.numel() for weight in model.parameters())
     linear = [module.weight.numel() for name, module in model.named_modules()
@@ -93,6 +92,12 @@ def estimate(config: PretrainedConfig, train: Train, tokens: int, dtype: torch.d
         gradients, moments = gradients + learnt * 4 / shards.moments + zero.BUCKET * 4, moments * 1.5
     return Estimate(weights / shards.weights, gradients, moments, tokens * activations(config, train, size),
                     _OVERHEAD + _passing(layer, max(linear), train, size, shards.weights))
+
+
+def hollow(config: PretrainedConfig) -> Any:
+    """A model of this configuration without weights: its modules, with their names and shapes."""
+    with init_empty_weights():
+        return AutoModelForCausalLM.from_config(config)
 
 
 def _passing(layer: float, largest: int, train: Train, size: int, shards: int) -> float:

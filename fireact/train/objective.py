@@ -51,7 +51,7 @@ class Objective(Protocol):
         """Return the sum of the losses of `units`, and the sums of their measures, (measures,)."""
         ...
 
-    def said(self, measures: Mapping[str, float]) -> str:
+    def describe(self, measures: Mapping[str, float]) -> str:
         """The means of the measures, for people."""
         ...
 
@@ -74,7 +74,7 @@ class SftLoss:
         """See `Objective`."""
         return (predicted.losses * predicted.weights).sum(), predicted.right.sum()[None]
 
-    def said(self, measures: Mapping[str, float]) -> str:
+    def describe(self, measures: Mapping[str, float]) -> str:
         """See `Objective`."""
         return f"token accuracy {measures['token_accuracy']:.1%}"
 
@@ -115,7 +115,7 @@ class DpoLoss:
         measures = torch.stack([*rewards.sum(0), margins.sum(), (margins > 0).sum()])
         return losses.sum(), measures.detach()
 
-    def said(self, measures: Mapping[str, float]) -> str:
+    def describe(self, measures: Mapping[str, float]) -> str:
         """See `Objective`."""
         return f"margin {measures['reward_margin']:.3f}, {measures['reward_accuracy']:.1%} of pairs ranked rightly"
 

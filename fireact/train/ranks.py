@@ -24,7 +24,7 @@ def run(train: Train, job: Path) -> None:
 
     folder = job.parent
     halved, refused = folder / HALVED, folder / REFUSED
-    if train.accelerate_config and (line := invitation(train.accelerate_config, job)):
+    if train.accelerate_config and (line := other_machines(train.accelerate_config, job)):
         print(line, flush=True)
     while True:
         before = halved.read_bytes() if halved.exists() else b""
@@ -70,7 +70,7 @@ def refuse(config: Path) -> None:
         zero.check(options.get("zero_stage", 2), options.get("offload_optimizer_device"))
 
 
-def invitation(config: Path, job: Path) -> str | None:
+def other_machines(config: Path, job: Path) -> str | None:
     """What to start on the other machines, where accelerate's file `config` has several. Raises DataError."""
     machines = _read(config).get("num_machines", 1)
     return None if machines < 2 else (

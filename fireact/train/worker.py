@@ -35,11 +35,11 @@ from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
 from fireact.train import Train, checkpoint, data, export, faults, head, kernels, layout, lora, memory, pack, sharded
-from fireact.train.checkpoint import Progress
+from fireact.train.checkpoint import BEST, CHECKPOINTS, Progress
 from fireact.train.dpo import refer_to_start
 from fireact.train.judge import by_episodes
 from fireact.train.log import peak_memory_mb
-from fireact.train.loop import BEST, CHECKPOINTS, Training, warmup_steps
+from fireact.train.loop import Training, warmup_steps
 from fireact.train.objective import DpoLoss, SftLoss
 from fireact.train.ranks import REFUSED
 from fireact.train.reference import reference, save
@@ -150,10 +150,10 @@ def _train(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Un
     training.go()
     training.take_best()
     tensors = export.whole_weights(training.bare, job.train, training.accelerator.is_main_process)
-    thoughts = reference(training)
+    probes = reference(training)
     if training.accelerator.is_main_process:
         with checkpoint.writing(job.out):
-            finish(job, training, tensors, thoughts)
+            finish(job, training, tensors, probes)
     training.accelerator.wait_for_everyone()
     training.accelerator.end_training()
 
@@ -248,7 +248,7 @@ def _optimizer(model: nn.Module, train: Train) -> torch.optim.AdamW:
     return torch.optim.AdamW(filled, weight_decay=train.weight_decay, fused=True)
 
 
-def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor], thoughts: list[dict[str, Any]]) -> None:
+def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor], probes: list[dict[str, Any]]) -> None:
     """Write what was learnt and what it thinks, then done.json; drop checkpoints. Raises OSError, SafetensorError."""
     results = {"examples": len(training.examples), "validation_examples": len(training.validation),
                **summary(training)}
@@ -257,7 +257,7 @@ def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor], thoug
             export.save_model(training.bare, tensors, job.base, part, layout.dtype_of(job.train))
         else:
             export.save_adapter(training.bare, tensors, part)
-        save(part, thoughts)
+        save(part, probes)
         export.describe(part, job.train, job.base_name, job.base_identity, results)
     write_atomic(job.out / "done.json", json.dumps({**results, "job": training.progress.job}, indent=1))
     for folder in (CHECKPOINTS, BEST):

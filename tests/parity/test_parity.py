@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from fireact import parity
 from fireact.errors import DataError
-from fireact.parity.compare import Thought, compare, verdict
+from fireact.parity.compare import Probe, compare, verdict
 from fireact.train import prepare
 from tests.model.tiny import tiny_model
 from tests.train.test_prepare import RECORDS, job
@@ -75,7 +75,7 @@ def test_prompts_that_nobody_knows_are_not_compared(trained: dict[str, Any], tmp
 
 
 def test_a_comparison_counts_tokens() -> None:
-    one = Thought("a", [1], [2, 3], [2, 3], [-0.5, -1.0])
+    one = Probe("a", [1], [2, 3], [2, 3], [-0.5, -1.0])
     result = compare([one, one], [one, replace(one, greedy=[2, 4], logprobs=[-0.5, -1.25])])
     assert (result.tokens, result.same_greedy, result.largest_difference) == (4, 0.75, 0.25)
     assert result.mean_difference == pytest.approx(0.0625)

@@ -19,14 +19,14 @@ from fireact.tokenize.pairs import pairs, sides, together
 from fireact.train import TOKENS, Train
 from fireact.types import Pair, Score, StopReason, Trajectory
 from tests.model.tiny import tiny_model, tiny_tokenizer
-from tests.tokenize.test_rows import LONG, maker, record
+from tests.tokenize.test_rows import LONG, builder, record
 
 GOOD = record("Paris it is.")
 BAD = replace(record("Lyon?", "Marseille?"), answer="Lyon", score=Score(0, 0), attempt=1)
 
 
 def rows(preferences: Sequence[Preference], window: int, too_long: Any = "drop") -> list[Any]:
-    made = maker(window, too_long)
+    made = builder(window, too_long)
     return together([made.row(one, name) for name, one in sides(preferences)])
 
 

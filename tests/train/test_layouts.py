@@ -60,10 +60,10 @@ def test_hydra_does_not_take_the_files_for_options() -> None:
 
 def test_the_other_machines_are_told_how_to_join(tmp_path: Path) -> None:
     two, one = (ROOT / "conf" / "accelerate" / name for name in ("fsdp2_2x8.yml", "fsdp2_8.yml"))
-    line = ranks.invitation(two, tmp_path / "worker.json")
+    line = ranks.other_machines(two, tmp_path / "worker.json")
     assert line == (f"on each of the other 1 machines: accelerate launch --config_file {two} --machine_rank N "
                     f"-m fireact.train.worker {tmp_path}/worker.json")
-    assert ranks.invitation(one, tmp_path / "worker.json") is None
+    assert ranks.other_machines(one, tmp_path / "worker.json") is None
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)

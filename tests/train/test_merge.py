@@ -1,5 +1,6 @@
 """A student made whole: what was trained whole is taken as it is, a sum is rounded once, all or nothing is left."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fireact.errors import ConfigError, DataError
+from fireact.parity import PARITY
 from fireact.train import merge, prepare
 from tests.helpers import files_up_to
 from tests.model.tiny import tiny_adapter, tiny_model
@@ -48,6 +50,15 @@ def test_the_sum_is_rounded_once(base: Path, tmp_path: Path, dtype: str) -> None
     kind = torch.float32 if dtype == "auto" else torch.bfloat16
     assert whole.dtype == kind
     torch.testing.assert_close(whole, expected.to(kind), rtol=1e-6 if dtype == "auto" else 0.008, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "least", "most"), [("float32", 0.0, 1e-3), ("bfloat16", 1e-4, 0.3)])
+def test_what_was_written_is_held_against_the_training(base: Path, tmp_path: Path, dtype: str, least: float,
+                                                       most: float) -> None:
+    prepare.run(job(tmp_path, base, RECORDS, max_steps=2), tmp_path)
+    merge.run(values(base, tmp_path / "adapter", dtype=dtype), tmp_path / "merged")
+    found = json.loads((tmp_path / "merged" / PARITY).read_text(encoding="utf-8"))
+    assert least <= found[f"merged model in {dtype}"]["largest_difference"] < most
 
 
 def test_only_the_tokenizer_where_no_weights_are_wanted(base: Path, tmp_path: Path) -> None:
