@@ -1,6 +1,7 @@
 """Fixtures that are dear, made once: the embedded dataset with its index, and two tiny models."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.helpers import ROOT
@@ -22,6 +24,7 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 Main = Callable[..., "subprocess.CompletedProcess[str]"]
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +36,28 @@ def fresh_accelerate() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Have a folder filled by the first of all processes of a test run that asks for it, and return it."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, fill: Callable[[Path], None]) -> Path:
+        place, filled = root / name, root / f"{name}.filled"
+        with FileLock(root / f"{name}.lock"):
+            if not filled.exists():
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+                fill(place)
+                filled.touch()
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_home(made_once: MadeOnce) -> Path:
     """Where the dataset and its index are built once for all tests."""
-    return tmp_path_factory.mktemp("home")
+    return made_once("home", lambda _: None)
 
 
 @pytest.fixture
@@ -48,15 +70,17 @@ def store(tmp_path: Path, shared_home: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_options(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_options(made_once: MadeOnce) -> Path:
     """A folder for --config-dir with the models tiny_a and tiny_b, randomly initialised."""
-    folder = tmp_path_factory.mktemp("options")
+    return made_once("options", _tiny_options)
+
+
+def _tiny_options(folder: Path) -> None:
     (folder / "model").mkdir()
     for seed, name in enumerate(("tiny_a", "tiny_b")):
         weights = tiny_model(folder / "weights" / name, seed=seed, window=4096, hidden=32)
         (folder / "model" / f"{name}.yaml").write_text(
             f"defaults: [_local, _self_]\nname: {name}\nsource: {weights}\nmax_tokens: 12\n")
-    return folder
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What the paper's experiments need of a run: several datasets, held-out ones, faulty tools, files of other runs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,16 @@ def options(tiny_options: Path, tmp_path: Path) -> list[str]:
         (tmp_path / f"{name}-test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(f"{name}ern", 4)))
     passages = [{"id": str(n), "title": f"Place {n}", "text": f"Place {n} is a city with a river."} for n in range(12)]
     (tmp_path / "passages.jsonl").write_text("".join(json.dumps(row) + "\n" for row in passages))
-    folder = tiny_options / "dataset"
-    folder.mkdir(exist_ok=True)
+    shutil.copytree(tiny_options / "model", tmp_path / "options" / "model")
+    folder = tmp_path / "options" / "dataset"
+    folder.mkdir()
     parts = "\n".join(f"""  {name}:
     _target_: fireact.dataset.table.Table
     train: {tmp_path}/{name}.jsonl
     test: {tmp_path}/{name}-test.jsonl
     passages: {tmp_path}/passages.jsonl""" for name in NAMES[:2])
     (folder / "two.yaml").write_text(f"parts:\n{parts}\n")
-    return ["--config-dir", str(tiny_options), "model=tiny_a", "dataset=two", "+dataset@held_out.held=table",
+    return ["--config-dir", str(tmp_path / "options"), "model=tiny_a", "dataset=two", "+dataset@held_out.held=table",
             f"held_out.held.test={tmp_path}/held.jsonl", f"held_out.held.passages={tmp_path}/passages.jsonl",
             "model@teacher=scripted", 'teacher.replies=["Thought: I look. Action: search[river]",'
             '"Thought: It has a river. Action: finish[yes]"]', "curate.filters=[finished,correct,not_evaluated]",

@@ -12,6 +12,8 @@ import pytest
 from fireact.jsonl import read_finished
 from fireact.types import Trajectory
 
+LEAN = ("curate.filters=[finished,correct]", "evaluate.parity.check=false")
+"""Spares two processes that other tests have."""
 SMALL = ("generate.n=16", "curate.n=6", "curate.validation=2", "evaluate.n=3", "train.batch_size=2")
 
 
@@ -19,42 +21,9 @@ def read_json(path: Path):
     return json.loads(path.read_text())
 
 
-def test_the_pipeline_writes_what_the_readme_promises(run_main, tmp_path: Path, tiny_options: Path) -> None:
-    done = run_main("--config-dir", str(tiny_options), "model=tiny_a", *SMALL)
-    assert done.returncode == 0, done.stdout + done.stderr
-    run = tmp_path / "run"
-    metrics, manifest = read_json(run / "metrics.json"), read_json(run / "manifest.json")
-    result = metrics["evaluate"]["factbook"]
-    for guise in ("prompted", "finetuned"):
-        assert result[guise]["n"] == 3
-        assert 0 <= result[guise]["em"] <= 1
-        assert {"em_se", "f1", "rounds", "tool_calls", "completion_tokens", "cost"} <= set(result[guise])
-    assert set(result["difference"]) == {"em", "ci95", "p", "n"}
-    assert metrics["curate"]["react"]["train"] == 6
-    assert metrics["train"]["steps"] == 3
-    assert set(manifest["stages"]) == {"generate/react", "curate", "tokenize", "train", "parity",
-                                       "evaluate/factbook/prompted", "evaluate/factbook/finetuned"}
-    assert manifest["packages"]["transformers"]
-    assert len((run / "results.jsonl").read_text().splitlines()) == 6
-    assert (run / "adapter" / "adapter_config.json").exists()
-    assert (run / "adapter" / "README.md").exists()
-    assert len(list(read_finished(run / "trajectories.jsonl", Trajectory))) == 16
-    assert "<html" in (run / "report.html").read_text()
-    assert "model:" in (run / "config.yaml").read_text()
-    stages = {json.loads(line)["stage"] for line in (run / "metrics.jsonl").read_text().splitlines()}
-    assert {"generate/react", "train", "evaluate/factbook/prompted"} <= stages
-
-
-def test_the_quick_recipe(run_main, tmp_path: Path, tiny_options: Path) -> None:
+def test_the_quick_recipe_stage_by_stage_then_nothing_twice(run_main, tmp_path: Path, tiny_options: Path) -> None:
     """With a tiny model in the student's place; with SmolLM2 it takes minutes."""
-    done = run_main("--config-dir", str(tiny_options), "experiment=quick", "model=tiny_a")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert read_json(tmp_path / "run" / "metrics.json")["curate"]["react"]["train"] == 24
-    assert "name: quick" in (tmp_path / "run" / "config.yaml").read_text()
-
-
-def test_the_same_command_again_does_nothing_twice_and_single_stages_go_on(run_main, tmp_path, tiny_options) -> None:
-    options = ("--config-dir", str(tiny_options), "model=tiny_a", *SMALL)
+    options = ("--config-dir", str(tiny_options), "experiment=quick", "model=tiny_a")
     refused = run_main(*options, "stage=train")
     assert refused.returncode == 2
     assert "stage=train goes on from stage=generate, which is not done" in refused.stderr
@@ -65,19 +34,46 @@ def test_the_same_command_again_does_nothing_twice_and_single_stages_go_on(run_m
     assert again.returncode == 0
     stages = read_json(tmp_path / "run" / "manifest.json")["stages"]
     assert all(stage["reused"] for stage in stages.values())
+    writes_what_the_readme_promises(tmp_path / "run")
     adapter = Path(stages["train"]["folder"]) / "adapter"
-    elsewhere = run_main(*options, "stage=evaluate", f"inputs.adapter={adapter}", "evaluate.prompted=false")
+    elsewhere = run_main(*options, "stage=evaluate", f"inputs.adapter={adapter}", "evaluate.prompted=false",
+                         "evaluate.n=2")
     assert elsewhere.returncode == 0, elsewhere.stderr
-    foreign = run_main("--config-dir", str(tiny_options), "model=tiny_b", *SMALL, "stage=evaluate",
+    foreign = run_main("--config-dir", str(tiny_options), "experiment=quick", "model=tiny_b", "stage=evaluate",
                        f"inputs.adapter={adapter}", "evaluate.prompted=false")
     assert foreign.returncode == 2
     assert "adapter" in foreign.stderr
     assert foreign.stderr.count("\n") == 1
 
 
+def writes_what_the_readme_promises(run: Path) -> None:
+    metrics, manifest = read_json(run / "metrics.json"), read_json(run / "manifest.json")
+    result = metrics["evaluate"]["factbook"]
+    for guise in ("prompted", "finetuned"):
+        assert result[guise]["n"] == 8
+        assert 0 <= result[guise]["em"] <= 1
+        assert {"em_se", "f1", "rounds", "tool_calls", "completion_tokens", "cost"} <= set(result[guise])
+    assert set(result["difference"]) == {"em", "ci95", "p", "n"}
+    assert metrics["curate"]["react"]["train"] == 24
+    assert metrics["train"]["steps"] == 6
+    assert set(manifest["stages"]) == {"generate/react", "curate", "tokenize", "train", "parity",
+                                       "evaluate/factbook/prompted", "evaluate/factbook/finetuned"}
+    assert manifest["packages"]["transformers"]
+    assert len((run / "results.jsonl").read_text().splitlines()) == 16
+    assert (run / "adapter" / "adapter_config.json").exists()
+    assert (run / "adapter" / "README.md").exists()
+    assert len(list(read_finished(run / "trajectories.jsonl", Trajectory))) == 60
+    assert "<html" in (run / "report.html").read_text()
+    config = (run / "config.yaml").read_text()
+    assert "model:" in config
+    assert "name: quick" in config
+    told = {json.loads(line)["stage"] for line in (run / "metrics.jsonl").read_text().splitlines()}
+    assert {"generate/react", "train", "evaluate/factbook/prompted"} <= told
+
+
 def test_a_sweep_of_four_cells_plays_each_strategy_once(run_main, tmp_path: Path, tiny_options: Path) -> None:
     done = run_main("-m", "--config-dir", str(tiny_options), "model=tiny_a,tiny_b", "strategy=react,reflexion", *SMALL,
-                    "train.max_steps=3")
+                    *LEAN, "train.max_steps=3")
     assert done.returncode == 0, done.stdout + done.stderr
     cells = [read_json(tmp_path / "sweep" / str(number) / "manifest.json")["stages"] for number in range(4)]
     played = [(name, stage["key"]) for cell in cells for name, stage in cell.items()
@@ -97,7 +93,8 @@ def test_a_failing_cell_does_not_stop_the_others(run_main, tmp_path: Path) -> No
 
 def test_a_mix_trains_on_all_its_methods(run_main, tmp_path: Path, tiny_options: Path) -> None:
     done = run_main("--config-dir", str(tiny_options), "model=tiny_a", "strategy=react_cot_reflexion", "generate.n=30",
-                    "curate.n=20", "curate.validation=4", "stage=pipeline", "evaluate.n=2", "train.batch_size=10")
+                    "curate.n=20", "curate.validation=4", "stage=pipeline", "evaluate.n=2", "train.batch_size=10",
+                    "evaluate.prompted=false", *LEAN)
     assert done.returncode == 0, done.stdout + done.stderr
     metrics = read_json(tmp_path / "run" / "metrics.json")
     assert {method: part["train"] for method, part in metrics["curate"].items()} == {

@@ -85,9 +85,9 @@ def play(endpoint: Endpoint, api: Api, hold: Sequence[int], release: Sequence[in
         task = asyncio.create_task(clean(api))
         await until(lambda: len(endpoint.calls) == KNOWN + len(hold))
         for number in release:
-            before = sum(api.meter.faults.values())
+            under_way = api.meter.busy
             endpoint.holds[number].set()
-            await until(lambda: task.done() or sum(api.meter.faults.values()) > before)  # noqa: B023
+            await until(lambda: task.done() or api.meter.busy < under_way)  # noqa: B023
         (end,) = await asyncio.gather(task, return_exceptions=True)
         await api.close()
         return end

@@ -1,6 +1,7 @@
 """A finished training is given away: its forms, their cards, and what arrives on a hub."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from huggingface_hub import ModelCard
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.conftest import command, environment
+from tests.conftest import MadeOnce, command, environment
 from tests.helpers import ROOT
 from tests.publish.hub import TOKEN, Hub, serve
 
@@ -32,8 +33,9 @@ class Place:
 
     def __init__(self, folder: Path, options: Path, home: Path) -> None:
         self.folder, self.options, self.store = folder, options, folder / "store"
-        self.store.mkdir()
-        (self.store / "home").symlink_to(home, target_is_directory=True)
+        self.store.mkdir(exist_ok=True)
+        if not (self.store / "home").exists():
+            (self.store / "home").symlink_to(home, target_is_directory=True)
 
     def run(self, *given: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         line = command(self.folder, self.store, "--config-dir", str(self.options), *SMALL, *given)
@@ -45,11 +47,15 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, tiny_options: Path, shared_home: Path) -> Place:
-    made = Place(tmp_path_factory.mktemp("place"), tiny_options, shared_home)
-    done = made.run()
-    assert done.returncode == 0, done.stdout + done.stderr
-    return made
+def place(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory, tiny_options: Path,
+          shared_home: Path) -> Place:
+    def fill(folder: Path) -> None:
+        done = Place(folder, tiny_options, shared_home).run()
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    made = tmp_path_factory.mktemp("place")
+    shutil.copytree(made_once("published", fill), made, symlinks=True, dirs_exist_ok=True)
+    return Place(made, tiny_options, shared_home)
 
 
 @pytest.fixture
