@@ -50,7 +50,8 @@ class Card:
     """More about the data, by name."""
     scores: Mapping[str, Any] | None = None
     """See fireact.evaluate.gather; empty where nothing was evaluated, None where nobody has looked."""
-    parity: Mapping[str, Any] | None = None
+    parity: Mapping[str, Any] = field(default_factory=dict)
+    """Each form of the student with the fields of `fireact.parity.compare.Parity`."""
     command: str | None = None
     commit: str | None = None
 
@@ -158,6 +159,6 @@ def _parity(card: Card) -> list[str]:
     if not card.parity:
         return []
     rows = [(form, f"{part['tokens']:,}", f"{part['same_greedy']:.2%}", f"{part['largest_difference']:.2g}")
-            for form, part in card.parity["forms"].items()]
+            for form, part in card.parity.items()]
     return ["## Parity", "", "How far each form of the student agrees with the model as it was trained:", "",
             *table(("form", "tokens", "same token", "largest difference of a log-probability"), rows)]

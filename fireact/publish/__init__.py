@@ -65,8 +65,11 @@ def publish(stages: Stages, run_dir: Path, manifest: Mapping[str, Any]) -> dict[
     shutil.rmtree(run_dir / PUBLISHED, ignore_errors=True)
     to, found = repos(config), {}
     name = (config.publish.repo or f"{config.model.get('name')}-{config.name}").split("/")[-1].replace(" ", "-")
-    known = _known(stages, manifest)
-    _refuse_rounded(config, made, known)
+    rounded = _forms(made / PARITY)
+    if config.evaluate.parity.check:
+        verdict({"same_prompts": None, "forms": rounded}, config.evaluate.parity.agreement,
+                config.evaluate.parity.difference)
+    known = _known(stages, manifest, rounded)
     for form in dict.fromkeys(config.publish.forms):
         folder = run_dir / PUBLISHED / form
         folder.mkdir(parents=True)
@@ -89,15 +92,9 @@ def publish(stages: Stages, run_dir: Path, manifest: Mapping[str, Any]) -> dict[
     return found
 
 
-def _refuse_rounded(config: Config, made: Path, known: dict[str, Any]) -> None:
-    """Add to what is known how far the merged model is from the one that was trained. Raises DataError if too far."""
-    if not (made / PARITY).is_file():
-        return
-    forms = json.loads((made / PARITY).read_text(encoding="utf-8"))
-    if config.evaluate.parity.check:
-        verdict({"same_prompts": None, "forms": forms}, config.evaluate.parity.agreement,
-                config.evaluate.parity.difference)
-    known["parity"] = {**(known["parity"] or {}), "forms": {**(known["parity"] or {}).get("forms", {}), **forms}}
+def _forms(parity: Path) -> dict[str, Any]:
+    """The forms of the student in a parity.json, which may not be there."""
+    return json.loads(parity.read_text(encoding="utf-8"))["forms"] if parity.is_file() else {}
 
 
 def _copy(source: Path, to: Path) -> None:
@@ -123,18 +120,18 @@ def _without_folders(values: dict[str, Any]) -> dict[str, Any]:
             for name, value in values.items()}
 
 
-def _known(stages: Stages, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What the cards of all forms tell alike."""
+def _known(stages: Stages, manifest: Mapping[str, Any], rounded: Mapping[str, Any]) -> dict[str, Any]:
+    """What the cards of all forms tell alike; `rounded`: how far the merged model is from the one in training."""
     config, job = stages.config, stages.merge
     stamp: dict[str, Any] = {}
     if (job.adapter / _STAMP).is_file():
         stamp = json.loads((job.adapter / _STAMP).read_text(encoding="utf-8"))
-    parity = stages.folder("parity", stages.parity) / PARITY if stages.parity else None
+    gate = _forms(stages.folder("parity", stages.parity) / PARITY) if stages.parity else {}
     own = {} if config.inputs.adapter else _data(stages)
     return {"base": str(config.model["source"]), "base_identity": str(stamp.get("base_identity", "unknown")),
             "recipe": stamp.get("train"), "results": stamp.get("results"), "versions": manifest["packages"],
             "scores": _scores(stages), "command": manifest["command"], "commit": manifest["commit"], **own,
-            "parity": json.loads(parity.read_text(encoding="utf-8")) if parity and parity.exists() else None}
+            "parity": {**gate, **rounded}}
 
 
 def _data(stages: Stages) -> dict[str, Any]:

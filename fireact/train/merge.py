@@ -74,7 +74,7 @@ def _compare(folder: Path, adapter: Path, dtype: str) -> None:
     reference = read_reference(adapter)
     model = weights.load_apart(folder / MODEL, "float32", "cpu")
     found = asdict(compare(reference, measure(model, reference)))
-    write_atomic(folder / PARITY, json.dumps({f"merged model in {dtype}": found}, indent=1))
+    write_atomic(folder / PARITY, json.dumps({"forms": {f"merged model in {dtype}": found}}, indent=1))
 
 
 def _dtype(base: Path, wanted: str) -> torch.dtype:
