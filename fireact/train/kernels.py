@@ -1,4 +1,4 @@
-"""Faster kernels by others, where they are installed and the device has them."""
+"""Parts of a model in better forms: Liger's kernels, where they are installed and asked for, else our own gate."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -7,12 +7,21 @@ import torch
 from transformers import PreTrainedModel
 
 from fireact.errors import ConfigError
+from fireact.train import gates
 
 _LIGER = "liger_kernel.transformers.monkey_patch"
 
 
-def use_liger(model: PreTrainedModel) -> None:
-    """Replace norms, rotary positions and gates of `model` by Liger's (Hsu et al. 2024). Raises ConfigError.
+def plug_in(model: PreTrainedModel, *, liger: bool) -> None:
+    """Replace parts of `model` by equal ones, less memory and with `liger` less time. Raises ConfigError."""
+    if liger:
+        _use_liger(model)
+    else:
+        gates.plug_in(model)
+
+
+def _use_liger(model: PreTrainedModel) -> None:
+    """Replace norms, rotary positions and gates of `model` by Liger's (Hsu et al. 2024).
 
     Its losses are not used: logits are computed at trained positions only.
     """

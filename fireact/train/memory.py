@@ -132,7 +132,7 @@ def layer_activations(config: Any, train: Train, size: int) -> float:
     # Norms are computed in float32; one that learns keeps what its weight is multiplied with, too.
     norms = (16 if train.method == "full" else 8) * hidden
     attention = size * (2 * queries + 2 * keys)
-    gates = size * 3 * wide
+    gates = size * 2 * wide
     return norms + attention + gates + _inputs(hidden, queries, wide, train, size)
 
 

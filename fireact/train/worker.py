@@ -228,8 +228,7 @@ def _model(job: Job, dtype: torch.dtype, reads: bool = True) -> Any:
     base = lora.load_base(folder, kind, bits) if reads or bits else lora.empty_base(folder, kind)
     if job.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
-    if job.train.liger:
-        kernels.use_liger(base)
+    kernels.plug_in(base, liger=job.train.liger)
     model = base if full else lora.attach(base, job.train, job.base_name)
     return model.train()
 
