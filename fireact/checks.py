@@ -1,12 +1,14 @@
 """What is looked at before any work, so that what is wrong with the last stage is said before the first one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from fireact import publish
 from fireact.errors import ConfigError
 from fireact.generate import PlayJob
+from fireact.plugins import build
 from fireact.prices import named
-from fireact.protocols import Paid
+from fireact.protocols import Paid, with_inner
 from fireact.stages import AnyJob, Stages
 from fireact.tokenize import TokenizeJob
 
@@ -37,6 +39,18 @@ def check(stages: Stages, wanted: Sequence[str]) -> None:
                 stages.questions(job, f"{played}.n")
 
 
+def is_paid(job: PlayJob) -> bool:
+    """Whether calls of a job's model or its tool cost money."""
+    return any(isinstance(part, Paid) for part in _parts(job))
+
+
+def _parts(job: PlayJob) -> list[Any]:
+    """The job's model, and its tool with all that it wraps."""
+    context = {"home": job.home, "tool": None, "corpus": None}
+    return [build(job.model, "model", adapter=job.adapter, **context),
+            *with_inner(build(job.tool, "tool", **context))]
+
+
 def _need_tokens(stages: Stages) -> TokenizeJob:
     stages.need_trainable()
     if stages.tokenize is None:
@@ -61,7 +75,7 @@ def _need_price(stages: Stages, job: AnyJob) -> None:
     # A model that is still to be fine-tuned has no id yet, and hence no price: it is refused at its first call.
     if option is None or not isinstance(job, PlayJob) or (job.adapter and not job.adapter.exists()):
         return
-    for part in stages.parts(job):
+    for part in _parts(job):
         if isinstance(part, Paid) and part.unpriced:
             raise ConfigError(f"{option}={caps[option]:g} needs the prices of all that is paid for: "
                               f"{part.unpriced}; or give the budget in tokens or calls")

@@ -212,10 +212,7 @@ def _attempts(job: CurateJob, source: Source, given: Mapping[Path, list[Trajecto
 
 
 def _distinct(records: Sequence[Trajectory]) -> list[Trajectory]:
-    """Each attempt once: of one that several files have, scored anew perhaps, that of the last.
-
-    Attempts of two players may have the same number; they are the same where what was written is.
-    """
+    """Each attempt once, as the last file has it; those of two players differ in what is written."""
     return list({(record.dataset, record.method, record.id, record.attempt, record.answer,
                   tuple((step.kind, step.text) for step in record.steps)): record for record in records}.values())
 

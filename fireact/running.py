@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact import evaluate, forecast, formats, publish, report
+from fireact.checks import is_paid
 from fireact.children import Task, work
 from fireact.curate import FUNNEL, HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
@@ -72,7 +73,7 @@ class Run:
 
     def _foresee_training(self) -> None:
         """Before a teacher is paid, see whether its student could be trained here at all. Raises ChildFailed."""
-        if self.config.stage != "pipeline" or not any(map(self.stages.is_paid, self.stages.plays.values())):
+        if self.config.stage != "pipeline" or not any(map(is_paid, self.stages.plays.values())):
             return
         train = build(self.config.train, "train")
         job, folder = self.stages.train, self.stages.folder("train", self.stages.train)

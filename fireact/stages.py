@@ -17,7 +17,6 @@ from fireact.generate import PlayJob, first, open_dataset
 from fireact.parity import REFERENCE, ParityJob
 from fireact.play.engine import Settings
 from fireact.plugins import Node, build, check, plugin_name, target
-from fireact.protocols import Paid, with_inner
 from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Number, Sampling
 from fireact.store import Store, fingerprint, key
@@ -183,16 +182,6 @@ class Stages:
     def adapter(self) -> Path:
         """Where training leaves what it made."""
         return self.folder("train", self.train) / build(self.config.train, "train").makes
-
-    def is_paid(self, job: PlayJob) -> bool:
-        """Whether calls of its model or its tool cost money."""
-        return any(isinstance(part, Paid) for part in self.parts(job))
-
-    def parts(self, job: PlayJob) -> list[Any]:
-        """The job's model, and its tool with all that it wraps."""
-        context = {"home": job.home, "tool": None, "corpus": None}
-        return [build(job.model, "model", adapter=job.adapter, **context),
-                *with_inner(build(job.tool, "tool", **context))]
 
     def folder(self, stage: str, job: AnyJob) -> Path:
         """Where a job's files are, or will be."""

@@ -80,7 +80,8 @@ def test_pairs_of_another_runs_file_train_and_are_evaluated(run_main: Callable[.
     given.write_bytes((run / "trajectories.jsonl").read_bytes())
     start = tiny_adapter(tiny_options / "weights" / "tiny_a", tmp_path / "start")
     options = ("train=dpo", f"inputs.trajectories={given}", f"train.start_from={start}", "curate.validation=2",
-               "train.batch_size=2", "train.max_steps=2", "curate.n=6", "evaluate.n=2", "evaluate.prompted=false")
+               "train.batch_size=2", "train.max_steps=2", "curate.n=6", "evaluate.n=2", "evaluate.prompted=false",
+               "curate.filters=[finished,correct]")
     done = run_main(*student, "model=tiny_a", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pairs to train on" in done.stdout

@@ -132,13 +132,13 @@ def lines(store: Path, pattern: str) -> int:
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
 def test_generation_goes_on_after_a_blow(start_main, run_main, tmp_path, store, shared_home, blow) -> None:
-    options = ("stage=generate", "generate.n=300", "concurrency=2")
+    options = ("stage=generate", "generate.n=200", "concurrency=2")
     process = start_main(*options)
     wait_until(lambda: lines(store, "generate/*/trajectories.jsonl") > 20, process)
     os.killpg(process.pid, blow)
     output, _ = process.communicate(timeout=60)
     early = lines(store, "generate/*/trajectories.jsonl")
-    assert 20 < early < 300
+    assert 20 < early < 200
     if blow is signal.SIGINT:
         assert process.returncode == 130
         assert re.search(r"Go on with:\n  \S*python\S* main.py", output)
@@ -150,13 +150,13 @@ def test_generation_goes_on_after_a_blow(start_main, run_main, tmp_path, store, 
     (tmp_path / "other" / "home").symlink_to(shared_home, target_is_directory=True)
     assert run_main(*options, f"store={tmp_path}/other").returncode == 0
     assert interrupted == comparable(generated(tmp_path / "other"))
-    assert len(interrupted) == 300
+    assert len(interrupted) == 200
 
 
 def test_training_goes_on_after_a_kill(start_main, run_main, store: Path, tiny_options: Path) -> None:
     """And where the run alone was killed, its training ends by itself, from the last checkpoint on which it goes on."""
     options = ("--config-dir", str(tiny_options), "model=tiny_a", "generate.n=80", "curate.n=40", "train.batch_size=1",
-               "train.checkpoint_every=5")
+               "train.checkpoint_every=5", *LEAN)
     for stage in ("generate", "curate"):
         assert run_main(*options, f"stage={stage}").returncode == 0
     process = start_main(*options, "stage=train")

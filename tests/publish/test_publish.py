@@ -18,7 +18,7 @@ from tests.helpers import ROOT
 from tests.publish.hub import TOKEN, Hub, serve
 
 SMALL = ("model=tiny_a", "generate.n=12", "curate.n=4", "curate.validation=2", "evaluate.n=2", "train.batch_size=2",
-         "train.max_steps=3")
+         "train.max_steps=3", "curate.filters=[finished,correct]")
 CONVERTER = """
 import sys
 from pathlib import Path

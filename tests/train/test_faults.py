@@ -23,7 +23,8 @@ def test_where_memory_runs_out_less_is_done_at_once(make_job: MakeJob, tmp_path:
     calm = make_job("calm", micro_batch_tokens=150, **options)
     assert worker.main(["worker", str(calm)]) == 0
     failing = _fails_first(job)
-    assert "memory did not suffice for 300 tokens a forward pass: going on from the last checkpoint with 150" in failing
+    assert ("memory did not suffice for 300 tokens a forward pass: going on from the checkpoint of step 1 with 150"
+            in failing)
     assert json.loads((tmp_path / "small" / faults.HALVED).read_text(encoding="utf-8")) == {"tokens": 150}
     assert json.loads((tmp_path / "small" / "done.json").read_text(encoding="utf-8"))["micro_batch_tokens"] == 150
     expected, met = read_metrics(tmp_path / "calm"), read_metrics(tmp_path / "small")
@@ -68,7 +69,7 @@ def test_what_is_no_want_of_memory_is_raised(make_job: MakeJob, monkeypatch: pyt
 
 
 def test_what_a_failed_step_saw_is_written_down(make_job: MakeJob, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"the loss is nan.*the last checkpoint is kept.*not_finite.json"):
+    with pytest.raises(ConfigError, match=r"the loss is nan.*the checkpoint of step 1 is kept.*not_finite.json"):
         worker.run(worker.read_job(make_job(learning_rate=1e30, checkpoint_every=1)))
     seen = json.loads((tmp_path / "out" / faults.NOT_FINITE).read_text(encoding="utf-8"))
     assert seen["loss"] == "nan"
