@@ -204,12 +204,15 @@ def _harmless(tokenizer: "Tokenizer", content: str) -> str:
 
 
 def _text(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> str:
-    from jinja2 import TemplateError
+    from jinja2 import TemplateError, TemplateSyntaxError
 
     turns: list[dict[str, Any]] = [{"role": message.role, "content": message.content} for message in messages]
     try:
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask,
                                                  chat_template=_DATE + chat_template(tokenizer), **_FIXED))
+    except TemplateSyntaxError as error:
+        raise ConfigError(f"the chat template is no Jinja: {error.message} (line {error.lineno}); mend it in the "
+                          "model's folder, or set model.template=react or alpaca") from None
     except TemplateError as error:
         if messages[0].role != "system" or len(messages) < 2:
             raise ConfigError(f"the chat template refuses the roles {[message.role for message in messages]}: {error}; "

@@ -250,6 +250,11 @@ def test_a_template_that_changes_the_words_is_refused():
         render(tiny_tokenizer(shouting), TALK)
 
 
+def test_a_template_that_is_none_is_explained():
+    with pytest.raises(ConfigError, match=r"the chat template is no Jinja: .*endfor.* \(line 1\); mend it"):
+        render(tiny_tokenizer("{% for m in messages %}{{ m['content'] }}"), TALK)
+
+
 def test_a_template_that_refuses_the_roles_is_explained(llama2):
     strict = tiny_tokenizer("{{ raise_exception('Roles must alternate') }}")
     with pytest.raises(ConfigError, match=r"refuses the roles .*Roles must alternate"):
