@@ -88,6 +88,7 @@ class _Chunked(torch.autograd.Function):
                 # Before the product: after it, a loss near 0 would leave a difference of rounding errors.
                 logits.scatter_add_(1, wanted[:, None], -total)
                 gradient[part] = (logits.to(weight.dtype) @ weight).div_(total)
+            del logits  # Before the next are made.
         found = torch.cat(right)
         ctx.save_for_backward(gradient)
         ctx.kind = states.dtype

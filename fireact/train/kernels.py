@@ -7,21 +7,21 @@ import torch
 from transformers import PreTrainedModel
 
 from fireact.errors import ConfigError
-from fireact.train import gates
+from fireact.train import layers
 
 _LIGER = "liger_kernel.transformers.monkey_patch"
 
 
-def plug_in(model: PreTrainedModel, *, liger: bool) -> None:
+def speed_up(model: PreTrainedModel, *, liger: bool) -> None:
     """Replace parts of `model` by equal ones, less memory and with `liger` less time. Raises ConfigError."""
     if liger:
         _use_liger(model)
     else:
-        gates.plug_in(model)
+        layers.plug_in(model)
 
 
 def _use_liger(model: PreTrainedModel) -> None:
-    """Replace norms, rotary positions and gates of `model` by Liger's (Hsu et al. 2024).
+    """Replace norms, rotary positions and layers of `model` by Liger's (Hsu et al. 2024).
 
     Its losses are not used: logits are computed at trained positions only.
     """

@@ -72,6 +72,11 @@ class Training:
         """Find the weights that learn, and count the steps."""
         self.bare: Any = self.accelerator.unwrap_model(self.model)
         self.weights = {name: weight for name, weight in self.bare.named_parameters() if weight.requires_grad}
+        # On a CPU, gradients made anew in each step would lie scattered over the room that activations need.
+        self.in_place = self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
+        if self.in_place:
+            for weight in self.weights.values():
+                weight.grad = torch.zeros_like(weight)
         self.lengths = [data.tokens(unit) for unit in self.examples]
         self.sizes = [data.places(unit, self.packs) for unit in self.examples]
         self.per_epoch = data.steps_per_epoch(len(self.examples), self.train.batch_size)
@@ -129,12 +134,19 @@ class Training:
         if not math.isfinite(loss) or not (math.isfinite(norm) or self.accelerator.scaler is not None):
             raise not_finite(self, batch, loss, norm, rate)
         self.optimizer.step()
-        self.optimizer.zero_grad()
+        self._forget()
         progress.step += 1
         progress.tokens += sum(self.lengths[i] for i in batch)
         progress.trained_tokens += sum(data.trained(self.examples[i]) for i in batch)
         progress.losses.append(loss)
         self.log.step(progress, rate, norm, sum(self.lengths[i] for i in batch), measures)
+
+    def _forget(self) -> None:
+        """Drop the gradient, or set it to zero where it stays in its place."""
+        if self.in_place:
+            self.optimizer.zero_grad(set_to_none=False)
+        else:
+            self.optimizer.zero_grad()
 
     def _norm(self) -> float:
         """Scale the gradient down to its longest, and return the norm that it had."""

@@ -1,8 +1,8 @@
 """How much memory a training takes, from the model's configuration alone: to be known before anything is loaded.
 
-Weights, gradients and moments are exact. Activations follow from the shapes of a Llama-like layer: up to 18 % above
-what torch keeps without recomputation, which a test counts. What the libraries take, and the allocator cannot use, is a
-guess.
+Weights, gradients and moments are exact. Activations follow from the shapes of a Llama-like layer: up to a quarter
+above what torch keeps without recomputation, which a test counts. What the libraries take, and the allocator cannot
+use, is a guess.
 """
 
 from __future__ import annotations
@@ -129,21 +129,21 @@ def layer_activations(config: Any, train: Train, size: int) -> float:
     head = getattr(config, "head_dim", None) or hidden // config.num_attention_heads
     queries = head * config.num_attention_heads
     keys = head * (getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
-    # Norms are computed in float32; one that learns keeps what its weight is multiplied with, too.
-    norms = (16 if train.method == "full" else 8) * hidden
+    norms = 2 * hidden * _stream(train, size)
     attention = size * (2 * queries + 2 * keys)
-    gates = size * 2 * wide
+    # What goes from the gate into the last module is computed again, but not twice.
+    gates = size * (3 if train.gradient_checkpointing else 2) * wide
     return norms + attention + gates + _inputs(hidden, queries, wide, train, size)
 
 
 def _inputs(hidden: int, queries: int, wide: int, train: Train, size: int) -> float:
     """Bytes of a token that goes into the linear modules of a layer."""
-    if train.method == "lora" and not (train.dropout or train.dora or train.bits):
-        return size * (2 * hidden + queries + wide)
-    if size == 4 and not train.dropout:
-        return size * (2 * hidden + queries + wide)
-    # Each module has a copy of its own: in half precision by autocast, else what dropout leaves, beside its mask.
-    return (size + (4 if train.dropout else 0)) * (5 * hidden + queries + wide)
+    plain = train.method == "lora" and not (train.dora or train.bits)
+    if train.dropout:
+        # Each module has a copy of its own, what dropout leaves, beside its mask.
+        return (size + 4) * (5 * hidden + queries + wide)
+    # Else two of them take what is kept anyway; autocast makes of a norm in float32 a copy for each module.
+    return size * (2 if plain or size == 4 else 5) * hidden
 
 
 def _stream(train: Train, size: int) -> int:

@@ -34,7 +34,8 @@ from fireact.card import recipe
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
-from fireact.train import Train, checkpoint, data, export, faults, head, kernels, layout, lora, memory, pack, sharded
+from fireact.train import Train, checkpoint, data, export, faults, head, kernels, layout, lora, memory, sharded
+from fireact.train.attention import attend_in_packs, can_pack
 from fireact.train.checkpoint import BEST, CHECKPOINTS, Progress
 from fireact.train.dpo import refer_to_start
 from fireact.train.judge import by_episodes
@@ -202,9 +203,9 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
     torch.manual_seed(job.seed)
     model = _model(job, dtype, sharded.reads_weights(accelerator))
     frozen_linear = not train.compile and sharded.is_whole(accelerator) and head.is_frozen_linear(_bare(model))
-    packs = train.packing and pack.can_pack(_bare(model))
+    packs = train.packing and can_pack(_bare(model))
     if packs:
-        pack.plug_in(_bare(model))
+        attend_in_packs(_bare(model))
     optimizer = _optimizer(model, train)
     if train.compile:
         model.compile(dynamic=True)
@@ -228,7 +229,7 @@ def _model(job: Job, dtype: torch.dtype, reads: bool = True) -> Any:
     base = lora.load_base(folder, kind, bits) if reads or bits else lora.empty_base(folder, kind)
     if job.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
-    kernels.plug_in(base, liger=job.train.liger)
+    kernels.speed_up(base, liger=job.train.liger)
     model = base if full else lora.attach(base, job.train, job.base_name)
     return model.train()
 

@@ -1,13 +1,15 @@
 """What a training is expected to take, beside what torch keeps: counted, so without noise."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fireact.train import memory, worker
+from fireact.train import layers, memory, worker
 from fireact.types import Example
 from tests.train.conftest import MakeJob
 
@@ -36,7 +38,14 @@ def kept(training: Any, examples: list[Example]) -> int:
             found[storage.data_ptr()] = storage.nbytes(), tensor
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), training.accelerator.autocast():
+    def note_too(keep: Callable[[torch.Tensor], Any], give: Callable[[Any], torch.Tensor]) -> saved_tensors_hooks:
+        """Hooks that stand in for `note` where layers have their own."""
+        return saved_tensors_hooks(
+            lambda tensor: note(kept) if isinstance(kept := keep(tensor), torch.Tensor) else kept, give)
+
+    with pytest.MonkeyPatch.context() as patch, training.accelerator.autocast(), saved_tensors_hooks(
+            note, lambda tensor: tensor):
+        patch.setattr(layers, "saved_tensors_hooks", note_too)
         training._loss(training.model, examples)
     return sum(size for size, _ in found.values())
 
@@ -59,4 +68,4 @@ def test_activations_are_what_torch_keeps(make_job: MakeJob, middling: Path, dty
         # Autocast's copies of the weights, which the estimate counts among those.
         expected += 2 * sum(weight.numel() for weight in training.bare.parameters() if weight.ndim > 1)
     # Of logits the estimate has what the backward pass adds, for more trained tokens than there are here.
-    assert (0.3 if checkpointing else 0.85) < kept(training, examples) / expected <= 1.0
+    assert (0.29 if checkpointing else 0.8) < kept(training, examples) / expected <= 1.0

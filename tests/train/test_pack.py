@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from fireact.train import data, pack
+from fireact.train import attention, data, pack
 from fireact.types import Example
 
 CPU = torch.device("cpu")
@@ -31,8 +31,8 @@ def small(kind: str = "llama") -> torch.nn.Module:
 @given(examples=examples_of)
 def test_no_example_is_attended_by_another(kind: str, examples: list[Example]) -> None:
     plain, model = small(kind), small(kind)
-    assert pack.can_pack(model)
-    pack.plug_in(model)
+    assert attention.can_pack(model)
+    attention.attend_in_packs(model)
     with torch.no_grad():
         together = model(**pack.packed(examples, CPU).inputs, use_cache=False).logits[0]
         at = 0
@@ -45,7 +45,7 @@ def test_no_example_is_attended_by_another(kind: str, examples: list[Example]) -
 def test_gradients_of_a_pack_are_those_of_its_examples() -> None:
     examples = [Example(str(size), tuple(range(size)), (1,) * size) for size in (3, 17, 30)]
     plain, model = small(), small()
-    pack.plug_in(model)
+    attention.attend_in_packs(model)
     model(**pack.packed(examples, CPU).inputs, use_cache=False).logits.square().sum().backward()
     for example in examples:
         plain(input_ids=torch.tensor([example.ids]), use_cache=False).logits.square().sum().backward()
@@ -73,6 +73,6 @@ def test_targets_are_the_next_tokens_that_are_trained_on() -> None:
 def test_nothing_is_a_pass_without_a_loss(make, base: Path) -> None:
     model, batch = AutoModelForCausalLM.from_pretrained(base), make([], CPU)
     if make is pack.packed:
-        pack.plug_in(model)
+        attention.attend_in_packs(model)
     assert model(**batch.inputs, use_cache=False).logits.shape == (1, 1, VOCABULARY)
     assert batch.targets.tolist() == [[data.IGNORE]]
