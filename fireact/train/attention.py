@@ -51,7 +51,8 @@ def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_
         out: Any = varlen_attn(q, k, v, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, scale=scaling,
                                window_size=window, enable_gqa=query.shape[1] != key.shape[1])
         return out[None], None
-    if device == "cpu" and not dropout and (sliding_window or max_length_q) >= max_length_q:
+    if device == "cpu" and not dropout and (sliding_window or max_length_q) >= max_length_q and (
+            query.shape[-1] == value.shape[-1]):
         return _OnCpu.apply(query, key, value, cu_seq_lens_q.tolist(), scaling), None
     sizes, parts = cu_seq_lens_q.diff().tolist(), []
     # Of a split tensor the gradient is put together once, of slices as often as there are examples.
