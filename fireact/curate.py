@@ -31,7 +31,7 @@ from fireact.sections import FilterName, Sampling, Section
 from fireact.store import DONE, identity, key
 from fireact.types import Question, Trajectory
 
-VERSION = 5
+VERSION = 6
 TRAIN, VALIDATION, FUNNEL = "train.jsonl", "validation.jsonl", "funnel.json"
 PREFERENCES, HELD_PREFERENCES = "preferences.jsonl", "preferences-validation.jsonl"
 """Pairs of trajectories, to train on and held out."""
@@ -212,9 +212,15 @@ def _attempts(job: CurateJob, source: Source, given: Mapping[Path, list[Trajecto
 
 
 def _distinct(records: Sequence[Trajectory]) -> list[Trajectory]:
-    """Each attempt once, as the last file has it; those of two players differ in what is written."""
-    return list({(record.dataset, record.method, record.id, record.attempt, record.answer,
-                  tuple((step.kind, step.text) for step in record.steps)): record for record in records}.values())
+    """Each attempt of each player once, as the last file has it."""
+    return list({(record.dataset, record.method, record.id, record.attempt, _player(record)): record
+                 for record in records}.values())
+
+
+def _player(record: Trajectory) -> tuple[Any, ...]:
+    """Who played it: model and store key, or where none is told, as in imported records, what was written."""
+    told = record.provenance.get("model"), record.provenance.get("key")
+    return told if any(told) else (record.answer, tuple((step.kind, step.text) for step in record.steps))
 
 
 def _imported(folder: Path, files: Set[Path]) -> dict[Path, list[Trajectory]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, TypeGuard, get_type_hints
+from typing import Any, TypeGuard, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -104,7 +104,16 @@ def validated(cls: type, name: str, value: Any, where: str) -> Any:
         for part in first["loc"]:  # Into the options of an option; of a choice of types, parts are their names.
             if isinstance(value, dict) and part in value:
                 where, value = f"{where}.{part}", value[part]
+        if first["type"] == "unexpected_keyword_argument":
+            near = suggest(str(first["loc"][-1]), _options(cls, name))
+            raise ConfigError(f"{where} is not an option{near}") from None
         raise ConfigError(f"{where}={value!r} does not fit: {expected(first)}") from None
+
+
+def _options(cls: type, name: str) -> list[str]:
+    """The names of the options that a plug-in's option has itself."""
+    kind = hint(cls, name)
+    return [field.name for part in (kind, *get_args(kind)) if is_dataclass(part) for field in fields(part)]
 
 
 def plugin_name(node: Node) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from fireact.generate import PlayJob, open_dataset
 from fireact.jsonl import read_jsonl, write_atomic
 from fireact.ledger import taken_today
 from fireact.manifest import command, environment
-from fireact.parity import PARITY
-from fireact.parity.compare import verdict
+from fireact.parity import PARITY, REFERENCE
+from fireact.parity.compare import refuse_forms, refuse_prompts
 from fireact.play.played import Played, digest, finished, plan, require
 from fireact.play.records import TRAJECTORIES
 from fireact.plugins import build
@@ -65,7 +65,8 @@ class Run:
     def generate(self) -> None:
         """Let the teacher play."""
         plays = self.stages.plays
-        for label, records in self._played("generate", plays, self._foresee_training).items():
+        self._foresee_training()
+        for label, records in self._played("generate", plays).items():
             job = plays[label]
             self.metrics.setdefault("generate", {})[label] = self._summary(job, records)
             name = "trajectories" if len(plays) == 1 else f"trajectories-{label.replace('/', '-')}"
@@ -152,16 +153,20 @@ class Run:
 
     def _need_parity(self) -> None:
         """Hold the student that will play against the model that was trained. Raises DataError past the threshold."""
-        job, gate = self.stages.parity, self.config.evaluate.parity
+        job, gate, given = self.stages.parity, self.config.evaluate.parity, self.config.inputs.adapter
         if job is None:
+            if gate.check and given and not (given / REFERENCE).exists():
+                print(f"parity: {given} has no {REFERENCE}, so the student that plays was not held against its "
+                      "training", flush=True)
             return
         folder = self.stages.folder("parity", job)
         self._do_one("parity", "fireact.parity", job, folder)
         found = json.loads((folder / PARITY).read_text(encoding="utf-8"))
         self.metrics["parity"] = found
         self._link(PARITY, folder / PARITY)
-        print(*report.parity_lines(found), sep="\n", flush=True)
-        verdict(found, gate.agreement, gate.difference)
+        print(*report.parity_lines(found["forms"]), sep="\n", flush=True)
+        refuse_prompts(found["same_prompts"])
+        refuse_forms(found["forms"], gate.agreement, gate.difference)
 
     def report(self) -> None:
         """Show what came out."""
@@ -174,20 +179,14 @@ class Run:
         self._do_one("publish", "fireact.train.merge", job, self.stages.folder("merged", job))
         self.metrics["publish"] = publish.publish(self.stages, self.run_dir, {**environment(), "command": command()})
 
-    def _played(self, stage: str, jobs: Mapping[str, PlayJob],
-                before: Callable[[], None] = lambda: None) -> dict[str, Played]:
-        """Return the records of all jobs, by their labels; what is missing is played first, in one process.
-
-        Where something is, `before` is called before anything is sent.
-        """
+    def _played(self, stage: str, jobs: Mapping[str, PlayJob]) -> dict[str, Played]:
+        """Return the records of all jobs, by their labels; what is missing is played first, in one process."""
         datasets = {label: open_dataset(job.dataset, job.home) for label, job in jobs.items()}
         asked = {label: self.stages.questions(job, f"{stage}.n") for label, job in jobs.items()}
         folders = {label: self.stages.folder("generate", job) for label, job in jobs.items()}
         done = {label for label, job in jobs.items()
                 if finished(folders[label], asked[label], job.sampling, datasets[label])}
         tasks = [Task(f"{stage}/{label}", job, folders[label]) for label, job in jobs.items()]
-        if len(done) < len(jobs):
-            before()
         settings, engine = self.stages.engine(self.run_dir), self.run_dir / "engine.json"
         write_atomic(engine, settings.model_dump_json(indent=1))
         self.tracker.worker = settings.worker

@@ -366,11 +366,23 @@ def test_where_nothing_can_be_looked_up_only_the_filter_fails(job: Make, tmp_pat
         run(job([record("a")], evaluated=absent), tmp_path / "filtered")
 
 
-def test_two_players_attempts_at_a_question_are_two(job: Make, tmp_path: Path) -> None:
-    """And the same one in two files is one, as the last file has it."""
-    teachers, students = record("a"), record("a", answer="Rome", score=Score(0.0, 0.0))
-    again = record("b", score=Score(0.0, 0.0))
-    train, _, (funnel,) = run(job([teachers, students, again, replace(again, score=Score(1.0, 1.0))],
-                                  filters=["correct"]), tmp_path / "out")
-    assert sorted(ids(train)) == ["a", "b"]
-    assert funnel["played"] == 3
+TEACHER, STUDENT = ({"model": name, "key": f"key of {name}"} for name in ("teacher", "student"))
+
+
+@pytest.mark.parametrize(("first", "second", "played"), [
+    ({"provenance": TEACHER}, {"provenance": STUDENT}, 2),
+    ({"provenance": TEACHER}, {"provenance": TEACHER}, 1),
+    ({"provenance": TEACHER}, {"provenance": TEACHER, "answer": "Rome"}, 1),
+    ({"provenance": TEACHER}, {"provenance": TEACHER, "attempt": 1}, 2),
+    ({}, {}, 1),
+    ({}, {"answer": "Rome"}, 2),
+], ids=["two players write the same", "twice in the files", "played again", "the next attempt", "twice, imported",
+        "two answers, imported"])
+def test_an_attempt_counts_once_for_each_player(job: Make, tmp_path: Path, first: dict, second: dict,
+                                                played: int) -> None:
+    """As the last file has it."""
+    wrong, right = (Score(value, value) for value in (0.0, 1.0))
+    records = [replace(record("a"), score=wrong, **first), replace(record("a"), score=right, **second)]
+    train, _, (funnel,) = run(job(records, filters=["correct"]), tmp_path / "out")
+    assert funnel["played"] == played
+    assert ids(train) == ["a"]

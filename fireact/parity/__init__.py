@@ -70,14 +70,14 @@ def read_reference(adapter: Path) -> list[Probe]:
 
 
 def measure(model: Any, reference: Sequence[Probe]) -> list[Probe]:
-    """What a model of transformers thinks of the reference's replies."""
+    """Judge the reference's replies by a model of transformers."""
     from fireact.model.local.plain import judge
 
     return [_judged(probe, judge(model, probe.prompt, probe.reply)) for probe in reference]
 
 
 def _forms(student: "Local", reference: Sequence[Probe]) -> Iterator[tuple[str, list[Probe]]]:
-    """What each form of the student thinks, one in memory at a time."""
+    """Judge them by each form of the student, one in memory at a time."""
     from fireact.model.local import weights
 
     model = weights.load_apart(student.folder(), student.dtype, student.device, student.adapter)

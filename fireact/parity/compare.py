@@ -1,6 +1,6 @@
-"""Hold what one form of a student thinks of the reference's replies against what the trained model thought."""
+"""Hold the log-probabilities that one form of a student gives replies against those of the trained model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from fireact.errors import DataError
 
 @dataclass(frozen=True)
 class Probe:
-    """A prompt with the reply that follows it, and what a model thinks of each of its tokens."""
+    """A prompt and the reply after it; for each token of that, a model's likeliest one and the log-probability."""
 
     example: str
     prompt: Sequence[int]
@@ -39,16 +39,20 @@ def compare(reference: Sequence[Probe], other: Sequence[Probe]) -> Parity:
                   sum(differences) / len(differences))
 
 
-def verdict(found: dict[str, Any], agreement: float, difference: float) -> None:
-    """Raise DataError where some form of the student is not the one that was trained.
+def refuse_prompts(same: float | None) -> None:
+    """Raise DataError where prompts are played with other ids than were trained on; `same`: the share that are not."""
+    if same is not None and same < 1:
+        raise DataError(f"parity: only {same:.0%} of the fixed prompts have the ids that were trained on when they are "
+                        "rendered for playing; play with the tokenizer and the model.template of the training, or set "
+                        "evaluate.parity.check=false")
 
-    `found` is parity.json: the share of same prompts, and each form's `Parity` as a dictionary.
+
+def refuse_forms(forms: Mapping[str, Mapping[str, Any]], agreement: float, difference: float) -> None:
+    """Raise DataError where a form of the student, by its name, is not the model that was trained.
+
+    Each form is a `Parity` as a dictionary, as in parity.json.
     """
-    if found["same_prompts"] is not None and found["same_prompts"] < 1:
-        raise DataError(f"parity: only {found['same_prompts']:.0%} of the fixed prompts have the ids that were trained "
-                        "on when they are rendered for playing; play with the tokenizer and the model.template of "
-                        "the training, or set evaluate.parity.check=false")
-    for form, parity in found["forms"].items():
+    for form, parity in forms.items():
         if parity["same_greedy"] < agreement or parity["largest_difference"] > difference:
             raise DataError(
                 f"parity: the {form} is not the model that was trained: it would write the same token in "

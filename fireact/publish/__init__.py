@@ -21,16 +21,18 @@ from fireact.errors import ConfigError, DataError
 from fireact.generate import open_dataset
 from fireact.jsonl import write_atomic
 from fireact.parity import PARITY, REFERENCE
-from fireact.parity.compare import verdict
+from fireact.parity.compare import refuse_forms
 from fireact.play.played import Played, require
 from fireact.plugins import build
 from fireact.publish import gguf, hub
+from fireact.report import parity_lines
 from fireact.schema import Config
 from fireact.stages import Stages
 from fireact.train import Train
 
 PUBLISHED = "published"
 _ADAPTER, _STAMP = "adapter_config.json", "fireact.json"
+_NOT_COMPARED = f"publish: the student has no {REFERENCE}, so what is published was not held against its training"
 _BIG = (".safetensors", ".gguf", ".bin")
 
 
@@ -66,9 +68,10 @@ def publish(stages: Stages, run_dir: Path, manifest: Mapping[str, Any]) -> dict[
     to, found = repos(config), {}
     name = (config.publish.repo or f"{config.model.get('name')}-{config.name}").split("/")[-1].replace(" ", "-")
     rounded = _forms(made / PARITY)
+    if stages.merge.weights:
+        print(*(parity_lines(rounded) or [_NOT_COMPARED]), sep="\n", flush=True)
     if config.evaluate.parity.check:
-        verdict({"same_prompts": None, "forms": rounded}, config.evaluate.parity.agreement,
-                config.evaluate.parity.difference)
+        refuse_forms(rounded, config.evaluate.parity.agreement, config.evaluate.parity.difference)
     known = _known(stages, manifest, rounded)
     for form in dict.fromkeys(config.publish.forms):
         folder = run_dir / PUBLISHED / form

@@ -26,11 +26,11 @@ def audit_tables(audit: Mapping[str, Any]) -> list[Table | str]:
     return [*parts, Table("Faults", ("", "rows", ""), tuple(faulty)) if faulty else "No row has a fault."]
 
 
-def parity_lines(found: Mapping[str, Any]) -> list[str]:
+def parity_lines(forms: Mapping[str, Any]) -> list[str]:
     """How far each form of the student agrees with the trained model, a line a form."""
     return [f"parity: {form}: the same token in {part['same_greedy']:.1%} of {part['tokens']} places, "
             f"log-probabilities differ by at most {part['largest_difference']:.2g}"
-            for form, part in found["forms"].items()]
+            for form, part in forms.items()]
 
 
 def counted(audit: Mapping[str, Any]) -> dict[str, Any]:

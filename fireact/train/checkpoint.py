@@ -170,5 +170,7 @@ def rewind(path: Path, step: int) -> None:
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Turn a failed write of a training under `folder` (a full disk, no permission) into a DataError."""
-    with weights.writing(folder, then="start again: it goes on from the last checkpoint, if there is one"):
+    step = newest(folder)
+    place = "the beginning" if step is None else f"the checkpoint of step {step}"
+    with weights.writing(folder, then=f"start again: it goes on from {place}"):
         yield

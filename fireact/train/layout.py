@@ -12,6 +12,7 @@ from torch import nn
 
 from fireact.errors import ConfigError
 from fireact.train import Train, sharded, zero
+from fireact.train.memory import Shards, shards_of
 
 _KNOWN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP,
           DistributedType.DEEPSPEED)
@@ -55,6 +56,13 @@ def join(train: Train, dtype: torch.dtype) -> Accelerator:
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         zero.configure(accelerator, train, dtype)
     return accelerator
+
+
+def shards(accelerator: Accelerator) -> Shards:
+    """How this layout shares a model out."""
+    kind = accelerator.distributed_type
+    plugin: Any = accelerator.state.deepspeed_plugin if kind == DistributedType.DEEPSPEED else None
+    return shards_of(kind, accelerator.num_processes, plugin.zero_stage if plugin else 0)
 
 
 def prepare(accelerator: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer,

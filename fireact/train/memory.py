@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, init_empty_weights
+from accelerate import init_empty_weights
 from accelerate.utils import DistributedType
 from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
@@ -151,10 +151,9 @@ def _stream(train: Train, size: int) -> int:
     return 4 if train.method == "full" or train.bits else size
 
 
-def check(base: Path, train: Train, tokens: int, dtype: torch.dtype, accelerator: Accelerator) -> None:
-    """Refuse what cannot fit into the memory of the device. Raises ConfigError."""
-    needed = estimate(lora.read_config(base), train, tokens, dtype, sharing(accelerator))
-    here = available(accelerator)
+def check(base: Path, train: Train, tokens: int, dtype: torch.dtype, shards: Shards, here: float) -> None:
+    """Refuse what cannot fit into the bytes that are free `here`, on each device. Raises ConfigError."""
+    needed = estimate(lora.read_config(base), train, tokens, dtype, shards)
     if needed.total > here:
         raise ConfigError(
             f"this training takes about {needed.total / GB:.1f} GB on each device ({needed.sentence()}) and "
@@ -164,14 +163,12 @@ def check(base: Path, train: Train, tokens: int, dtype: torch.dtype, accelerator
             "configuration of conf/accelerate, or set train.check_memory=false to try all the same")
 
 
-def sharing(accelerator: Accelerator) -> Shards:
-    """How the layout shares a model out."""
-    devices = accelerator.num_processes
-    if accelerator.distributed_type == DistributedType.FSDP:
+def shards_of(kind: str, devices: int, zero_stage: int) -> Shards:
+    """How a layout of the `kind` that accelerate calls it shares a model out."""
+    if kind == DistributedType.FSDP:
         return Shards(devices, devices, devices)
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        plugin: Any = accelerator.state.deepspeed_plugin
-        return Shards(gradients=devices if plugin.zero_stage == 2 else 1, moments=devices)
+    if kind == DistributedType.DEEPSPEED:
+        return Shards(gradients=devices if zero_stage == 2 else 1, moments=devices)
     return WHOLE
 
 
@@ -181,10 +178,10 @@ def _cheaper(train: Train) -> str:
     return "" if train.bits == 4 else ", choose train=qlora on a GPU"
 
 
-def available(accelerator: Accelerator) -> float:
-    """Bytes that are free: of the GPU, or of the machine's memory for this process's share."""
-    if accelerator.device.type == "cuda":
-        return torch.cuda.mem_get_info(accelerator.device)[0]
+def available(processes: int) -> float:
+    """Bytes that are free: of this process's GPU, or of the machine's memory for one of `processes`."""
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0]
     import psutil
 
-    return psutil.virtual_memory().available / accelerator.num_processes
+    return psutil.virtual_memory().available / processes

@@ -2,13 +2,13 @@
 
     python -m fireact.train.merge FOLDER/job.json
 
-leaves `tokenizer/` and, where the job wants the weights, `model/`, which transformers loads without PEFT. The sum is
-made in float32 and rounded once; how far what was written agrees with the model in training is left in `parity.json`.
+leaves `tokenizer/` and, where the job wants the weights, `model/`, which transformers loads without PEFT. An adapter is
+added to its base in float32 and the sum rounded once; a model that was trained whole is rounded where another precision
+is asked for. How far what was written agrees with the model in training is left in `parity.json`.
 """
 
 import gc
 import json
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -46,35 +46,33 @@ def run(values: dict[str, Any], folder: Path) -> None:
             tokenizer.save_pretrained(part)
         if job.weights:
             with checkpoint.replacing(folder / MODEL) as part:
-                dtype = _whole(base, job, part)
+                dtype = _write(base, job, part)
                 tokenizer.save_pretrained(part)
-            if dtype and (job.adapter / REFERENCE).is_file():
-                _compare(folder, job.adapter, str(dtype).removeprefix("torch."))
+            if (job.adapter / REFERENCE).is_file():
+                gc.collect()  # Else the model that was written is in memory beside the one that is now read.
+                _compare(folder, job.adapter, dtype)
     write_atomic(folder / DONE, json.dumps({"base_identity": weights.identity(base), "weights": job.weights}))
 
 
-def _whole(base: Path, job: MergeJob, folder: Path) -> torch.dtype | None:
-    """Write the weights and their configuration, and return what the weights were rounded to.
-
-    Those of a model that was trained whole are taken as they are.
-    """
-    if not (job.adapter / "adapter_config.json").is_file():
-        for file in [*job.adapter.glob("*.safetensors*"), *job.adapter.glob("*config.json")]:
-            shutil.copyfile(file, folder / file.name)
-        return None
-    dtype = _dtype(base, job.dtype)
-    model = weights.load_apart(base, "float32", "cpu", job.adapter).merge_and_unload()
-    model.to(dtype).save_pretrained(folder)
+def _write(base: Path, job: MergeJob, folder: Path) -> torch.dtype:
+    """Write the weights and their configuration into `folder`, and return what the weights were rounded to."""
+    adapter = (job.adapter / "adapter_config.json").is_file()
+    dtype = _dtype(base if adapter else job.adapter, job.dtype)
+    model = weights.load_apart(base, "float32", "cpu", job.adapter)
+    (model.merge_and_unload() if adapter else model).to(dtype).save_pretrained(folder)
     return dtype
 
 
-def _compare(folder: Path, adapter: Path, dtype: str) -> None:
-    """Write how far the model in `folder`, whose weights are `dtype`, agrees with the one that was trained."""
-    gc.collect()  # The model that was written.
-    reference = read_reference(adapter)
+def _compare(folder: Path, student: Path, dtype: torch.dtype) -> None:
+    """Write how far the model in `folder`, whose weights are `dtype`, agrees with the `student` that was trained.
+
+    Both are computed in float32: what is seen is the rounding of the weights.
+    """
+    reference = read_reference(student)
     model = weights.load_apart(folder / MODEL, "float32", "cpu")
     found = asdict(compare(reference, measure(model, reference)))
-    write_atomic(folder / PARITY, json.dumps({"forms": {f"merged model in {dtype}": found}}, indent=1))
+    name = f"published model, rounded to {str(dtype).removeprefix('torch.')}"
+    write_atomic(folder / PARITY, json.dumps({"forms": {name: found}}, indent=1))
 
 
 def _dtype(base: Path, wanted: str) -> torch.dtype:
@@ -84,7 +82,7 @@ def _dtype(base: Path, wanted: str) -> torch.dtype:
     named = config.dtype if wanted == "auto" else wanted
     found = getattr(torch, named, None) if isinstance(named, str) else named or torch.float32
     if not isinstance(found, torch.dtype):
-        raise ConfigError(f"the base in {base} says that its weights are {named!r}; set publish.dtype")
+        raise ConfigError(f"the model in {base} says that its weights are {named!r}; set publish.dtype")
     return found
 
 

@@ -13,7 +13,7 @@ from transformers import PretrainedConfig
 
 from fireact.plugins import build
 from fireact.process import stage_main
-from fireact.train import Train, kernels, layout, lora, memory, prepare
+from fireact.train import Train, kernels, layout, lora, memory, prepare, ranks
 
 
 def run(values: dict[str, Any], folder: Path) -> None:
@@ -23,8 +23,10 @@ def run(values: dict[str, Any], folder: Path) -> None:
     base = prepare.student(values, train).folder()
     train, dtype = lora.as_started(train), layout.dtype_of(train)
     refuse(lora.read_config(base), train)
-    if train.check_memory and prepare.alone(train):
-        memory.check(base, train, train.micro_batch_tokens, dtype, layout.join(train, dtype))
+    if train.check_memory:
+        kind, processes, stage = ranks.planned(train)
+        memory.check(base, train, train.micro_batch_tokens, dtype, memory.shards_of(kind, processes, stage),
+                     memory.available(processes))
 
 
 def refuse(config: PretrainedConfig, train: Train) -> None:

@@ -66,8 +66,19 @@ def refuse(config: Path) -> None:
     if layout.get("distributed_type") == "DEEPSPEED":
         from fireact.train import zero
 
-        options = layout.get("deepspeed_config") or {}
+        options = _zero(layout)
         zero.check(options.get("zero_stage", 2), options.get("offload_optimizer_device"))
+
+
+def planned(train: Train) -> tuple[str, int, int]:
+    """The kind of layout that the launcher will be told of, its processes, and the stage of ZeRO. Raises DataError."""
+    layout = _read(train.accelerate_config) if train.accelerate_config else {"num_processes": train.processes}
+    return (str(layout.get("distributed_type", "NO")), int(layout.get("num_processes", 1)),
+            int(_zero(layout).get("zero_stage", 2)))
+
+
+def _zero(layout: dict[str, Any]) -> dict[str, Any]:
+    return layout.get("deepspeed_config") or {}
 
 
 def other_machines(config: Path, job: Path) -> str | None:

@@ -199,7 +199,8 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
     accelerator = layout.join(train, dtype)
     tokens = tokens or train.micro_batch_tokens
     if train.check_memory:
-        memory.check(job.base, train, tokens, dtype, accelerator)
+        memory.check(job.base, train, tokens, dtype, layout.shards(accelerator),
+                     memory.available(accelerator.num_processes))
     torch.manual_seed(job.seed)
     model = _model(job, dtype, sharded.reads_weights(accelerator))
     frozen_linear = not train.compile and sharded.is_whole(accelerator) and head.is_frozen_linear(_bare(model))
@@ -249,7 +250,7 @@ def _optimizer(model: nn.Module, train: Train) -> torch.optim.AdamW:
 
 
 def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor], probes: list[dict[str, Any]]) -> None:
-    """Write what was learnt and what it thinks, then done.json; drop checkpoints. Raises OSError, SafetensorError."""
+    """Write what was learnt and its probes, then done.json; drop checkpoints. Raises OSError, SafetensorError."""
     results = {"examples": len(training.examples), "validation_examples": len(training.validation),
                **summary(training)}
     with checkpoint.replacing(job.out / job.train.makes) as part:

@@ -1,4 +1,4 @@
-"""A student made whole: what was trained whole is taken as it is, a sum is rounded once, all or nothing is left."""
+"""A student made whole: what was trained whole stays what it is, a sum is rounded once, all or nothing is left."""
 
 import json
 from pathlib import Path
@@ -52,13 +52,17 @@ def test_the_sum_is_rounded_once(base: Path, tmp_path: Path, dtype: str) -> None
     torch.testing.assert_close(whole, expected.to(kind), rtol=1e-6 if dtype == "auto" else 0.008, atol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize(("dtype", "least", "most"), [("float32", 0.0, 1e-3), ("bfloat16", 1e-4, 0.3)])
-def test_what_was_written_is_held_against_the_training(base: Path, tmp_path: Path, dtype: str, least: float,
-                                                       most: float) -> None:
-    prepare.run(job(tmp_path, base, RECORDS, max_steps=2), tmp_path)
-    merge.run(values(base, tmp_path / "adapter", dtype=dtype), tmp_path / "merged")
+def test_what_was_written_is_held_against_the_training(base: Path, tmp_path: Path, method: str, dtype: str,
+                                                       least: float, most: float) -> None:
+    prepare.run(job(tmp_path, base, RECORDS, method=method, max_steps=2), tmp_path)
+    student = tmp_path / ("adapter" if method == "lora" else "model")
+    merge.run(values(base, student, dtype=dtype), tmp_path / "merged")
+    written = load_file(tmp_path / "merged" / merge.MODEL / "model.safetensors")
+    assert {tensor.dtype for tensor in written.values()} == {getattr(torch, dtype)}
     found = json.loads((tmp_path / "merged" / PARITY).read_text(encoding="utf-8"))["forms"]
-    assert least <= found[f"merged model in {dtype}"]["largest_difference"] < most
+    assert least <= found[f"published model, rounded to {dtype}"]["largest_difference"] < most
 
 
 def test_only_the_tokenizer_where_no_weights_are_wanted(base: Path, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fireact.errors import ConfigError
-from fireact.train import preflight
+from fireact.loopback import serve
+from fireact.train import Train, memory, preflight, ranks
 from tests.model.tiny import tiny_model
 
 
@@ -28,6 +29,8 @@ def job(student: Path, folder: Path, **train: Any) -> dict[str, Any]:
     ({"liger": True}, "train.liger=true needs an NVIDIA GPU"),
     ({"targets": ["query"]}, "train.targets names 'query'"),
     ({"micro_batch_tokens": 10 ** 10}, "this training takes about"),
+    ({"micro_batch_tokens": 10 ** 10, "processes": 2}, "this training takes about"),
+    ({"micro_batch_tokens": 10 ** 10, "accelerate_config": "conf/accelerate/fsdp2_8.yml"}, "this training takes about"),
     ({"start_from": "nowhere"}, "nowhere"),
 ])
 def test_what_cannot_be_trained_here_is_refused(student: Path, tmp_path: Path, options: dict, sentence: str) -> None:
@@ -38,17 +41,27 @@ def test_what_cannot_be_trained_here_is_refused(student: Path, tmp_path: Path, o
 def test_what_can_be_is_not_and_leaves_nothing(student: Path, tmp_path: Path) -> None:
     preflight.run(job(student, tmp_path, targets=["q_proj"], threads=1), tmp_path)
     preflight.run(job(student, tmp_path, micro_batch_tokens=10 ** 10, check_memory=False), tmp_path)
-    preflight.run(job(student, tmp_path, micro_batch_tokens=10 ** 10, processes=2), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_paid_teacher_is_not_asked_before(run_main, tmp_path: Path, tiny_options: Path) -> None:
-    """A teacher that costs nothing is: then the training itself says so."""
-    done = run_main("--config-dir", str(tiny_options), "model=tiny_a", "train.targets=[query]", "generate.n=4",
-                    "model@teacher=api", "teacher.base_url=http://127.0.0.1:9/v1")
+def test_shards_are_those_of_the_layout() -> None:
+    options = [Train(processes=2), *(Train(accelerate_config=Path(f"conf/accelerate/{name}.yml"))
+                                     for name in ("ddp_4", "fsdp2_8", "zero2_4"))]
+    assert [memory.shards_of(kind, processes, stage) for kind, processes, stage in map(ranks.planned, options)] == [
+        memory.WHOLE, memory.WHOLE, memory.Shards(8, 8, 8), memory.Shards(1, 4, 4)]
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_a_paid_teacher_is_not_asked_before(run_main, tmp_path: Path, tiny_options: Path, paid: bool) -> None:
+    """One that costs nothing is: then the training itself says so."""
+    with serve() as endpoint:
+        teacher = ["model@teacher=api", f"teacher.base_url={endpoint.url}"] if paid else []
+        done = run_main("--config-dir", str(tiny_options), "model=tiny_a", "train.targets=[query]", "generate.n=4",
+                        "curate.validation=0", *teacher)
     assert done.returncode == 2, done.stdout
     assert done.stderr == ("error: train.targets names 'query', which is no linear module of this model; expected "
                            "'all-linear' or some of down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, "
                            "v_proj\n")
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["stages"] == {}
+    assert ("generate" in str(manifest["stages"])) is not paid
+    assert endpoint.stats.requests == 0

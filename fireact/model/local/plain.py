@@ -1,4 +1,4 @@
-"""What a model of transformers thinks of a known reply, in a plain forward pass: the engine's measure."""
+"""The log-probabilities of a known reply in a plain forward pass of transformers: the engine's measure."""
 
 from collections.abc import Sequence
 from typing import Any
