@@ -16,7 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
-from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm, apply_rotary_pos_emb
+from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm, apply_rotary_pos_emb, rotate_half
 
 _ROTARY = apply_rotary_pos_emb.__name__
 _SILU = tuple({type(ACT2FN[name]) for name in ("silu", "swish")})
@@ -31,12 +31,19 @@ def plug_in(model: PreTrainedModel) -> None:
             module.forward = partial(_normed, module)
         elif _same(forward, LlamaMLP.forward) and isinstance(module.act_fn, _SILU):
             module.forward = partial(gated, module)
-        elif _ROTARY in getattr(forward, "__code__", _normed.__code__).co_names and _same(
-                forward.__globals__[_ROTARY], apply_rotary_pos_emb):
-            module.forward = partial(_rotating(forward), module)
+        elif _turns(forward):
+            module.forward = partial(_turning(forward), module)
 
 
-def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+def _turns(forward: Any) -> bool:
+    """Whether a function calls the rotary positions of its module, and these are Llama's, in all that they call."""
+    if not isinstance(forward, FunctionType) or _ROTARY not in forward.__code__.co_names:
+        return False
+    turn = forward.__globals__.get(_ROTARY)
+    return _same(turn, apply_rotary_pos_emb) and _same(turn.__globals__.get(rotate_half.__name__), rotate_half)
+
+
+def _same(one: Any, other: Callable[..., Any]) -> bool:
     """Whether two functions have the same code, docstrings aside."""
     return isinstance(one, FunctionType) and _code(one) == _code(other)
 
@@ -76,7 +83,7 @@ class _Norm(torch.autograd.Function):
         return of_x.to(x.dtype), of_weight, None
 
 
-def _rotating(forward: Any) -> Callable[..., Any]:
+def _turning(forward: Any) -> Callable[..., Any]:
     """The same function, which finds `_rotated` under the name of transformers' function."""
     return FunctionType(forward.__code__, forward.__globals__ | {_ROTARY: _rotated}, forward.__name__,
                         forward.__defaults__, forward.__closure__)
@@ -99,16 +106,16 @@ class _Rotary(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
-        return _turned(gradient, cos, -sin), None, None
+        return _turned(gradient, cos, -sin.roll(sin.shape[-1] // 2, -1)), None, None
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """The two halves of x as the two coordinates of points, turned by angles; both halves of an angle are the same."""
+    """x cos + (-x2, x1) sin, of the halves (x1, x2) of x."""
     turned = torch.empty_like(x, dtype=torch.result_type(x, cos))
-    (across, up), (new_across, new_up) = x.chunk(2, -1), turned.chunk(2, -1)
-    cos, sin = cos.chunk(2, -1)[0], sin.chunk(2, -1)[0]
-    torch.mul(across, cos, out=new_across).addcmul_(up, sin, value=-1)
-    torch.mul(up, cos, out=new_up).addcmul_(across, sin)
+    (x1, x2), (cos1, cos2), (sin1, sin2) = (part.chunk(2, -1) for part in (x, cos, sin))
+    turned1, turned2 = turned.chunk(2, -1)
+    torch.mul(x1, cos1, out=turned1).addcmul_(x2, sin1, value=-1)
+    torch.mul(x2, cos2, out=turned2).addcmul_(x1, sin2)
     return turned
 
 
@@ -126,7 +133,8 @@ def _gated_once(module: Any, x: Tensor) -> Tensor:
     place, gate, up = product.data_ptr(), gate.detach(), up.detach()
 
     def keep(tensor: Tensor) -> Tensor | torch.Size:
-        return tensor.shape if tensor.data_ptr() == place and tensor.numel() == gate.numel() else tensor
+        same = tensor.data_ptr() == place and tensor.numel() == gate.numel() and tensor.is_contiguous()
+        return tensor.shape if same else tensor
 
     def give(kept: Tensor | torch.Size) -> Tensor:
         return kept if isinstance(kept, Tensor) else _product(gate, up).view(kept)

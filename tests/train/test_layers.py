@@ -15,13 +15,15 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    NanoChatConfig,
+    NanoChatForCausalLM,
     PreTrainedModel,
     Qwen3Config,
     Qwen3ForCausalLM,
     StableLmConfig,
     StableLmForCausalLM,
 )
-from transformers.models.llama.modeling_llama import LlamaMLP
+from transformers.models.llama.modeling_llama import LlamaMLP, apply_rotary_pos_emb
 
 from fireact.train import layers
 
@@ -32,6 +34,7 @@ MODELS: dict[str, tuple[Callable[[], Any], dict[str, int]]] = {
     "queries are normed": (lambda: Qwen3ForCausalLM(Qwen3Config(**SMALL, head_dim=8)),
                            {"Attention": 2, "MLP": 2, "RMSNorm": 9}),
     "norms from 1, gates by gelu": (lambda: GemmaForCausalLM(GemmaConfig(**SMALL, head_dim=8)), {"Attention": 2}),
+    "turned the other way": (lambda: NanoChatForCausalLM(NanoChatConfig(**SMALL)), {}),
     "a part is turned": (lambda: StableLmForCausalLM(StableLmConfig(**SMALL)), {"Attention": 2, "MLP": 2}),
     "learnt positions": (lambda: GPT2LMHeadModel(GPT2Config(
         vocab_size=96, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)), {})}
@@ -116,3 +119,15 @@ def test_other_sums_stay_as_they_are(other: Callable[[], nn.Module]) -> None:
     model.is_gradient_checkpointing = False
     layers.plug_in(model)
     assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_rotary_positions_of_any_angles() -> None:
+    """Of which the halves differ, too."""
+    draw = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(2, heads, 5, 8, generator=draw, dtype=torch.float64, requires_grad=True)
+                  for heads in (4, 2))
+    cos, sin = (torch.randn(2, 5, 8, generator=draw, dtype=torch.float64) for _ in range(2))
+    for mine, its in zip(layers._rotated(query, key, cos, sin), apply_rotary_pos_emb(query, key, cos, sin),
+                         strict=True):
+        torch.testing.assert_close(mine, its)
+    assert torch.autograd.gradcheck(lambda *states: layers._rotated(*states, cos, sin), (query, key))
