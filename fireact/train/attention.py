@@ -51,8 +51,7 @@ def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_
         out: Any = varlen_attn(q, k, v, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, scale=scaling,
                                window_size=window, enable_gqa=query.shape[1] != key.shape[1])
         return out[None], None
-    if device == "cpu" and not dropout and (sliding_window or max_length_q) >= max_length_q and (
-            query.shape[-1] == value.shape[-1]):
+    if device == "cpu" and _suits(query, value, max_length_q, sliding_window) and not dropout:
         return _OnCpu.apply(query, key, value, cu_seq_lens_q.tolist(), scaling), None
     sizes, parts = cu_seq_lens_q.diff().tolist(), []
     # Of a split tensor the gradient is put together once, of slices as often as there are examples.
@@ -61,6 +60,12 @@ def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_
         parts.append(functional.scaled_dot_product_attention(
             *own, attn_mask=mask, is_causal=mask is None, dropout_p=dropout, scale=scaling, enable_gqa=True))
     return torch.cat(parts, 2).transpose(1, 2), None
+
+
+def _suits(query: Tensor, value: Tensor, longest: int, window: int | None) -> bool:
+    """Whether `_OnCpu` can take it: all heads are alike and each token sees all before it. (It cannot be compiled.)"""
+    return (query.shape[-1] == value.shape[-1] and (window is None or window >= longest)
+            and not torch.compiler.is_compiling())
 
 
 def _window(size: int, window: int | None, device: torch.device) -> Tensor | None:

@@ -72,5 +72,5 @@ def _play(job: Path, folder: Path) -> float:
     command = [sys.executable, "-m", "fireact.generate", str(folder / "engine.json"), str(folder / "job.json")]
     if code := subprocess.call(command, env={**os.environ, PARENT: str(os.getpid())}):
         raise DataError(f"the episodes that judge the training could not be played (exit code {code}, see above); "
-                        "start again: it goes on from the last checkpoint, if there is one; or set train.judge=loss")
+                        "start again, it goes on from its last checkpoint; or set train.judge=loss")
     return fmean(record.score.em for record in read_jsonl(folder / TRAJECTORIES, Trajectory))

@@ -1,4 +1,4 @@
-"""Parts of a model in better forms: Liger's kernels, where they are installed and asked for, else our own gate."""
+"""Parts of a model in better forms: Liger's kernels, where they are installed and asked for, else our own layers."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,11 +12,11 @@ from fireact.train import layers
 _LIGER = "liger_kernel.transformers.monkey_patch"
 
 
-def speed_up(model: PreTrainedModel, *, liger: bool) -> None:
-    """Replace parts of `model` by equal ones, less memory and with `liger` less time. Raises ConfigError."""
+def speed_up(model: PreTrainedModel, *, liger: bool, compiled: bool) -> None:
+    """Replace parts of `model` by equal ones that take less memory and time. Raises ConfigError."""
     if liger:
         _use_liger(model)
-    else:
+    elif not compiled:  # The compiler fuses what it finds, and does not look into ours.
         layers.plug_in(model)
 
 

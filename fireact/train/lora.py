@@ -136,7 +136,7 @@ def attach(model: PreTrainedModel, train: Train, base_name: str) -> PeftModel:
     config.base_model_name_or_path = base_name
     config.target_modules = sorted(config.target_modules or ())
     for module in adapted.modules():
-        if _can_fuse(module):
+        if not train.compile and _can_fuse(module):
             module.forward = partial(_fused_forward, module)
     return adapted
 

@@ -230,7 +230,7 @@ def _model(job: Job, dtype: torch.dtype, reads: bool = True) -> Any:
     base = lora.load_base(folder, kind, bits) if reads or bits else lora.empty_base(folder, kind)
     if job.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
-    kernels.speed_up(base, liger=job.train.liger)
+    kernels.speed_up(base, liger=job.train.liger, compiled=job.train.compile)
     model = base if full else lora.attach(base, job.train, job.base_name)
     return model.train()
 
