@@ -20,7 +20,7 @@ from typing import Any, Literal
 from fireact import contamination, formats
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.examples import conversation
-from fireact.filters import Judge
+from fireact.filters import Judge, distinct
 from fireact.generate import first, open_dataset
 from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.play.played import require
@@ -122,7 +122,7 @@ def run(values: dict[str, Any], folder: Path) -> None:
     pairings: dict[Cell, Pairing] = {}
     for source in job.sources:
         cell, attempts = (source.task, source.method), _attempts(job, source, given)
-        records = _distinct(attempts)
+        records = distinct(attempts)
         _look_up(records, judge, required="not_evaluated" in job.filters)
         kept[cell], dropped = _filter(records, job.filters, judge.keeps, first_only=job.keep == "first_correct")
         funnels[cell] = Funnel(*cell, len(records), dropped, len(kept[cell]))
@@ -209,18 +209,6 @@ def _attempts(job: CurateJob, source: Source, given: Mapping[Path, list[Trajecto
         questions = first(dataset.questions(source.split), source.split, source.questions, "generate.n")
         records = list(require(source.folder, dataset, questions, source.sampling, "generate"))
     return sorted(records, key=lambda record: sha256(f"{job.seed}:{record.id}".encode()).digest())
-
-
-def _distinct(records: Sequence[Trajectory]) -> list[Trajectory]:
-    """Each attempt of each player once, as the last file has it."""
-    return list({(record.dataset, record.method, record.id, record.attempt, _player(record)): record
-                 for record in records}.values())
-
-
-def _player(record: Trajectory) -> tuple[Any, ...]:
-    """Who played it: model and store key, or where none is told, as in imported records, what was written."""
-    told = record.provenance.get("model"), record.provenance.get("key")
-    return told if any(told) else (record.answer, tuple((step.kind, step.text) for step in record.steps))
 
 
 def _imported(folder: Path, files: Set[Path]) -> dict[Path, list[Trajectory]]:

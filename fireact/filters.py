@@ -1,7 +1,7 @@
 """The filters of a curation: named predicates that say which trajectories a student may learn from."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -100,3 +100,15 @@ def _stands_in(answer: str, text: str) -> bool:
 
 def _split_words(text: str) -> str:
     return normalize(re.sub(r"\W+", " ", text))
+
+
+def distinct(records: Sequence[Trajectory]) -> list[Trajectory]:
+    """Each attempt of each player once, as the last file has it."""
+    return list({(record.dataset, record.method, record.id, record.attempt, _player(record)): record
+                 for record in records}.values())
+
+
+def _player(record: Trajectory) -> tuple[Any, ...]:
+    """Who played it: model and store key, or where none is told, as in imported records, what was written."""
+    told = record.provenance.get("model"), record.provenance.get("key")
+    return told if any(told) else (record.answer, tuple((step.kind, step.text) for step in record.steps))

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from fireact import parity
 from fireact.errors import DataError
-from fireact.parity.compare import Probe, compare, verdict
+from fireact.parity.compare import Probe, compare, refuse_forms, refuse_prompts
 from fireact.train import prepare
 from tests.model.tiny import tiny_model
 from tests.train.test_prepare import RECORDS, job
@@ -43,7 +43,8 @@ def test_every_form_of_the_student_is_the_one_that_was_trained(trained: dict[str
         assert form["largest_difference"] < 1e-4
         assert form["tokens"] > 15
     assert result["same_prompts"] == 1
-    verdict(result, 0.95, 0.5)
+    refuse_prompts(result["same_prompts"])
+    refuse_forms(result["forms"], 0.95, 0.5)
 
 
 def test_other_weights_are_found_out(trained: dict[str, Any], tmp_path: Path) -> None:
@@ -60,14 +61,14 @@ def test_other_weights_are_found_out(trained: dict[str, Any], tmp_path: Path) ->
         file.write_bytes(before)
     with pytest.raises(DataError, match=r"parity: the loaded (adapter|model) is not the model that was trained: it "
                                         r"would write the same token in .*evaluate\.parity\.difference"):
-        verdict(result, 0.95, 0.5)
+        refuse_forms(result["forms"], 0.95, 0.5)
 
 
 def test_another_template_is_found_out(trained: dict[str, Any], tmp_path: Path) -> None:
     result = found({**trained, "model": {**trained["model"], "template": "alpaca"}}, tmp_path)
     assert result["same_prompts"] == 0
     with pytest.raises(DataError, match=r"only 0% of the fixed prompts have the ids that were trained on"):
-        verdict(result, 0.95, 0.5)
+        refuse_prompts(result["same_prompts"])
 
 
 def test_prompts_that_nobody_knows_are_not_compared(trained: dict[str, Any], tmp_path: Path) -> None:
