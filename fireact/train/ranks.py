@@ -73,8 +73,11 @@ def refuse(config: Path) -> None:
 def planned(train: Train) -> tuple[str, int, int]:
     """The kind of layout that the launcher will be told of, its processes, and the stage of ZeRO. Raises DataError."""
     layout = _read(train.accelerate_config) if train.accelerate_config else {"num_processes": train.processes}
-    return (str(layout.get("distributed_type", "NO")), int(layout.get("num_processes", 1)),
-            int(_zero(layout).get("zero_stage", 2)))
+    processes, stage = layout.get("num_processes", 1), _zero(layout).get("zero_stage", 2)
+    if not (isinstance(processes, int) and processes > 0):
+        raise DataError(f"train.accelerate_config={train.accelerate_config}: num_processes is {processes!r}; expected "
+                        "a number above 0")
+    return str(layout.get("distributed_type", "NO")), processes, stage
 
 
 def _zero(layout: dict[str, Any]) -> dict[str, Any]:

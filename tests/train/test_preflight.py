@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fireact.errors import ConfigError
+from fireact.errors import ConfigError, DataError
 from fireact.loopback import serve
 from fireact.train import Train, memory, preflight, ranks
 from tests.model.tiny import tiny_model
@@ -49,6 +49,13 @@ def test_shards_are_those_of_the_layout() -> None:
                                      for name in ("ddp_4", "fsdp2_8", "zero2_4"))]
     assert [memory.shards_of(kind, processes, stage) for kind, processes, stage in map(ranks.planned, options)] == [
         memory.WHOLE, memory.WHOLE, memory.Shards(8, 8, 8), memory.Shards(1, 4, 4)]
+
+
+def test_a_layout_of_no_number_of_processes_is_refused(student: Path, tmp_path: Path) -> None:
+    layout = tmp_path / "layout.yml"
+    layout.write_text("num_processes: many\n")
+    with pytest.raises(DataError, match=r"layout\.yml: num_processes is 'many'; expected a number above 0"):
+        preflight.run(job(student, tmp_path, accelerate_config=str(layout)), tmp_path)
 
 
 def test_a_paid_teacher_is_not_asked_before(run_main, tmp_path: Path, tiny_options: Path) -> None:
