@@ -40,7 +40,7 @@ def compare(reference: Sequence[Probe], other: Sequence[Probe]) -> Parity:
 
 
 def refuse_prompts(same: float | None) -> None:
-    """Raise DataError where prompts are played with other ids than were trained on; `same`: the share that are not."""
+    """Raise DataError unless the share of prompts that are played with the ids of the training is 1, or not known."""
     if same is not None and same < 1:
         raise DataError(f"parity: only {same:.0%} of the fixed prompts have the ids that were trained on when they are "
                         "rendered for playing; play with the tokenizer and the model.template of the training, or set "

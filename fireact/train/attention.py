@@ -14,6 +14,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
+from fireact.errors import ConfigError
+
 NAME = "fireact_packed"
 _PACKABLE = {"full_attention", "sliding_attention"}
 _FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -29,16 +31,36 @@ def can_pack(model: PreTrainedModel) -> bool:
         and not any(name.endswith("sinks") for name, _ in model.named_parameters())
 
 
-def attend_in_packs(model: PreTrainedModel) -> None:
-    """Make `model`, which `can_pack`, use the attention of packs."""
+def attend_in_packs(model: PreTrainedModel, tries: bool = True) -> bool:
+    """Make `model`, which `can_pack`, use the attention of packs.
+
+    With `tries`, two tokens are tried first: where the model has a mask of its own, or calls attention in a way of its
+    own, False is returned and it stays as it is.
+    """
+    before = model.config._attn_implementation
     AttentionInterface.register(NAME, attention)
     model.set_attn_implementation(NAME)
+    if tries:
+        bounds = torch.tensor([0, 1, 2], dtype=torch.int32, device=model.device)
+        two = {"input_ids": torch.tensor([[0, 1]], device=model.device),
+               "position_ids": torch.tensor([[0, 0]], device=model.device)}
+        try:
+            with torch.no_grad():
+                model(**two, cu_seq_lens_q=bounds, cu_seq_lens_k=bounds, max_length_q=1, max_length_k=1,
+                      use_cache=False)
+        except ConfigError:
+            model.set_attn_implementation(before)
+            return False
+    return True
 
 
 def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, *, scaling: float,
-              cu_seq_lens_q: Tensor, max_length_q: int, dropout: float = 0.0, sliding_window: int | None = None,
-              **_: Any) -> tuple[Tensor, None]:
-    """What transformers calls in every layer; tensors are (1, heads, tokens, head size)."""
+              cu_seq_lens_q: Tensor | None = None, max_length_q: int = 0, dropout: float = 0.0,
+              sliding_window: int | None = None, **_: Any) -> tuple[Tensor, None]:
+    """What transformers calls in every layer; tensors are (1, heads, tokens, head size). Raises ConfigError."""
+    if cu_seq_lens_q is None or attention_mask is not None:
+        raise ConfigError("the attention of this model has a mask or a way of its own, so that examples cannot be "
+                          "packed; set train.packing=false")
     device = query.device.type
     if torch.is_autocast_enabled(device):
         kind = torch.get_autocast_dtype(device)

@@ -51,7 +51,7 @@ def _same(one: Any, other: Callable[..., Any]) -> bool:
 def _code(function: Any) -> tuple[Any, ...]:
     code = function.__code__
     constants = tuple(value for value in code.co_consts if value not in (None, function.__doc__))
-    return code.co_argcount, code.co_code, code.co_names, constants
+    return function.__defaults__, code.co_argcount, code.co_code, code.co_names, constants
 
 
 def _normed(module: Any, x: Tensor) -> Tensor:
@@ -85,8 +85,10 @@ class _Norm(torch.autograd.Function):
 
 def _turning(forward: Any) -> Callable[..., Any]:
     """The same function, which finds `_rotated` under the name of transformers' function."""
-    return FunctionType(forward.__code__, forward.__globals__ | {_ROTARY: _rotated}, forward.__name__,
-                        forward.__defaults__, forward.__closure__)
+    turning = FunctionType(forward.__code__, forward.__globals__ | {_ROTARY: _rotated}, forward.__name__,
+                           forward.__defaults__, forward.__closure__)
+    turning.__kwdefaults__ = forward.__kwdefaults__
+    return turning
 
 
 def _rotated(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, unsqueeze_dim: int = 1) -> tuple[Tensor, Tensor]:
@@ -125,6 +127,8 @@ def _gated(module: Any, x: Tensor) -> Tensor:
 
 def _gated_once(module: Any, x: Tensor) -> Tensor:
     """As `_gated`, but what goes into `down_proj` is computed again for the backward pass.
+
+    It is known by its address, which is its own until `down_proj` returns.
 
     Gradient checkpointing, which does that for whole layers, would have its hooks replaced by these.
     """

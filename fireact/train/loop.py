@@ -73,7 +73,9 @@ class Training:
         self.bare: Any = self.accelerator.unwrap_model(self.model)
         self.weights = {name: weight for name, weight in self.bare.named_parameters() if weight.requires_grad}
         # On a CPU, gradients made anew in each step would lie scattered over the room that activations need.
-        self.in_place = self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
+        # (Of all weights some may have none, and are not to be stepped on.)
+        self.in_place = (self.train.method == "lora" and self.accelerator.device.type == "cpu"
+                         and self.accelerator.num_processes == 1)
         if self.in_place:
             for weight in self.weights.values():
                 weight.grad = torch.zeros_like(weight)

@@ -204,9 +204,8 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
     torch.manual_seed(job.seed)
     model = _model(job, dtype, sharded.reads_weights(accelerator))
     frozen_linear = not train.compile and sharded.is_whole(accelerator) and head.is_frozen_linear(_bare(model))
-    packs = train.packing and can_pack(_bare(model))
-    if packs:
-        attend_in_packs(_bare(model))
+    packs = (train.packing and can_pack(_bare(model))
+             and attend_in_packs(_bare(model), tries=sharded.is_whole(accelerator)))
     optimizer = _optimizer(model, train)
     if train.compile:
         model.compile(dynamic=True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
@@ -51,6 +52,20 @@ def test_gradients_of_a_pack_are_those_of_its_examples() -> None:
         plain(input_ids=torch.tensor([example.ids]), use_cache=False).logits.square().sum().backward()
     for weight, other in zip(model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(weight.grad, other.grad, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["Doge", "Nemotron"])
+def test_a_model_with_attention_of_its_own_is_not_packed(kind: str) -> None:
+    """Doge makes a mask in each layer; Nemotron does not pass on where examples begin."""
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{kind}ForCausalLM")(getattr(transformers, f"{kind}Config")(
+        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2)).eval()
+    rows = pack.padded([Example("", tuple(range(1, 20)), (1,) * 19)], CPU).inputs
+    with torch.no_grad():
+        before = model(**rows, use_cache=False).logits
+        assert not attention.attend_in_packs(model)
+        assert torch.equal(model(**rows, use_cache=False).logits, before)
 
 
 def test_targets_are_the_next_tokens_that_are_trained_on() -> None:
