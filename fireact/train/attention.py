@@ -37,7 +37,7 @@ def attend_in_packs(model: PreTrainedModel, tries: bool = True) -> bool:
     With `tries`, two tokens are tried first: where the model has a mask of its own, or calls attention in a way of its
     own, False is returned and it stays as it is.
     """
-    before = model.config._attn_implementation
+    before: Any = model.config._attn_implementation
     AttentionInterface.register(NAME, attention)
     model.set_attn_implementation(NAME)
     if tries:

@@ -39,7 +39,7 @@ def _turns(forward: Any) -> bool:
     """Whether a function calls the rotary positions of its module, and these are Llama's, in all that they call."""
     if not isinstance(forward, FunctionType) or _ROTARY not in forward.__code__.co_names:
         return False
-    turn = forward.__globals__.get(_ROTARY)
+    turn: Any = forward.__globals__.get(_ROTARY)
     return _same(turn, apply_rotary_pos_emb) and _same(turn.__globals__.get(rotate_half.__name__), rotate_half)
 
 
