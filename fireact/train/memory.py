@@ -1,6 +1,6 @@
 """How much memory a training takes, from the model's configuration alone: to be known before anything is loaded.
 
-Weights, gradients and moments are exact. Activations follow from the shapes of a Llama-like layer: up to a quarter
+Weights, gradients and moments are exact. Activations follow from the shapes of a Llama-like layer: up to 18 %
 above what torch keeps without recomputation, which a test counts. What the libraries take, and the allocator cannot
 use, is a guess.
 """

@@ -121,7 +121,7 @@ def test_gradient_checkpointing_changes_nothing(make_job: MakeJob) -> None:
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(make_job: MakeJob) -> None:
     job = make_job(method="full", learning_rate=1e20, checkpoint_every=1)
-    with pytest.raises(ConfigError, match=r"step [23]: the loss is .*; lower train\.learning_rate, now 1e\+20; "):
+    with pytest.raises(ConfigError, match=r"step 3: the loss is .*; lower train\.learning_rate, now 1e\+20; "):
         train(job)
     assert (worker.read_job(job).out / "checkpoint" / "step-00000001").is_dir()
 

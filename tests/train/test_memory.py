@@ -13,7 +13,7 @@ from fireact.train import layers, memory, worker
 from fireact.types import Example
 from tests.train.conftest import MakeJob
 
-SHAPE = {"vocab_size": 1000, "hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 4,
+SHAPE = {"vocab_size": 1000, "hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 8,
          "num_attention_heads": 8, "num_key_value_heads": 4, "max_position_embeddings": 512}
 TOKENS = 512
 
@@ -68,4 +68,4 @@ def test_activations_are_what_torch_keeps(make_job: MakeJob, middling: Path, dty
         # Autocast's copies of the weights, which the estimate counts among those.
         expected += 2 * sum(weight.numel() for weight in training.bare.parameters() if weight.ndim > 1)
     # Of logits the estimate has what the backward pass adds, for more trained tokens than there are here.
-    assert (0.29 if checkpointing else 0.8) < kept(training, examples) / expected <= 1.0
+    assert (0.3 if checkpointing else 0.85) < kept(training, examples) / expected <= 1.0
