@@ -15,6 +15,8 @@ from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
 from fireact.errors import ConfigError
+from fireact.train.pack import packed
+from fireact.types import Example
 
 NAME = "fireact_packed"
 _PACKABLE = {"full_attention", "sliding_attention"}
@@ -41,13 +43,10 @@ def attend_in_packs(model: PreTrainedModel, tries: bool = True) -> bool:
     AttentionInterface.register(NAME, attention)
     model.set_attn_implementation(NAME)
     if tries:
-        bounds = torch.tensor([0, 1, 2], dtype=torch.int32, device=model.device)
-        two = {"input_ids": torch.tensor([[0, 1]], device=model.device),
-               "position_ids": torch.tensor([[0, 0]], device=model.device)}
+        two = packed([Example("", (token,), (0,)) for token in (0, 1)], model.device)
         try:
             with torch.no_grad():
-                model(**two, cu_seq_lens_q=bounds, cu_seq_lens_k=bounds, max_length_q=1, max_length_k=1,
-                      use_cache=False)
+                model(**two.inputs, use_cache=False)
         except ConfigError:
             model.set_attn_implementation(before)
             return False
