@@ -1,6 +1,7 @@
 """Attention in a pack: each example attends to itself alone.
 
-On CUDA in half precision that is one kernel (torch's varlen attention), elsewhere one call an example.
+On CUDA in half precision that is one kernel (torch's varlen attention), elsewhere one call an example. Tokens that
+several examples share are put before each of them again, here alone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
 from fireact.errors import ConfigError
-from fireact.train.pack import packed
+from fireact.train.pack import Shared, packed
 from fireact.types import Example
 
 NAME = "fireact_packed"
@@ -55,32 +56,43 @@ def attend_in_packs(model: PreTrainedModel, tries: bool = True) -> bool:
 
 def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, *, scaling: float,
               cu_seq_lens_q: Tensor | None = None, max_length_q: int = 0, dropout: float = 0.0,
-              sliding_window: int | None = None, **_: Any) -> tuple[Tensor, None]:
+              sliding_window: int | None = None, **passed: Any) -> tuple[Tensor, None]:
     """What transformers calls in every layer; tensors are (1, heads, tokens, head size). Raises ConfigError."""
-    if cu_seq_lens_q is None or attention_mask is not None:
+    if cu_seq_lens_q is None or "shared" not in passed or attention_mask is not None:
         raise ConfigError("the attention of this model has a mask or a way of its own, so that examples cannot be "
                           "packed; set train.packing=false")
+    shared: Shared | None = passed["shared"]
     device = query.device.type
     if torch.is_autocast_enabled(device):
         kind = torch.get_autocast_dtype(device)
         query, key, value = query.to(kind), key.to(kind), value.to(kind)
+    if device == "cpu" and _suits(query, value, max_length_q, sliding_window) and not dropout:
+        runs = shared.runs if shared else [[slice(*pair)] for pair in pairwise(cu_seq_lens_q.tolist())]
+        return _OnCpu.apply(query, key, value, runs, scaling), None
+    if shared:
+        query, key, value = (states.index_select(2, shared.places) for states in (query, key, value))
+    out = _attended(query, key, value, cu_seq_lens_q, max_length_q, sliding_window, dropout, scaling)
+    return out.index_select(1, shared.own) if shared else out, None
+
+
+def _attended(query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, longest: int, sliding_window: int | None,
+              dropout: float, scaling: float) -> Tensor:
+    """Causal attention of each example, whose bounds are given, to itself; returns (1, tokens, heads, head size)."""
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and not dropout:
         from torch.nn.attention.varlen import varlen_attn
 
         window = (-1 if sliding_window is None else sliding_window - 1, 0)
         q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-        out: Any = varlen_attn(q, k, v, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, scale=scaling,
-                               window_size=window, enable_gqa=query.shape[1] != key.shape[1])
-        return out[None], None
-    if device == "cpu" and _suits(query, value, max_length_q, sliding_window) and not dropout:
-        return _OnCpu.apply(query, key, value, cu_seq_lens_q.tolist(), scaling), None
-    sizes, parts = cu_seq_lens_q.diff().tolist(), []
+        out: Any = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=window,
+                               enable_gqa=query.shape[1] != key.shape[1])
+        return out[None]
+    sizes, parts = bounds.diff().tolist(), []
     # Of a split tensor the gradient is put together once, of slices as often as there are examples.
     for size, *own in zip(sizes, *(states.split(sizes, 2) for states in (query, key, value)), strict=True):
         mask = _window(size, sliding_window, query.device)
         parts.append(functional.scaled_dot_product_attention(
             *own, attn_mask=mask, is_causal=mask is None, dropout_p=dropout, scale=scaling, enable_gqa=True))
-    return torch.cat(parts, 2).transpose(1, 2), None
+    return torch.cat(parts, 2).transpose(1, 2)
 
 
 def _suits(query: Tensor, value: Tensor, longest: int, window: int | None) -> bool:
@@ -99,44 +111,61 @@ def _window(size: int, window: int | None, device: torch.device) -> Tensor | Non
 
 
 class _OnCpu(torch.autograd.Function):
-    """Causal attention of each example, whose bounds are given, to itself; returns (1, tokens, heads, head size).
+    """Causal attention of each example, with tokens in `runs`, to itself; returns (1, tokens, heads, head size).
 
     It is the kernel that torch would choose. Autograd would keep keys and values as often as there are queries to each,
-    and the result twice.
+    and the result twice. Queries that an example shares with another are computed again and dropped: they are few.
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, bounds: list[int], scale: float) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, runs: list[list[slice]],
+                scale: float) -> Tensor:
         out = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format)
         sums = []
-        for part in _parts(bounds):
-            own, total = _FLASH(query[:, :, part], *_repeated(query, key, value, part), 0.0, True, scale=scale)
-            out[:, part] = own.transpose(1, 2)
+        for parts in runs:
+            of_all, total = _FLASH(_rows(query, parts), *_repeated(query, key, value, parts), 0.0, True, scale=scale)
+            own = out[:, parts[-1]]
+            own.copy_(of_all[:, :, of_all.shape[2] - own.shape[1]:].transpose(1, 2))
             sums.append(total)
         ctx.save_for_backward(query, key, value, out, *sums)
-        ctx.bounds, ctx.scale = bounds, scale
+        ctx.runs, ctx.scale = runs, scale
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, out, *sums = ctx.saved_tensors
-        of_query, *of_others = (torch.empty_like(states) for states in (query, key, value))
-        for part, total in zip(_parts(ctx.bounds), sums, strict=True):
+        gradient, out = gradient.transpose(1, 2), out.transpose(1, 2)
+        of_query, *of_others = (torch.zeros_like(states) for states in (query, key, value))
+        for parts, total in zip(ctx.runs, sums, strict=True):
             first, *others = _FLASH_BACKWARD(
-                gradient[:, part].transpose(1, 2), query[:, :, part], *_repeated(query, key, value, part),
-                out[:, part].transpose(1, 2), total, 0.0, True, scale=ctx.scale)
-            of_query[:, :, part] = first
+                _own_rows(gradient, parts), _rows(query, parts), *_repeated(query, key, value, parts),
+                _rows(out, parts), total, 0.0, True, scale=ctx.scale)
+            own = of_query[:, :, parts[-1]]
+            own.copy_(first[:, :, first.shape[2] - own.shape[2]:])
             for of_other, other in zip(of_others, others, strict=True):
-                torch.sum(other.unflatten(1, (key.shape[1], -1)), 2, out=of_other[:, :, part])
+                _add(of_other, parts, other.unflatten(1, (key.shape[1], -1)).sum(2))
         return of_query, *of_others, None, None
 
 
-def _parts(bounds: list[int]) -> list[slice]:
-    return [slice(start, end) for start, end in pairwise(bounds)]
+def _rows(states: Tensor, parts: list[slice]) -> Tensor:
+    """The tokens of an example, of states (1, heads, tokens, head size)."""
+    return states[:, :, parts[0]] if len(parts) == 1 else torch.cat([states[:, :, part] for part in parts], 2)
 
 
-def _repeated(query: Tensor, key: Tensor, value: Tensor, part: slice) -> list[Tensor]:
-    """Keys and values of a part, once for each head of the queries."""
+def _own_rows(gradient: Tensor, parts: list[slice]) -> Tensor:
+    """The same with zeros for what it shares: this is another's result."""
+    *shared, own = (gradient[:, :, part] for part in parts)
+    return torch.cat([*(torch.zeros_like(part) for part in shared), own], 2) if shared else own
+
+
+def _add(states: Tensor, parts: list[slice], rows: Tensor) -> None:
+    """Add the rows of an example to those of all."""
+    for part, some in zip(parts, rows.split([part.stop - part.start for part in parts], 2), strict=True):
+        states[:, :, part] += some
+
+
+def _repeated(query: Tensor, key: Tensor, value: Tensor, parts: list[slice]) -> list[Tensor]:
+    """Keys and values of an example, once for each head of the queries."""
     times = query.shape[1] // key.shape[1]
-    return [states[:, :, part].repeat_interleave(times, 1) for states in (key, value)]
+    return [_rows(states, parts).repeat_interleave(times, 1) for states in (key, value)]

@@ -15,8 +15,6 @@ from fireact.types import Example, Pair
 Unit = Example | Pair
 """What is dealt as a whole."""
 U = TypeVar("U", bound=Unit)
-IGNORE = -100
-"""The target of a position that is not trained on."""
 
 
 def read_examples(path: Path, kind: type[U] = Example, *, vocabulary: int, window: int | None) -> list[U]:

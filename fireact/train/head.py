@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from fireact.train.linear import linear
+from fireact.train.pack import Batch
 
 _AT_ONCE = 2 ** 23
 """Logits that are held at a time."""
@@ -37,28 +38,25 @@ def is_frozen_linear(model: Any) -> bool:
         look.remove()
 
 
-def token_losses(model: Any, head: nn.Module, inputs: dict[str, Any], keep: Tensor, targets: Tensor,
-                 frozen_linear: bool) -> tuple[Tensor, Tensor]:
-    """Return the loss of each token, and whether it was the likeliest of all: (tokens,), in one forward pass.
-
-    `keep`, (rows, positions), says before which of them the `targets`, (tokens,), come.
-    """
+def token_losses(model: Any, head: nn.Module, batch: Batch, frozen_linear: bool) -> tuple[Tensor, Tensor]:
+    """Return the loss of each trained token, and whether it was the likeliest of all: (tokens,), by a forward pass."""
     states: list[Tensor] = []
 
     def take(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-        states.append(inputs[0][keep])
+        states.append(inputs[0].flatten(0, 1)[batch.places])
         return (states[0][:0] if frozen_linear else states[0],)
 
     hook = head.register_forward_pre_hook(take)
     try:
-        logits = model(**inputs, use_cache=False).logits
+        logits = model(**batch.inputs, use_cache=False).logits
     finally:
         hook.remove()
     if frozen_linear:
-        losses, right = _Chunked.apply(states[0], head.weight, head.bias, targets)
+        losses, right = _Chunked.apply(states[0], head.weight, head.bias, batch.targets)
         return losses, right
     logits = logits.float()
-    return functional.cross_entropy(logits, targets, reduction="none"), logits.detach().argmax(-1) == targets
+    losses = functional.cross_entropy(logits, batch.targets, reduction="none")
+    return losses, logits.detach().argmax(-1) == batch.targets
 
 
 class _Chunked(torch.autograd.Function):

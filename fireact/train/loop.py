@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from fireact.errors import DataError
 from fireact.train import Train, checkpoint, data, sharded
 from fireact.train.checkpoint import BEST, CHECKPOINTS, Progress
-from fireact.train.data import IGNORE, Unit
+from fireact.train.data import Unit
 from fireact.train.faults import not_finite
 from fireact.train.head import token_losses
 from fireact.train.log import Log
 from fireact.train.objective import Objective, Predicted, SftLoss
-from fireact.train.pack import packed, padded
+from fireact.train.pack import LEAST, Batch, packed, padded
+from fireact.types import Example
 
 
 def learning_rate(step: int, total: int, train: Train) -> float:
@@ -187,13 +188,15 @@ class Training:
     def predict(self, model: nn.Module, units: Sequence[Unit]) -> Predicted:
         """Predict the trained tokens of `units` in one forward pass."""
         examples = [example for unit in units for example in unit.examples]
-        batch = (packed if self.packs else padded)(examples, self.accelerator.device)
-        keep = batch.targets != IGNORE
-        losses, right = token_losses(model, self.bare.get_output_embeddings(), batch.inputs, keep, batch.targets[keep],
-                                     self.frozen_linear)
-        owners = [number for number, example in enumerate(examples) for _ in range(data.trained(example))]
-        return Predicted(losses, batch.weights[keep], torch.tensor(owners, dtype=torch.long, device=losses.device),
-                         right)
+        batch = self._batch(examples)
+        losses, right = token_losses(model, self.bare.get_output_embeddings(), batch, self.frozen_linear)
+        return Predicted(losses, batch.weights, batch.owners, right)
+
+    def _batch(self, examples: Sequence[Example]) -> Batch:
+        if not self.packs:
+            return padded(examples, self.accelerator.device)
+        # What is compiled would be compiled anew for each way to share.
+        return packed(examples, self.accelerator.device, None if self.train.compile else LEAST)
 
     def _loss(self, model: nn.Module, units: Sequence[Unit]) -> tuple[Tensor, Tensor]:
         """Return the sum of the losses of `units`, and the sums of their measures."""

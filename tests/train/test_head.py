@@ -18,8 +18,7 @@ def losses(frozen_linear: bool, kind: torch.dtype = torch.float32) -> tuple[torc
     model = small().to(kind)
     model.lm_head.requires_grad_(False)
     batch = pack.padded(ROWS, CPU)
-    keep = batch.targets != -100
-    found, right = head.token_losses(model, model.lm_head, batch.inputs, keep, batch.targets[keep], frozen_linear)
+    found, right = head.token_losses(model, model.lm_head, batch, frozen_linear)
     (found * torch.linspace(0, 1, len(found))).sum().backward()
     return found.detach(), right, model.get_input_embeddings().weight.grad
 
@@ -42,8 +41,7 @@ def test_in_half_precision_it_is_as_exact_as_all_at_once() -> None:
 def test_no_token_has_no_loss() -> None:
     model = small()
     batch = pack.padded([], CPU)
-    keep = batch.targets != -100
-    found, right = head.token_losses(model, model.lm_head, batch.inputs, keep, batch.targets[keep], True)
+    found, right = head.token_losses(model, model.lm_head, batch, True)
     assert found.shape == right.shape == (0,)
     found.sum().backward()
 
