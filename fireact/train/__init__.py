@@ -97,7 +97,7 @@ class Train:
     """Stop after so many optimizer steps, if the epochs have not ended before."""
     batch_size: Count = 4
     """Sequences per optimizer step, over all processes."""
-    micro_batch_tokens: Annotated[Count, RUNTIME] = 1024
+    micro_batch_tokens: Annotated[Count, RUNTIME] = 1280
     """Tokens per forward pass of one process, if not a single sequence is longer: bounds the memory, changes nothing
     else. Halved where the memory does not suffice."""
     packing: bool = True

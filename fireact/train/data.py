@@ -77,23 +77,28 @@ def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[li
     return [order[start: start + batch_size] for start in range(0, count, batch_size)]
 
 
+def dealt(batch: Sequence[int], lengths: Sequence[int], count: int) -> list[list[int]]:
+    """Deal a batch out into `count` parts that are about equally long; some may be empty."""
+    parts: list[list[int]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for i in sorted(batch, key=lambda i: lengths[i], reverse=True):
+        place = sizes.index(min(sizes))
+        parts[place].append(i)
+        sizes[place] += lengths[i]
+    return parts
+
+
 def micro_batches(batch: Sequence[int], lengths: Sequence[int], tokens: int, rank: int, ranks: int) -> list[list[int]]:
     """Return this rank's share of a batch, in parts of at most `tokens` tokens, but for a longer example by itself.
 
     The parts are about equally long, and every rank gets as many as every other; a part may be empty.
     """
-    longest = sorted(batch, key=lambda i: lengths[i], reverse=True)
-    room = max(tokens, lengths[longest[0]])
+    room = max(tokens, max(lengths[i] for i in batch))
     count = -(-sum(lengths[i] for i in batch) // room)
     while True:
         count = -(-count // ranks) * ranks
-        parts: list[list[int]] = [[] for _ in range(count)]
-        sizes = [0] * count
-        for i in longest:
-            place = sizes.index(min(sizes))
-            parts[place].append(i)
-            sizes[place] += lengths[i]
-        if max(sizes) <= room:
+        parts = dealt(batch, lengths, count)
+        if max(sum(lengths[i] for i in part) for part in parts) <= room:
             return parts[rank::ranks]
         count += 1
 

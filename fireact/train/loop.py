@@ -24,6 +24,7 @@ from fireact.train.checkpoint import BEST, CHECKPOINTS, Progress
 from fireact.train.data import Unit
 from fireact.train.faults import not_finite
 from fireact.train.head import token_losses
+from fireact.train.lanes import Lanes
 from fireact.train.log import Log
 from fireact.train.objective import Objective, Predicted, SftLoss
 from fireact.train.pack import LEAST, Batch, packed, padded
@@ -82,10 +83,20 @@ class Training:
                 weight.grad = torch.zeros_like(weight)
         self.lengths = [data.tokens(unit) for unit in self.examples]
         self.sizes = [data.places(unit, self.packs) for unit in self.examples]
+        self.lanes = Lanes(self.model, self._side_by_side() if self.in_place else 1)
         self.per_epoch = data.steps_per_epoch(len(self.examples), self.train.batch_size)
         self.total = min(max(1, math.ceil(self.train.epochs * self.per_epoch)), self.train.max_steps or sys.maxsize)
         self.log = Log(self.out, self.total, self.per_epoch, self.train.log_every,
                        main=self.accelerator.is_main_process)
+
+    def _side_by_side(self) -> int:
+        """How many passes can be computed at once, each by cores of its own, of as many tokens as are allowed.
+
+        Dropout draws from one source for all, and accelerate's autocast is not in a copy of a model.
+        """
+        if self.train.compile or self.train.dropout or self.accelerator.mixed_precision != "no":
+            return 1
+        return max(1, min(torch.get_num_threads(), self.micro_batch_tokens // max(self.sizes)))
 
     def restore(self) -> None:
         """Go on from the last checkpoint, if there is one. Raises DataError."""
@@ -162,15 +173,21 @@ class Training:
         torch.manual_seed(self.seed * 1_000_003 + self.progress.step * world + rank)
         units = [self.examples[i] for i in batch]
         weight = sum(map(self.objective.weight, units))
-        parts = self.parts(batch, self.sizes)
+        shares = [share for share in data.dealt(batch, self.sizes, len(self.lanes)) if share]
+        # Data-parallel gradients are averaged over the ranks; `world` makes that the sum.
+        sums = self.lanes.run(lambda model, share: self._accumulate(model, share, world / weight), shares)
+        return self._means(torch.stack(sums).sum(0), units)
+
+    def _accumulate(self, model: nn.Module, share: list[int], scale: float) -> Tensor:
+        """Accumulate the gradient of the loss, summed up and scaled; return the sums of the loss and the measures."""
         sums = torch.zeros(1 + len(self.objective.measures), device=self.accelerator.device)
+        parts = self.parts(share, self.sizes, self.micro_batch_tokens // len(self.lanes))
         for number, part in enumerate(parts, 1):
-            with nullcontext() if number == len(parts) else sharded.accumulating(self.accelerator, self.model):
-                loss, measures = self._loss(self.model, [self.examples[i] for i in part])
-                # Data-parallel gradients are averaged over the ranks; `world` makes that the sum.
-                self.accelerator.backward(loss * (world / weight))
+            with nullcontext() if number == len(parts) else sharded.accumulating(self.accelerator, model):
+                loss, measures = self._loss(model, [self.examples[i] for i in part])
+                self.accelerator.backward(loss * scale)
             sums += torch.cat([loss.detach()[None], measures])
-        return self._means(sums, units)
+        return sums
 
     def _means(self, sums: Tensor, units: Sequence[Unit]) -> tuple[float, dict[str, float]]:
         """From the sums of all ranks over `units` to the mean loss and measures."""
@@ -179,17 +196,19 @@ class Training:
         return (loss / sum(map(self.objective.weight, units)),
                 {name: value / count for name, value in zip(self.objective.measures, measures, strict=True)})
 
-    def parts(self, batch: list[int], sizes: Sequence[int]) -> list[list[int]]:
+    def parts(self, batch: list[int], sizes: Sequence[int], tokens: int | None = None) -> list[list[int]]:
         """This rank's share of the units `batch`, of such sizes, in the parts of its forward passes."""
         share = data.micro_batches if self.packs else data.padded_batches
-        return share(batch, sizes, self.micro_batch_tokens, self.accelerator.process_index,
+        return share(batch, sizes, tokens or self.micro_batch_tokens, self.accelerator.process_index,
                      self.accelerator.num_processes)
 
     def predict(self, model: nn.Module, units: Sequence[Unit]) -> Predicted:
         """Predict the trained tokens of `units` in one forward pass."""
         examples = [example for unit in units for example in unit.examples]
         batch = self._batch(examples)
-        losses, right = token_losses(model, self.bare.get_output_embeddings(), batch, self.frozen_linear)
+        # Of its own, where it is not in a wrapper of accelerate's.
+        head = getattr(model, "get_output_embeddings", self.bare.get_output_embeddings)()
+        losses, right = token_losses(model, head, batch, self.frozen_linear)
         return Predicted(losses, batch.weights, batch.owners, right)
 
     def _batch(self, examples: Sequence[Example]) -> Batch:

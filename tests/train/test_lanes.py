@@ -1,0 +1,83 @@
+"""Passes side by side: what comes out is what one after the other gives, and the same each time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fireact.train import data, worker
+from fireact.train.lanes import Lanes
+from fireact.train.loop import Training
+from fireact.types import Example, Pair
+from tests.train.conftest import VOCABULARY, MakeJob, make_examples, make_pairs
+
+STEPS = {"examples": make_examples(12), "batch_size": 5, "learning_rate": 1e-3, "checkpoint_every": 1}
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """Leave torch as many threads as it has."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def start(file: Path) -> Training:
+    """Load what the job trains."""
+    job = worker.read_job(file)
+    kind = Pair if job.train.dpo else Example
+    return worker.start(job, data.read_examples(job.examples, kind, vocabulary=VOCABULARY, window=None), [])
+
+
+def train(file: Path, lanes: int) -> dict[str, torch.Tensor]:
+    """Do the job, in so many lanes, and return the adapter."""
+    assert len(start(file).lanes) == lanes
+    job = worker.read_job(file)
+    worker.run(job)
+    return load_file(job.out / "adapter" / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"packing": False}, {"gradient_checkpointing": True}, {"dora": True},
+    {"examples": make_pairs(8), "dpo": {}, "learning_rate": 1e-4}], ids=str)
+def test_it_is_what_one_after_the_other_gives(options: dict, make_job: MakeJob) -> None:
+    one = train(make_job("one", **{**STEPS, **options}, threads=1), 1)
+    two = train(make_job("two", **{**STEPS, **options}, threads=2), 2)
+    again = train(make_job("again", **{**STEPS, **options}, threads=2), 2)
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, rtol=0, atol=1e-5)
+        assert torch.equal(two[name], again[name])
+
+
+def test_there_are_no_more_than_examples_fit_beside_each_other(make_job: MakeJob) -> None:
+    longest = max(len(example.ids) for example in make_examples(12))
+    train(make_job("fits", **STEPS, threads=2, micro_batch_tokens=2 * longest), 2)
+    train(make_job("does not", **STEPS, threads=2, micro_batch_tokens=2 * longest - 1), 1)
+    train(make_job("three", **STEPS, threads=3, micro_batch_tokens=64), 2)
+
+
+@pytest.mark.parametrize("options", [{"dropout": 0.1}, {"method": "full"}, {"dtype": "bfloat16"}], ids=str)
+def test_what_is_not_done_side_by_side(options: dict, make_job: MakeJob) -> None:
+    assert len(start(make_job(**STEPS, **options, threads=2)).lanes) == 1
+
+
+def test_it_goes_on_from_a_checkpoint(make_job: MakeJob) -> None:
+    """Every lane has the weights that were read, for they are in the same memory."""
+    whole = train(make_job("whole", **STEPS, threads=2), 2)
+    halted = start(make_job("halted", **STEPS, threads=2))
+    halted.total = 2
+    halted.go()
+    halted.save()
+    resumed = train(make_job("halted", **STEPS, threads=2), 2)
+    assert all(torch.equal(weight, whole[name]) for name, weight in resumed.items())
+
+
+def test_a_lane_that_fails_fails_the_step_and_leaves_the_threads() -> None:
+    torch.set_num_threads(2)
+    lanes = Lanes(torch.nn.Identity(), 2)
+    with pytest.raises(ZeroDivisionError):
+        lanes.run(lambda _, share: 1 // share, [1, 0])
+    assert torch.get_num_threads() == 2
+    assert lanes.run(lambda _, share: (share, torch.get_num_threads()), [1, 2]) == [(1, 1), (2, 1)]
