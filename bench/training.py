@@ -9,7 +9,8 @@ environment that FireAct gives its own processes (`fireact.children.CHILD_ENV`: 
 wait), which makes any trainer faster. They take turns with ours, so that other work on the machine slows all, and a
 ratio is the median of those of each turn. All but TRL's grouping by length take the same batches in the same order, so
 that their losses can be held against each other: the loss is that on held-out trajectories after the epoch, by one
-function for all. Tokens count without padding.
+function for all. Tokens count without padding, as often as they are in the data: that FireAct computes once what the
+sequences of a pass begin with alike is a part of its speed.
 """
 
 import argparse
