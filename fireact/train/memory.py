@@ -1,6 +1,6 @@
 """How much memory a training takes, from the model's configuration alone: to be known before anything is loaded.
 
-Weights, gradients and moments are exact. Activations follow from the shapes of a Llama-like layer: up to 18 %
+Weights, gradients and moments are exact but for lanes. Activations follow from the shapes of a Llama-like layer: up to 18 %
 above what torch keeps without recomputation, which a test counts. What the libraries take, and the allocator cannot
 use, is a guess.
 """
@@ -25,7 +25,7 @@ _BYTES = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 2}
 _QUANTISED = {4: 0.52, 8: 1.05}
 """Bytes a weight in so many bits, with the constants of their blocks."""
 _OVERHEAD = 1.0 * GB
-"""The libraries themselves, and what the allocator cannot use."""
+"""The libraries themselves, what the allocator cannot use, and the gradients of adapters in lanes but the first."""
 _TRAINED = 0.6
 """The share of tokens that logits are computed for, at most in trajectories of the usual kind."""
 
