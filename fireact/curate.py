@@ -31,7 +31,7 @@ from fireact.sections import FilterName, Sampling, Section
 from fireact.store import DONE, identity, key
 from fireact.types import Question, Trajectory
 
-VERSION = 6
+VERSION = 7
 TRAIN, VALIDATION, FUNNEL = "train.jsonl", "validation.jsonl", "funnel.json"
 PREFERENCES, HELD_PREFERENCES = "preferences.jsonl", "preferences-validation.jsonl"
 """Pairs of trajectories, to train on and held out."""
@@ -125,7 +125,8 @@ def run(values: dict[str, Any], folder: Path) -> None:
         records = distinct(attempts)
         _look_up(records, judge, required="not_evaluated" in job.filters)
         kept[cell], dropped = _filter(records, job.filters, judge.keeps, first_only=job.keep == "first_correct")
-        funnels[cell] = Funnel(*cell, len(records), dropped, len(kept[cell]))
+        dropped["duplicate"] += len(attempts) - len(records)
+        funnels[cell] = Funnel(*cell, len(attempts), dropped, len(kept[cell]))
         if job.pairs:
             pairings[cell] = pair_up(attempts, partial(_passes, judge, job.filters), job.pairs, job.seed)
             funnels[cell].pairs = pairings[cell].questions

@@ -15,7 +15,7 @@ PACKAGES = ("fireact", "hydra-core", "omegaconf", "pydantic", "torch", "transfor
 def environment() -> dict[str, Any]:
     """Return the Python version, the platform, the versions of what is installed, and the commit."""
     return {"python": platform.python_version(), "platform": platform.platform(), "commit": commit(),
-            "packages": {name: version for name in PACKAGES if (version := _version(name))}}
+            "packages": {name: version for name in PACKAGES if (version := installed(name))}}
 
 
 def commit() -> str | None:
@@ -30,7 +30,8 @@ def commit() -> str | None:
     return head.stdout.strip() + ("+" if status.stdout.strip() else "")
 
 
-def _version(name: str) -> str | None:
+def installed(name: str) -> str | None:
+    """The version of a package, None where there is none."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -137,6 +137,8 @@ class Run:
 
     def evaluate(self) -> None:
         """Let the student play: on each dataset, prompted and fine-tuned, with a sound tool and with faults."""
+        if self.config.evaluate.finetuned:
+            self.stages.need_as_trained()
         self._need_parity()
         cells = self.stages.evaluations
         # The fine-tuned student first: an adapter that does not fit is told before anything else is played.

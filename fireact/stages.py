@@ -19,7 +19,7 @@ from fireact.play.engine import Settings
 from fireact.plugins import Node, build, check, plugin_name, target
 from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Number, Sampling
-from fireact.store import Store, fingerprint, key
+from fireact.store import Store, fingerprint, key, need_unchanged
 from fireact.tokenize import TokenizeJob
 from fireact.train import TOKENS, Train
 from fireact.train.job import MergeJob, TrainJob
@@ -124,6 +124,11 @@ class Stages:
         given = self.config.inputs.adapter
         return ParityJob(model=self.config.model, adapter=finetuned.adapter, adapter_key=finetuned.adapter_key,
                          curated=None if given else self._curated[0], home=self.store.home)
+
+    def need_as_trained(self) -> None:
+        """Refuse a student whose files are no longer those that its training wrote. Raises DataError."""
+        if not self.config.inputs.adapter:
+            need_unchanged(self.adapter, self.folder("train", self.train))
 
     @cached_property
     def merge(self) -> MergeJob:

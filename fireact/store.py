@@ -20,12 +20,14 @@ from typing import Any, get_args
 
 from filelock import FileLock, Timeout
 
-from fireact.errors import ConfigError
+from fireact.errors import ConfigError, DataError
 from fireact.plugins import Node, hint, is_node, target, validated
 from fireact.types import CONTENT, REPLY, RUNTIME
 
 DONE = "done.json"
 """Written last: a stage whose folder has it is finished."""
+FILES = "files"
+"""Where it notes the hashes of what the stage made, see `need_unchanged`."""
 
 _WHOLE, _BLOCK = 1 << 22, 1 << 20
 _WEIGHTS = {".safetensors", ".bin", ".gguf"}
@@ -104,6 +106,23 @@ def fingerprint(path: Path) -> str:
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     return _digest(path.absolute(), tuple((file.relative_to(path).as_posix(), file.stat().st_size,
                                            file.stat().st_mtime_ns) for file in files))
+
+
+def fingerprints(folder: Path) -> dict[str, str]:
+    """The hashes of a model's weights and settings, by file."""
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".json"))
+    return {file.name: fingerprint(file) for file in files}
+
+
+def need_unchanged(made: Path, stage: Path) -> None:
+    """Refuse a folder whose files are not those that a `stage` noted when it had made them. Raises DataError."""
+    done = stage / DONE
+    noted = json.loads(done.read_text(encoding="utf-8")).get(FILES) if done.exists() else None
+    here = fingerprints(made) if noted else {}
+    changed = next((name for name, was in (noted or {}).items() if here.get(name) != was), None)
+    if changed:
+        raise DataError(f"{made / changed} is not what was written there; put that back, delete {stage} to have it "
+                        f"made anew, or take the folder as it is by inputs.adapter={made}")
 
 
 @cache

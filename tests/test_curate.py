@@ -369,7 +369,7 @@ def test_where_nothing_can_be_looked_up_only_the_filter_fails(job: Make, tmp_pat
 TEACHER, STUDENT = ({"model": name, "key": f"key of {name}"} for name in ("teacher", "student"))
 
 
-@pytest.mark.parametrize(("first", "second", "played"), [
+@pytest.mark.parametrize(("first", "second", "count"), [
     ({"provenance": TEACHER}, {"provenance": STUDENT}, 2),
     ({"provenance": TEACHER}, {"provenance": TEACHER}, 1),
     ({"provenance": TEACHER}, {"provenance": TEACHER, "answer": "Rome"}, 1),
@@ -379,10 +379,10 @@ TEACHER, STUDENT = ({"model": name, "key": f"key of {name}"} for name in ("teach
 ], ids=["two players write the same", "twice in the files", "played again", "the next attempt", "twice, imported",
         "two answers, imported"])
 def test_an_attempt_counts_once_for_each_player(job: Make, tmp_path: Path, first: dict, second: dict,
-                                                played: int) -> None:
-    """As the last file has it."""
+                                                count: int) -> None:
+    """As the last file has it; the others are told as duplicates."""
     wrong, right = (Score(value, value) for value in (0.0, 1.0))
     records = [replace(record("a"), score=wrong, **first), replace(record("a"), score=right, **second)]
     train, _, (funnel,) = run(job(records, filters=["correct"]), tmp_path / "out")
-    assert funnel["played"] == played
+    assert (funnel["played"], funnel["dropped"]["duplicate"]) == (2, 2 - count)
     assert ids(train) == ["a"]

@@ -4,7 +4,7 @@ A training writes one with what it knows, `stage=publish` one with the data and 
 is what huggingface_hub's ModelCard reads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -20,6 +20,7 @@ from fireact.train import Train
 from fireact.types import RUNTIME
 
 Form = Literal["adapter", "merged", "gguf"]
+_OF_ADAPTERS = ("rank", "alpha", "rslora", "dora", "dropout", "targets", "bias", "bits")
 _KINDS: dict[Form, str] = {"adapter": "A LoRA adapter in PEFT's format", "merged": "A whole model as safetensors",
                            "gguf": "A whole model as GGUF, for llama.cpp"}
 
@@ -135,8 +136,19 @@ def _recipe(card: Card) -> list[str]:
     made = [f"- command: {code(card.command)}"] if card.command else []
     made += [f"- commit: {code(card.commit)}"] if card.commit else []
     results = ["### What the training reached", "", *facts(card.results.items())] if card.results else []
-    options = facts(card.recipe.items()) if card.recipe else ["Not known here.", ""]
+    options = facts(_options(card.recipe)) if card.recipe else ["Not known here.", ""]
     return ["## Recipe", "", *made, *([""] if made else []), *options, *results]
+
+
+def _options(recipe: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The options that played a part, those in a group by its name and theirs."""
+    idle = {*(_OF_ADAPTERS if recipe.get("method") == "full" else ()),
+            *(("judge_episodes",) if recipe.get("judge") != "episodes" else ())}
+    for name, value in recipe.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name} {part}", one) for part, one in value.items())
+        elif name not in idle:
+            yield name, value
 
 
 def _scores(card: Card) -> list[str]:

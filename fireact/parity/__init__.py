@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fireact.curate import HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION
 from fireact.examples import conversation, name_of
 from fireact.jsonl import decode, decode_text, open_file, read_jsonl, write_atomic
+from fireact.manifest import installed
 from fireact.parity.compare import Probe, compare
 from fireact.plugins import Node, build
 from fireact.preferences import Preference
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from fireact.model.local import Local
     from fireact.model.local.jobs import Judged
 
-VERSION = 1
+VERSION = 2
+_COMPUTED_BY = ("torch", "transformers", "peft")
 PARITY, REFERENCE = "parity.json", "reference.json"
 
 
@@ -47,7 +49,7 @@ class ParityJob(Section):
     def key(self) -> str:
         """The store key of the folder that holds the result."""
         return key(stage="parity", version=VERSION, model=identity(self.model),
-                   adapter=self.adapter_key or fingerprint(self.adapter))
+                   adapter=self.adapter_key or fingerprint(self.adapter), libraries=list(map(installed, _COMPUTED_BY)))
 
 
 def run(values: dict[str, Any], folder: Path) -> None:

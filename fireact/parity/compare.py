@@ -47,8 +47,9 @@ def refuse_prompts(same: float | None) -> None:
                         "evaluate.parity.check=false")
 
 
-def refuse_forms(forms: Mapping[str, Mapping[str, Any]], agreement: float, difference: float) -> None:
-    """Raise DataError where a form of the student, by its name, is not the model that was trained.
+def refuse_forms(forms: Mapping[str, Mapping[str, Any]], agreement: float, difference: float,
+                 mend: str = "check the base model, its precision (model.dtype) and the engine") -> None:
+    """Raise DataError where a form of the student, by its name, is not the model that was trained; `mend` says why.
 
     Each form is a `Parity` as a dictionary, as in parity.json.
     """
@@ -58,5 +59,4 @@ def refuse_forms(forms: Mapping[str, Mapping[str, Any]], agreement: float, diffe
                 f"parity: the {form} is not the model that was trained: it would write the same token in "
                 f"{parity['same_greedy']:.1%} of {parity['tokens']} places (at least {agreement:.0%} wanted), and "
                 f"log-probabilities differ by up to {parity['largest_difference']:.3g} (at most {difference:g}); "
-                "check the base model, its precision (model.dtype, publish.dtype) and the engine, or allow more by "
-                "evaluate.parity.agreement and evaluate.parity.difference")
+                f"{mend}, or allow more by evaluate.parity.agreement and evaluate.parity.difference")

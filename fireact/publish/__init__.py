@@ -7,7 +7,6 @@ same configuration's evaluations where these are finished. RUN/published/ has a 
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +32,6 @@ from fireact.train import Train
 PUBLISHED = "published"
 _ADAPTER, _STAMP = "adapter_config.json", "fireact.json"
 _NOT_COMPARED = f"publish: the student has no {REFERENCE}, so what is published was not held against its training"
-_BIG = (".safetensors", ".gguf", ".bin")
 
 
 def check(config: Config) -> None:
@@ -64,6 +62,7 @@ def publish(stages: Stages, run_dir: Path, manifest: Mapping[str, Any]) -> dict[
     Raises ConfigError, DataError, ProviderError.
     """
     config, made = stages.config, stages.folder("merged", stages.merge)
+    stages.need_as_trained()
     shutil.rmtree(run_dir / PUBLISHED, ignore_errors=True)
     to, found = repos(config), {}
     name = (config.publish.repo or f"{config.model.get('name')}-{config.name}").split("/")[-1].replace(" ", "-")
@@ -71,7 +70,8 @@ def publish(stages: Stages, run_dir: Path, manifest: Mapping[str, Any]) -> dict[
     if stages.merge.weights:
         print(*(parity_lines(rounded) or [_NOT_COMPARED]), sep="\n", flush=True)
     if config.evaluate.parity.check:
-        refuse_forms(rounded, config.evaluate.parity.agreement, config.evaluate.parity.difference)
+        refuse_forms(rounded, config.evaluate.parity.agreement, config.evaluate.parity.difference,
+                     f"its weights are rounded (publish.dtype={config.publish.dtype}): choose publish.dtype=float32")
     known = _known(stages, manifest, rounded)
     for form in dict.fromkeys(config.publish.forms):
         folder = run_dir / PUBLISHED / form
@@ -101,18 +101,13 @@ def _forms(parity: Path) -> dict[str, Any]:
 
 
 def _copy(source: Path, to: Path) -> None:
-    """Copy a folder's files; weights share their place on the disk where the file system can."""
+    """Copy a folder's files."""
     for file in sorted(source.iterdir()):
         if file.name in ("README.md", REFERENCE) or not file.is_file():
             continue
         place = to / file.name
         if file.name in (_ADAPTER, _STAMP):
             write_atomic(place, json.dumps(_without_folders(json.loads(file.read_text(encoding="utf-8"))), indent=2))
-        elif file.suffix in _BIG:
-            try:
-                os.link(file, place)
-            except OSError:
-                shutil.copyfile(file, place)
         else:
             shutil.copyfile(file, place)
 

@@ -98,7 +98,7 @@ class Train:
     batch_size: Count = 4
     """Sequences per optimizer step, over all processes."""
     micro_batch_tokens: Annotated[Count, RUNTIME] = 1280
-    """Tokens that one process computes at a time, if not a single sequence is longer: bounds the memory, changes nothing
+    """Tokens that a process computes at a time, if not a single sequence is longer: bounds the memory, changes nothing
     else. LoRA on a CPU shares them out over passes side by side. Halved where the memory does not suffice."""
     packing: bool = True
     """Put the sequences of a forward pass one behind the other, without padding, each attending to itself alone. A

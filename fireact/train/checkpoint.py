@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 CHECKPOINTS = "checkpoint"
 BEST = "best"
 _STATE, _SUM, _PROGRESS = "state.safetensors", "state.crc32", "progress.json"
+_NAME = re.compile(r"step-(\d{8,})")
 
 
 @dataclass
@@ -61,18 +63,28 @@ class Progress:
     """In float16: by how much the loss is multiplied before its gradient is taken, and how that grows."""
 
 
-def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], keep: int = 1) -> None:
+def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], keep: int) -> None:
     """Write the checkpoint of `progress.step` under `folder` and drop all but the newest `keep`. Raises OSError."""
-    place = folder / f"step-{progress.step:08d}"
-    with replacing(place) as part:
+    with replacing(of_step(folder, progress.step)) as part:
         write(part, progress, tensors)
-    for old in [*sorted(folder.glob("step-*"))[:-keep], *folder.glob(".*.part")]:
+    for old in [*list(_all(folder).values())[:-keep], *folder.glob(".*.part")]:
         shutil.rmtree(old)
+
+
+def of_step(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step is."""
+    return folder / f"step-{step:08d}"
+
+
+def _all(folder: Path) -> dict[int, Path]:
+    """The checkpoints under `folder` by their steps, the newest last; what else lies there is not ours."""
+    named = ((_NAME.fullmatch(place.name), place) for place in folder.glob("step-*"))
+    return dict(sorted((int(name[1]), place) for name, place in named if name))
 
 
 def newest(out: Path) -> int | None:
     """The step of the newest checkpoint of the training in `out`, None where there is none."""
-    return max((int(place.name.removeprefix("step-")) for place in (out / CHECKPOINTS).glob("step-*")), default=None)
+    return max(_all(out / CHECKPOINTS), default=None)
 
 
 def write(folder: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
@@ -90,7 +102,7 @@ def load(folder: Path, job: str, say: Callable[[str], None] = print) -> tuple[Pr
     Raises DataError for another job's, and where all are damaged.
     """
     damaged: list[str] = []
-    for place in sorted(folder.glob("step-*"), reverse=True):
+    for place in reversed(_all(folder).values()):
         try:
             found = read(place)
         except DataError as error:
@@ -132,13 +144,18 @@ def _checksum(file: Path) -> str:
 
 @contextmanager
 def replacing(place: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it becomes `place` once the block ends well, with all its files on disk."""
+    """Give an empty folder to fill; it becomes `place` once the block ends well, with all its files on disk.
+
+    Whoever may read the folder may read its files: safetensors writes them for their owner alone.
+    """
     part = place.with_name(f".{place.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     yield part
-    for path in [*part.iterdir(), part]:
-        _sync(path)
+    for file in part.iterdir():
+        file.chmod(part.stat().st_mode & 0o666)
+        _sync(file)
+    _sync(part)
     if place.exists():
         shutil.rmtree(place)
     part.rename(place)
@@ -163,7 +180,7 @@ def rewind(path: Path, step: int) -> None:
     """Drop the metrics of later steps than `step`, and what a kill left of a line. Raises OSError."""
     if not path.exists():
         return
-    kept = [line for line in parse_metrics(path.read_bytes()) if line["step"] <= step]
+    kept = [line for line in parse_metrics(path.read_bytes()) if line.get("step", step + 1) <= step]
     write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))
 
 

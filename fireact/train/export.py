@@ -40,9 +40,10 @@ def save_adapter(model: PeftModel, tensors: dict[str, Tensor], folder: Path) -> 
 
 def save_model(model: Any, tensors: dict[str, Tensor], base: Path, folder: Path, dtype: torch.dtype) -> None:
     """Write the whole model in `dtype`, and the tokenizer of `base`. Raises OSError, SafetensorError."""
-    model.config.dtype = dtype
     model.save_pretrained(folder, state_dict={name: tensor.to(dtype) if tensor.is_floating_point() else tensor
                                               for name, tensor in tensors.items()})
+    model.config.dtype = dtype  # Saved above as that of the weights that learnt.
+    model.config.save_pretrained(folder)
     for pattern in _TOKENIZER:
         for file in base.glob(pattern):
             shutil.copyfile(file, folder / file.name)

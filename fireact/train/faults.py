@@ -43,8 +43,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def allowed_tokens(out: Path, wanted: int) -> int:
     """The tokens of a forward pass: those `wanted`, or the fewer that memory was found to suffice for."""
-    path = out / HALVED
-    return min(wanted, json.loads(path.read_text(encoding="utf-8"))["tokens"]) if path.exists() else wanted
+    try:
+        return min(wanted, int(json.loads((out / HALVED).read_text(encoding="utf-8"))["tokens"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return wanted
 
 
 def halve(out: Path, tokens: int, longest: int) -> str:

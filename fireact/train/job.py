@@ -7,7 +7,7 @@ from fireact.plugins import Node
 from fireact.sections import Section
 from fireact.store import identity, key
 
-VERSION, MERGE_VERSION = 2, 3
+VERSION, MERGE_VERSION = 2, 4
 
 
 class TrainJob(Section):

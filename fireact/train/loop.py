@@ -127,7 +127,7 @@ class Training:
             last = self.progress.step == self.total
             if self.validation and (last or self._due(self.train.validate_every or self.per_epoch)):
                 self.validate()
-            if self._due(self.train.checkpoint_every) or (self.ended and not last):
+            if self._due(self.train.checkpoint_every) or self.ended:
                 self.save()
 
     @property
@@ -256,15 +256,16 @@ class Training:
         if self.train.keep == "best":
             tensors = sharded.weights(self.weights, self.accelerator.is_main_process)
             if self.accelerator.is_main_process:
-                with checkpoint.writing(self.out), checkpoint.replacing(self.out / BEST) as part:
-                    checkpoint.write(part, progress, tensors)
+                with checkpoint.writing(self.out):
+                    checkpoint.save(self.out / BEST, progress, tensors, keep=2)  # A resumed training may know one less.
 
     def take_best(self) -> None:
         """Go back to the weights of the best validation, where these are to be kept."""
-        if self.train.keep == "best" and self.validation and self.progress.best_step != self.progress.step:
-            self.log.say(f"keeping the weights of step {self.progress.best_step}, the best validation")
+        best = self.progress.best_step
+        if self.train.keep == "best" and best not in (None, self.progress.step):
+            self.log.say(f"keeping the weights of step {best}, the best validation")
             try:
-                sharded.load(checkpoint.read(self.out / BEST)[1], self.weights)
+                sharded.load(checkpoint.read(checkpoint.of_step(self.out / BEST, best))[1], self.weights)
             except DataError as error:
                 raise DataError(f"{error}; delete {self.out} to start anew, or set train.keep=last") from None
 

@@ -155,14 +155,25 @@ def known_targets(model: nn.Module, targets: str | list[str]) -> list[str]:
     """Return the names in `targets`. Raises ConfigError for one that no linear module of `model` has."""
     wanted = [targets] if isinstance(targets, str) else targets
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    tied = _tied_head(model)
     for target in wanted:
+        if tied and (tied == target or tied.endswith(f".{target}")):
+            raise ConfigError(f"train.targets names {target!r}, whose weights are those of this model's embedding too, "
+                              "which an adapter would leave as they are; leave it out")
         if not any(name == target or name.endswith(f".{target}") for name in linear):
-            known = sorted({name.rpartition(".")[2] for name in linear})
+            known = sorted({name.rpartition(".")[2] for name in linear if name != tied})
             raise ConfigError(f"train.targets names {target!r}, which is no linear module of this model; "
                               f"expected 'all-linear' or some of {', '.join(known)}")
     if not wanted:
         raise ConfigError("train.targets is empty; expected 'all-linear' or the names of linear modules")
     return wanted
+
+
+def _tied_head(model: Any) -> str | None:
+    """The name of the head where it has the weights of the embedding."""
+    if not model.config.tie_word_embeddings:
+        return None
+    return next((name for name, module in model.named_modules() if module is model.get_output_embeddings()), None)
 
 
 def _can_fuse(module: nn.Module) -> bool:

@@ -1,8 +1,8 @@
 """How much memory a training takes, from the model's configuration alone: to be known before anything is loaded.
 
-Weights, gradients and moments are exact but for lanes. Activations follow from the shapes of a Llama-like layer: up to 18 %
-above what torch keeps without recomputation, which a test counts. What the libraries take, and the allocator cannot
-use, is a guess.
+Weights, gradients and moments are exact but for lanes. Activations follow from the shapes of a Llama-like layer: up to
+18 % above what torch keeps without recomputation, which a test counts. What the libraries take, and the allocator
+cannot use, is a guess.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def estimate(config: PretrainedConfig, train: Train, tokens: int, dtype: torch.d
     model = hollow(config)
     size, full = _BYTES[dtype], train.method == "full"
     total = sum(weight.numel() for weight in model.parameters())
-    linear = [module.weight.numel() for name, module in model.named_modules()
-              if isinstance(module, nn.Linear) and "lm_head" not in name]
+    linear = [module.weight.numel() for module in model.modules()
+              if isinstance(module, nn.Linear) and module is not model.get_output_embeddings()]
     if full:
         # In half precision, autocast keeps a copy of the weights beside those in float32, FSDP2 of a layer at a time.
         weights, learnt = total * (4 + (size if size < 4 and shards.weights == 1 else 0)), total
@@ -156,11 +156,11 @@ def check(base: Path, train: Train, tokens: int, dtype: torch.dtype, shards: Sha
     needed = estimate(lora.read_config(base), train, tokens, dtype, shards)
     if needed.total > here:
         raise ConfigError(
-            f"this training takes about {needed.total / GB:.1f} GB on each device ({needed.sentence()}) and "
-            f"{here / GB:.1f} GB are free; "
+            f"this training takes about {needed.total / GB:.1f} GB on each device ({needed.sentence()}), with "
+            f"{tokens} tokens at a time, and {here / GB:.1f} GB are free; "
             f"{'' if train.gradient_checkpointing else 'set train.gradient_checkpointing=true, '}lower "
-            f"train.micro_batch_tokens, now {tokens}{_cheaper(train)}, share the model over more devices with a "
-            "configuration of conf/accelerate, or set train.check_memory=false to try all the same")
+            f"train.micro_batch_tokens, now {train.micro_batch_tokens}{_cheaper(train)}, share the model over more "
+            "devices with a configuration of conf/accelerate, or set train.check_memory=false to try all the same")
 
 
 def shards_of(kind: str, devices: int, zero_stage: int) -> Shards:

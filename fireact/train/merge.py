@@ -71,7 +71,7 @@ def _compare(folder: Path, student: Path, dtype: torch.dtype) -> None:
     reference = read_reference(student)
     model = weights.load_apart(folder / MODEL, "float32", "cpu")
     found = asdict(compare(reference, measure(model, reference)))
-    name = f"published model, rounded to {str(dtype).removeprefix('torch.')}"
+    name = f"published model in {str(dtype).removeprefix('torch.')}"
     write_atomic(folder / PARITY, json.dumps({"forms": {name: found}}, indent=1))
 
 

@@ -22,11 +22,18 @@ def run(values: dict[str, Any], folder: Path) -> None:
     prepare.refuse_layout(train)
     base = prepare.student(values, train).folder()
     train, dtype = lora.as_started(train), layout.dtype_of(train)
-    refuse(lora.read_config(base), train)
+    config = lora.read_config(base)
+    refuse(config, train)
     if train.check_memory:
         kind, processes, stage = ranks.planned(train)
-        memory.check(base, train, train.micro_batch_tokens, dtype, memory.shards_of(kind, processes, stage),
+        memory.check(base, train, _at_once(train, config), dtype, memory.shards_of(kind, processes, stage),
                      memory.available(processes))
+
+
+def _at_once(train: Train, config: PretrainedConfig) -> int:
+    """The most tokens that a forward pass may take, as far as that is known before there are any."""
+    longest = train.max_length or getattr(config, "max_position_embeddings", None) or train.micro_batch_tokens
+    return min(train.micro_batch_tokens, train.batch_size * (2 if train.dpo else 1) * longest)
 
 
 def refuse(config: PretrainedConfig, train: Train) -> None:

@@ -92,7 +92,7 @@ def test_every_form_is_written_and_works(place: Place, tmp_path: Path) -> None:
     assert whole.dtype == torch.float32
     assert tokenizer.chat_template == AutoTokenizer.from_pretrained(adapter).chat_template
 
-    assert "| published model, rounded to float32 |" in (merged / "README.md").read_text(encoding="utf-8")
+    assert "| published model in float32 |" in (merged / "README.md").read_text(encoding="utf-8")
     for form in ("adapter", "merged", "gguf"):
         card = ModelCard.load(place.published / form / "README.md", ignore_metadata_errors=False)
         assert card.data.eval_results[0].metric_type == "exact_match"
@@ -144,7 +144,7 @@ def test_what_is_pushed_arrives_byte_for_byte(place: Place, hub: Hub) -> None:
 @pytest.mark.parametrize(("options", "sentence"), [
     ("publish.forms=[gguf] publish.converter=/none.py", "publish.converter=/none.py is no file"),
     ("publish.forms=[merged] publish.dtype=bfloat16 evaluate.parity.difference=1e-9",
-     "parity: the published model, rounded to bfloat16 is not the model that was trained"),
+     "parity: the published model in bfloat16 is not the model that was trained"),
     ("seed=7", "which is not done for this configuration; run it first"),
 ])
 def test_what_cannot_be_published_is_one_sentence(place: Place, options: str, sentence: str) -> None:

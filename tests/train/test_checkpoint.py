@@ -16,9 +16,9 @@ from fireact.train.checkpoint import Progress
 def test_a_checkpoint_comes_back_and_replaces_the_one_before(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     tensors = {"a": torch.randn(3, 2), "step": torch.tensor(4.0)}
-    checkpoint.save(folder, Progress("job", step=2), {"a": torch.zeros(3, 2)})
+    checkpoint.save(folder, Progress("job", step=2), {"a": torch.zeros(3, 2)}, keep=1)
     written = Progress("job", step=4, tokens=9, losses=[1.0, 0.1 + 0.2])
-    checkpoint.save(folder, written, tensors)
+    checkpoint.save(folder, written, tensors, keep=1)
     found = checkpoint.load(folder, "job")
     assert found is not None
     progress, loaded = found
@@ -28,7 +28,7 @@ def test_a_checkpoint_comes_back_and_replaces_the_one_before(tmp_path: Path) -> 
 
 
 def test_a_checkpoint_half_written_does_not_count(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, Progress("job", step=2), {"a": torch.zeros(1)})
+    checkpoint.save(tmp_path, Progress("job", step=2), {"a": torch.zeros(1)}, keep=1)
 
     with suppress(KeyboardInterrupt), checkpoint.replacing(tmp_path / "step-00000004") as part:
         (part / "state.safetensors").write_bytes(b"half")
@@ -40,7 +40,7 @@ def test_a_checkpoint_half_written_does_not_count(tmp_path: Path) -> None:
 
 
 def test_another_jobs_checkpoint_is_refused(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, Progress("this", step=2), {"a": torch.zeros(1)})
+    checkpoint.save(tmp_path, Progress("this", step=2), {"a": torch.zeros(1)}, keep=1)
     with pytest.raises(DataError, match=r"checkpoint of another job \(hash this, this one is that\)"):
         checkpoint.load(tmp_path, "that")
 

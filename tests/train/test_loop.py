@@ -106,7 +106,7 @@ def test_a_whole_model_comes_with_its_tokenizer(make_job: MakeJob) -> None:
 
 @pytest.mark.parametrize("options", [
     {"dtype": "bfloat16"}, {"gradient_checkpointing": True}, {"dropout": 0.2}, {"schedule": "cosine"},
-    {"targets": ["q_proj", "lm_head"]}, {"method": "full", "dtype": "bfloat16"},
+    {"targets": ["q_proj", "down_proj"]}, {"method": "full", "dtype": "bfloat16"},
 ])
 def test_options_train_too(make_job: MakeJob, options: dict) -> None:
     losses = [line["loss"] for line in read_metrics(train(make_job(epochs=2, **options))) if "loss" in line]

@@ -68,10 +68,18 @@ def test_what_the_fused_arithmetic_does_not_know_is_left_to_peft(base: Path, opt
 
 def test_unknown_targets_are_refused_with_those_that_exist(base: Path) -> None:
     model = lora.load_base(base, torch.float32)
-    with pytest.raises(ConfigError, match=r"'query', which is no linear module .* down_proj, .* lm_head"):
+    with pytest.raises(ConfigError, match=r"'query', which is no linear module .* down_proj, .* v_proj"):
         lora.attach(model, Train(targets=["q_proj", "query"]), "tiny")
     with pytest.raises(ConfigError, match=r"train\.targets is empty"):
         lora.attach(model, Train(targets=[]), "tiny")
+
+
+def test_a_head_is_refused_where_it_is_the_embedding_too(base: Path, untied: Path) -> None:
+    """Merged into one, an adapter of the other would be lost or change both."""
+    with pytest.raises(ConfigError, match="names 'lm_head', whose weights are those of this model's embedding too"):
+        lora.attach(lora.load_base(base, torch.float32), Train(targets=["q_proj", "lm_head"]), "tiny")
+    adapted = lora.attach(lora.load_base(untied, torch.float32), Train(targets=["q_proj", "lm_head"]), "tiny")
+    assert any("lm_head.lora_A" in name for name, _ in adapted.named_parameters())
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_what_was_written_is_held_against_the_training(base: Path, tmp_path: Pat
     written = load_file(tmp_path / "merged" / merge.MODEL / "model.safetensors")
     assert {tensor.dtype for tensor in written.values()} == {getattr(torch, dtype)}
     found = json.loads((tmp_path / "merged" / PARITY).read_text(encoding="utf-8"))["forms"]
-    assert least <= found[f"published model, rounded to {dtype}"]["largest_difference"] < most
+    assert least <= found[f"published model in {dtype}"]["largest_difference"] < most
 
 
 def test_only_the_tokenizer_where_no_weights_are_wanted(base: Path, tmp_path: Path) -> None:

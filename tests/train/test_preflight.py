@@ -23,14 +23,17 @@ def job(student: Path, folder: Path, **train: Any) -> dict[str, Any]:
     return {"model": model, "train": {"_target_": "fireact.train.Train", **train}, "home": str(folder)}
 
 
+ALL_AT_ONCE = {"micro_batch_tokens": 10 ** 10, "batch_size": 10 ** 9}
+
+
 @pytest.mark.parametrize(("options", "sentence"), [
     ({"bits": 4}, "train.bits=4 needs an NVIDIA GPU"),
     ({"dtype": "float16"}, "train.dtype=float16 needs an NVIDIA GPU"),
     ({"liger": True}, "train.liger=true needs an NVIDIA GPU"),
     ({"targets": ["query"]}, "train.targets names 'query'"),
-    ({"micro_batch_tokens": 10 ** 10}, "this training takes about"),
-    ({"micro_batch_tokens": 10 ** 10, "processes": 2}, "this training takes about"),
-    ({"micro_batch_tokens": 10 ** 10, "accelerate_config": "conf/accelerate/fsdp2_8.yml"}, "this training takes about"),
+    ({**ALL_AT_ONCE}, "this training takes about"),
+    ({**ALL_AT_ONCE, "processes": 2}, "this training takes about"),
+    ({**ALL_AT_ONCE, "accelerate_config": "conf/accelerate/fsdp2_8.yml"}, "this training takes about"),
     ({"start_from": "nowhere"}, "nowhere"),
 ])
 def test_what_cannot_be_trained_here_is_refused(student: Path, tmp_path: Path, options: dict, sentence: str) -> None:
@@ -40,7 +43,8 @@ def test_what_cannot_be_trained_here_is_refused(student: Path, tmp_path: Path, o
 
 def test_what_can_be_is_not_and_leaves_nothing(student: Path, tmp_path: Path) -> None:
     preflight.run(job(student, tmp_path, targets=["q_proj"], threads=1), tmp_path)
-    preflight.run(job(student, tmp_path, micro_batch_tokens=10 ** 10, check_memory=False), tmp_path)
+    preflight.run(job(student, tmp_path, micro_batch_tokens=10 ** 10), tmp_path)  # A batch has far less.
+    preflight.run(job(student, tmp_path, **ALL_AT_ONCE, check_memory=False), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -194,8 +194,8 @@ def writing(folder: Path, then: str = "start again") -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise DataError(f"cannot write under {folder}: {reason}; make room or set another folder, "
-                        f"then {then}") from error
+        raise DataError(f"cannot write under {folder}: {reason}; make room, or allow it, then "
+                        f"{then}") from error
 
 
 def _with_adapter(model: Any, base: Path, adapter: Path) -> Any:
