@@ -1,5 +1,6 @@
 """The stage store: keys, fingerprints and the lock between processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,8 +12,8 @@ from typing import Annotated
 
 import pytest
 
-from fireact.errors import ConfigError
-from fireact.store import Store, fingerprint, identity, key, lock
+from fireact.errors import ConfigError, DataError
+from fireact.store import DONE, FILES, Store, fingerprint, fingerprints, identity, key, lock, need_unchanged
 from fireact.types import RUNTIME
 from tests.helpers import ROOT, composed
 
@@ -116,6 +117,23 @@ def test_text_cannot_move_from_one_file_to_the_next(tmp_path: Path) -> None:
         (tmp_path / name / "a").write_text(first)
         (tmp_path / name / "b").write_text(second)
     assert fingerprint(tmp_path / "one") != fingerprint(tmp_path / "two")
+
+
+def test_a_folder_that_is_not_as_its_stage_noted_is_refused(tmp_path: Path) -> None:
+    stage, made = tmp_path / "stage", tmp_path / "stage" / "adapter"
+    made.mkdir(parents=True)
+    need_unchanged(made, stage)  # Nothing is noted yet.
+    for name in ("model.safetensors", "config.json", "README.md"):
+        (made / name).write_text("as it was")
+    (stage / DONE).write_text(json.dumps({FILES: fingerprints(made)}))
+    (made / "README.md").write_text("no part of it")
+    need_unchanged(made, stage)
+    (made / "model.safetensors").write_text("another")
+    with pytest.raises(DataError, match=r"model\.safetensors is not what was written there; .* inputs\.adapter="):
+        need_unchanged(made, stage)
+    (made / "model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"model\.safetensors is not what was written there"):
+        need_unchanged(made, stage)
 
 
 @pytest.mark.parametrize("name", ["trajectories.jsonl", "corpus.parquet", "table.csv", "adapter_model.safetensors"])

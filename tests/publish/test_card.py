@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 
 from fireact.card import Card, licence, recipe, write
 from fireact.card.words import base_name, code, plain, public
-from fireact.train import Train
+from fireact.train import Dpo, Train
 
 SUMMARY = {"n": 100, "em": 0.31, "em_se": 0.046, "f1": 0.4, "f1_se": 0.045}
 BARE: dict[str, Any] = {"form": "adapter", "name": "student", "base": "Qwen/Qwen3-0.6B", "base_identity": "abc",
@@ -29,6 +29,14 @@ def test_a_training_s_card_has_no_scores() -> None:
     assert "| learning rate | 0.001 |" in card.text
     assert "## Scores" not in card.text
     assert "checkpoint every" not in card.text
+
+
+def test_options_that_played_no_part_are_left_out() -> None:
+    text = write(Card(**{**BARE, "recipe": recipe(Train(method="full", dpo=Dpo(beta=0.3)))}))
+    assert "| method | full |" in text
+    assert "| dpo beta | 0.3 |" in text
+    assert not any(f"| {name} |" in text for name in ("rank", "alpha", "targets", "judge episodes"))
+    assert "| rank | 16 |" in write(Card(**BARE))
 
 
 def test_scores_come_with_n_errors_and_the_paired_difference() -> None:

@@ -154,6 +154,18 @@ def test_what_cannot_be_published_is_one_sentence(place: Place, options: str, se
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("stage", ["publish", "evaluate"])
+def test_a_student_that_was_changed_is_no_longer_taken_for_the_one_that_was_trained(place: Place, stage: str) -> None:
+    weights = next((place.store / "train").glob("*/adapter/adapter_model.safetensors"))
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-4] + b"else")
+    done = place.run(f"stage={stage}", "evaluate.n=1")
+    weights.write_bytes(before)
+    assert done.returncode == 2
+    assert f"{weights} is not what was written there; put that back, delete" in done.stderr
+    assert place.run(f"stage={stage}").returncode == 0
+
+
 def test_a_converter_that_fails_says_why(place: Place, tmp_path: Path) -> None:
     converter = tmp_path / "broken.py"
     converter.write_text("import sys\nprint('loading', file=sys.stderr)\nsys.exit('Model LlamaX is not supported')\n")

@@ -39,6 +39,28 @@ def test_a_checkpoint_half_written_does_not_count(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "nowhere", "job") is None
 
 
+def test_what_else_lies_among_them_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / checkpoint.CHECKPOINTS
+    for name in ("step-00000009.bak", "step-last"):
+        (folder / name).mkdir(parents=True)
+    assert checkpoint.newest(tmp_path) is None
+    for step in (2, 4):
+        checkpoint.save(folder, Progress("job", step=step), {"a": torch.zeros(1)}, keep=1)
+    assert checkpoint.newest(tmp_path) == 4
+    found = checkpoint.load(folder, "job")
+    assert found is not None
+    assert found[0].step == 4
+    assert {path.name for path in folder.iterdir()} == {"step-00000009.bak", "step-last", "step-00000004"}
+
+
+def test_files_are_for_whom_the_folder_is(tmp_path: Path) -> None:
+    with checkpoint.replacing(tmp_path / "adapter") as part:
+        (part / "weights").write_bytes(b"")
+        (part / "weights").chmod(0o600)
+        part.chmod(0o750)
+    assert (tmp_path / "adapter" / "weights").stat().st_mode & 0o777 == 0o640
+
+
 def test_another_jobs_checkpoint_is_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, Progress("this", step=2), {"a": torch.zeros(1)}, keep=1)
     with pytest.raises(DataError, match=r"checkpoint of another job \(hash this, this one is that\)"):

@@ -113,6 +113,18 @@ def test_a_damaged_checkpoint_is_passed_over(make_job: MakeJob, tmp_path: Path, 
         torch.testing.assert_close(weight, others[name], rtol=0, atol=1e-6)
 
 
+def test_no_step_is_lost_where_what_was_learnt_cannot_be_written(make_job: MakeJob, capsys: pytest.CaptureFixture[str],
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    file = make_job(max_steps=3, checkpoint_every=1000)
+    with monkeypatch.context() as full:
+        full.setattr(worker, "finish", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        assert worker.main(["worker", str(file)]) == 2
+    assert "then start again: it goes on from the checkpoint of step 3" in capsys.readouterr().err
+    steps = [line["step"] for line in read_metrics(worker.read_job(file).out)]
+    assert worker.main(["worker", str(file)]) == 0
+    assert [line["step"] for line in read_metrics(worker.read_job(file).out)] == steps
+
+
 def test_the_best_of_no_validations_is_refused(make_job: MakeJob, capsys: pytest.CaptureFixture[str]) -> None:
     assert worker.main(["worker", str(make_job(validation=False, keep="best"))]) == 2
     assert "train.keep=best and train.patience=None go by validations" in capsys.readouterr().err
