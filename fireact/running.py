@@ -177,6 +177,7 @@ class Run:
 
     def publish(self) -> None:
         """Write the student for others, and send it to the hub where that is asked for."""
+        self.stages.need_as_trained()
         job = self.stages.merge
         self._do_one("publish", "fireact.train.merge", job, self.stages.folder("merged", job))
         self.metrics["publish"] = publish.publish(self.stages, self.run_dir, {**environment(), "command": command()})

@@ -26,8 +26,8 @@ from fireact.types import CONTENT, REPLY, RUNTIME
 
 DONE = "done.json"
 """Written last: a stage whose folder has it is finished."""
-FILES = "files"
-"""Where it notes the hashes of what the stage made, see `need_unchanged`."""
+CHECKSUMS = "checksums"
+"""Where it notes those of what the stage made, see `need_unchanged`."""
 
 _WHOLE, _BLOCK = 1 << 22, 1 << 20
 _WEIGHTS = {".safetensors", ".bin", ".gguf"}
@@ -108,18 +108,26 @@ def fingerprint(path: Path) -> str:
                                            file.stat().st_mtime_ns) for file in files))
 
 
-def fingerprints(folder: Path) -> dict[str, str]:
-    """The hashes of a model's weights and settings, by file."""
-    files = sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".json"))
-    return {file.name: fingerprint(file) for file in files}
+def checksums(folder: Path) -> dict[str, str]:
+    """The hashes of a model's files, each of the whole file, by name; without its card. Raises OSError."""
+    found = {}
+    for file in sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".json", ".jinja")):
+        digest = hashlib.sha256()
+        with file.open("rb") as handle:
+            while block := handle.read(_BLOCK):
+                digest.update(block)
+        found[file.name] = digest.hexdigest()
+    return found
 
 
 def need_unchanged(made: Path, stage: Path) -> None:
     """Refuse a folder whose files are not those that a `stage` noted when it had made them. Raises DataError."""
     done = stage / DONE
-    noted = json.loads(done.read_text(encoding="utf-8")).get(FILES) if done.exists() else None
-    here = fingerprints(made) if noted else {}
-    changed = next((name for name, was in (noted or {}).items() if here.get(name) != was), None)
+    noted = json.loads(done.read_text(encoding="utf-8")).get(CHECKSUMS) if done.exists() else None
+    if not noted:
+        return
+    here = checksums(made) if made.is_dir() else {}
+    changed = next((name for name in sorted({*noted, *here}) if here.get(name) != noted.get(name)), None)
     if changed:
         raise DataError(f"{made / changed} is not what was written there; put that back, delete {stage} to have it "
                         f"made anew, or take the folder as it is by inputs.adapter={made}")

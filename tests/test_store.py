@@ -13,7 +13,7 @@ from typing import Annotated
 import pytest
 
 from fireact.errors import ConfigError, DataError
-from fireact.store import DONE, FILES, Store, fingerprint, fingerprints, identity, key, lock, need_unchanged
+from fireact.store import CHECKSUMS, DONE, Store, checksums, fingerprint, identity, key, lock, need_unchanged
 from fireact.types import RUNTIME
 from tests.helpers import ROOT, composed
 
@@ -125,14 +125,18 @@ def test_a_folder_that_is_not_as_its_stage_noted_is_refused(tmp_path: Path) -> N
     need_unchanged(made, stage)  # Nothing is noted yet.
     for name in ("model.safetensors", "config.json", "README.md"):
         (made / name).write_text("as it was")
-    (stage / DONE).write_text(json.dumps({FILES: fingerprints(made)}))
+    (stage / DONE).write_text(json.dumps({CHECKSUMS: checksums(made)}))
     (made / "README.md").write_text("no part of it")
     need_unchanged(made, stage)
     (made / "model.safetensors").write_text("another")
     with pytest.raises(DataError, match=r"model\.safetensors is not what was written there; .* inputs\.adapter="):
         need_unchanged(made, stage)
-    (made / "model.safetensors").unlink()
-    with pytest.raises(DataError, match=r"model\.safetensors is not what was written there"):
+    (made / "model.safetensors").write_text("as it was")
+    (made / "chat_template.jinja").write_text("added")
+    with pytest.raises(DataError, match=r"chat_template\.jinja is not what was written there"):
+        need_unchanged(made, stage)
+    made.rename(tmp_path / "away")
+    with pytest.raises(DataError, match="is not what was written there"):
         need_unchanged(made, stage)
 
 

@@ -49,9 +49,9 @@ def refuse_prompts(same: float | None) -> None:
 
 def refuse_forms(forms: Mapping[str, Mapping[str, Any]], agreement: float, difference: float,
                  mend: str = "check the base model, its precision (model.dtype) and the engine") -> None:
-    """Raise DataError where a form of the student, by its name, is not the model that was trained; `mend` says why.
+    """Raise DataError where a form of the student, by its name, is not the model that was trained.
 
-    Each form is a `Parity` as a dictionary, as in parity.json.
+    `mend` says what to do then. Each form is a `Parity` as a dictionary, as in parity.json.
     """
     for form, parity in forms.items():
         if parity["same_greedy"] < agreement or parity["largest_difference"] > difference:

@@ -62,7 +62,6 @@ def publish(stages: Stages, run_dir: Path, manifest: Mapping[str, Any]) -> dict[
     Raises ConfigError, DataError, ProviderError.
     """
     config, made = stages.config, stages.folder("merged", stages.merge)
-    stages.need_as_trained()
     shutil.rmtree(run_dir / PUBLISHED, ignore_errors=True)
     to, found = repos(config), {}
     name = (config.publish.repo or f"{config.model.get('name')}-{config.name}").split("/")[-1].replace(" ", "-")
@@ -70,8 +69,9 @@ def publish(stages: Stages, run_dir: Path, manifest: Mapping[str, Any]) -> dict[
     if stages.merge.weights:
         print(*(parity_lines(rounded) or [_NOT_COMPARED]), sep="\n", flush=True)
     if config.evaluate.parity.check:
-        refuse_forms(rounded, config.evaluate.parity.agreement, config.evaluate.parity.difference,
-                     f"its weights are rounded (publish.dtype={config.publish.dtype}): choose publish.dtype=float32")
+        mend = ("check the base model" if config.publish.dtype == "float32" else
+                f"its weights are rounded (publish.dtype={config.publish.dtype}): choose publish.dtype=float32")
+        refuse_forms(rounded, config.evaluate.parity.agreement, config.evaluate.parity.difference, mend)
     known = _known(stages, manifest, rounded)
     for form in dict.fromkeys(config.publish.forms):
         folder = run_dir / PUBLISHED / form

@@ -114,7 +114,8 @@ class _OnCpu(torch.autograd.Function):
     """Causal attention of each example, with tokens in `runs`, to itself; returns (1, tokens, heads, head size).
 
     It is the kernel that torch would choose. Autograd would keep keys and values as often as there are queries to each,
-    and the result twice. Queries that an example shares with another are computed again and dropped: they are few.
+    and the result twice. What an example shares with another is attended again, forwards and backwards: it is not the
+    attention that takes the time.
     """
 
     @staticmethod
@@ -136,7 +137,9 @@ class _OnCpu(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, out, *sums = ctx.saved_tensors
         gradient, out = gradient.transpose(1, 2), out.transpose(1, 2)
-        of_query, *of_others = (torch.zeros_like(states) for states in (query, key, value))
+        of_query = torch.empty_like(query)
+        # Summed up over all who share them.
+        of_others = [torch.zeros_like(states, dtype=torch.float32) for states in (key, value)]
         for parts, total in zip(ctx.runs, sums, strict=True):
             first, *others = _FLASH_BACKWARD(
                 _own_rows(gradient, parts), _rows(query, parts), *_repeated(query, key, value, parts),
@@ -145,7 +148,7 @@ class _OnCpu(torch.autograd.Function):
             own.copy_(first[:, :, first.shape[2] - own.shape[2]:])
             for of_other, other in zip(of_others, others, strict=True):
                 _add(of_other, parts, other.unflatten(1, (key.shape[1], -1)).sum(2))
-        return of_query, *of_others, None, None
+        return of_query, *(of_other.to(key.dtype) for of_other in of_others), None, None
 
 
 def _rows(states: Tensor, parts: list[slice]) -> Tensor:

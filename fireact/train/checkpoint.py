@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,11 +64,19 @@ class Progress:
 
 
 def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], keep: int) -> None:
-    """Write the checkpoint of `progress.step` under `folder` and drop all but the newest `keep`. Raises OSError."""
+    """Write the checkpoint of `progress.step` under `folder`; of those before, `keep` - 1 stay. Raises OSError."""
     with replacing(of_step(folder, progress.step)) as part:
         write(part, progress, tensors)
-    for old in [*list(_all(folder).values())[:-keep], *folder.glob(".*.part")]:
+    before = [step for step in _all(folder) if step < progress.step]
+    drop(folder, {progress.step, *before[len(before) - keep + 1:]})
+
+
+def drop(folder: Path, but: Set[int] = frozenset()) -> None:
+    """Delete the checkpoints under `folder` `but` those of some steps, and the folder once it is empty."""
+    for old in [*(place for step, place in _all(folder).items() if step not in but), *folder.glob(".step-*.part")]:
         shutil.rmtree(old)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def of_step(folder: Path, step: int) -> Path:
@@ -78,7 +86,7 @@ def of_step(folder: Path, step: int) -> Path:
 
 def _all(folder: Path) -> dict[int, Path]:
     """The checkpoints under `folder` by their steps, the newest last; what else lies there is not ours."""
-    named = ((_NAME.fullmatch(place.name), place) for place in folder.glob("step-*"))
+    named = ((_NAME.fullmatch(place.name), place) for place in folder.glob("step-*") if place.is_dir())
     return dict(sorted((int(name[1]), place) for name, place in named if name))
 
 
@@ -152,10 +160,10 @@ def replacing(place: Path) -> Iterator[Path]:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     yield part
-    for file in part.iterdir():
-        file.chmod(part.stat().st_mode & 0o666)
-        _sync(file)
-    _sync(part)
+    for path in [*part.rglob("*"), part]:
+        if path.is_file():
+            path.chmod(part.stat().st_mode & 0o666)
+        _sync(path)
     if place.exists():
         shutil.rmtree(place)
     part.rename(place)

@@ -56,12 +56,6 @@ def places(unit: Unit, packs: bool) -> int:
     return tokens(unit) if packs else len(unit.examples) * max(len(example.ids) for example in unit.examples)
 
 
-def at_once(sizes: Sequence[int], tokens: int, batch_size: int) -> int:
-    """The most places that a forward pass of at most `tokens` takes, or one unit by itself, of units of such sizes."""
-    largest = sorted(sizes, reverse=True)
-    return min(max(tokens, largest[0]), sum(largest[:batch_size]))
-
-
 def weight(example: Example) -> float:
     """The sum of the weights in the loss; the first token has nothing before it to be predicted from."""
     return sum(example.mask[1:])

@@ -7,9 +7,10 @@ time, and where other programs take their turns on the cores, spinning instead o
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from itertools import chain, takewhile
+from threading import Event
 from typing import TypeVar
 
 import torch
@@ -34,20 +35,27 @@ class Lanes:
         """How many there are."""
         return len(self.models)
 
-    def run(self, work: Callable[[nn.Module, S], T], shares: Sequence[S]) -> list[T]:
-        """Let each model do its share of some work, side by side; afterwards the first has all gradients."""
+    def run(self, work: Callable[[nn.Module, S], Iterator[T]], shares: Sequence[S]) -> list[T]:
+        """Let each model do its share of some work, part by part, side by side; return what the parts give.
+
+        Afterwards the first model has all gradients. Where a lane fails, or this thread is interrupted, the others end
+        with the part that they are at.
+        """
         if len(self) == 1:
-            return [work(self.models[0], share) for share in shares]
-        threads = torch.get_num_threads()
+            return [found for share in shares for found in work(self.models[0], share)]
+        threads, stopped = torch.get_num_threads(), Event()
 
-        def in_lane(model: nn.Module, share: S) -> T:
-            torch.set_num_threads(threads // len(self))
-            return work(model, share)
+        def in_lane(number: int, share: S) -> list[T]:
+            torch.set_num_threads(threads // len(self) + (number < threads % len(self)))
+            return list(takewhile(lambda _: not stopped.is_set(), work(self.models[number], share)))
 
-        futures = [self.pool.submit(in_lane, *pair) for pair in zip(self.models, shares, strict=False)]
-        wait(futures)
-        torch.set_num_threads(threads)  # A lane has set its own, and that of threads to come.
-        done = [future.result() for future in futures]
+        futures = [self.pool.submit(in_lane, *pair) for pair in enumerate(shares)]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            stopped.set()
+            torch.set_num_threads(threads)  # A lane has set its own, and that of threads to come.
+        done = [found for future in futures for found in future.result()]
         total, *others = (_gradients(model) for model in self.models)
         for gradients in others:
             for whole, gradient in zip(total, gradients, strict=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +94,8 @@ class Training:
 
         Dropout draws from one source for all, and accelerate's autocast is not in a copy of a model.
         """
-        if self.train.compile or self.train.dropout or self.accelerator.mixed_precision != "no":
+        drops = any(value for name, value in self.bare.config.to_dict().items() if "drop" in name)
+        if self.train.compile or self.train.dropout or drops or self.accelerator.mixed_precision != "no":
             return 1
         return max(1, min(torch.get_num_threads(), self.micro_batch_tokens // max(self.sizes)))
 
@@ -178,16 +179,14 @@ class Training:
         sums = self.lanes.run(lambda model, share: self._accumulate(model, share, world / weight), shares)
         return self._means(torch.stack(sums).sum(0), units)
 
-    def _accumulate(self, model: nn.Module, share: list[int], scale: float) -> Tensor:
-        """Accumulate the gradient of the loss, summed up and scaled; return the sums of the loss and the measures."""
-        sums = torch.zeros(1 + len(self.objective.measures), device=self.accelerator.device)
+    def _accumulate(self, model: nn.Module, share: list[int], scale: float) -> Iterator[Tensor]:
+        """Accumulate the gradient of the loss, summed up and scaled, pass by pass; yield sums of loss and measures."""
         parts = self.parts(share, self.sizes, self.micro_batch_tokens // len(self.lanes))
         for number, part in enumerate(parts, 1):
             with nullcontext() if number == len(parts) else sharded.accumulating(self.accelerator, model):
                 loss, measures = self._loss(model, [self.examples[i] for i in part])
                 self.accelerator.backward(loss * scale)
-            sums += torch.cat([loss.detach()[None], measures])
-        return sums
+            yield torch.cat([loss.detach()[None], measures])
 
     def _means(self, sums: Tensor, units: Sequence[Unit]) -> tuple[float, dict[str, float]]:
         """From the sums of all ranks over `units` to the mean loss and measures."""

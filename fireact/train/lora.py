@@ -126,6 +126,7 @@ def attach(model: PreTrainedModel, train: Train, base_name: str) -> PeftModel:
     if train.start_from:
         config = _adapter_config(train.start_from)
         config.lora_dropout = train.dropout
+        known_targets(model, sorted(config.target_modules or ()))
         adapted = _started(model, train.start_from, config)
     else:
         targets = train.targets if train.targets == "all-linear" else known_targets(model, train.targets)

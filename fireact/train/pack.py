@@ -2,7 +2,8 @@
 
 In a pack each example attends to itself alone (fireact/train/attention.py) and its positions begin at 0, so it is
 computed as if it were by itself. What several begin with alike, a system prompt or the question of a pair of
-preferences, is in the pack once: its states follow from itself alone, so they are the same for all.
+preferences, is in the pack once: its states follow from itself alone, so they are the same for all. (Only attention
+computes it again for each.)
 """
 
 from __future__ import annotations
@@ -52,25 +53,30 @@ class Shared:
 def packed(examples: Sequence[Example], device: torch.device, least: int | None = LEAST) -> Batch:
     """Return examples as one row; none of them makes a row of one token that is not trained on.
 
-    They share what they begin with alike, from `least` tokens on; None: nothing.
+    They share what they begin with alike, from `least` tokens on, and are in the order of their tokens; None: they
+    share nothing and stay in their order.
     """
     examples = examples or [Example("", (0,), (0,))]
-    laid = _laid_out(examples, least)
+    order = list(range(len(examples)))
+    if least is not None:
+        order.sort(key=lambda number: examples[number].ids)  # Of all before it, the last begins most like an example.
+    rows = [examples[number] for number in order]
+    laid = _laid_out(rows, least)
     # Of each example, its tokens that are not another's before.
     own = [range(len(one.ids) - (runs[-1].stop - runs[-1].start), len(one.ids))
-           for one, runs in zip(examples, laid, strict=True)]
+           for one, runs in zip(rows, laid, strict=True)]
     places = [[place for run in runs for place in range(run.start, run.stop)] for runs in laid]
-    starts = [0, *accumulate(len(one.ids) for one in examples)]
+    starts = [0, *accumulate(len(one.ids) for one in rows)]
     bounds = torch.tensor(starts, dtype=torch.int32, device=device)
     longest = max(end - start for start, end in pairwise(starts))
-    inputs = {"input_ids": _row((one.ids[n] for one, part in zip(examples, own, strict=True) for n in part), device),
+    inputs = {"input_ids": _row((one.ids[n] for one, part in zip(rows, own, strict=True) for n in part), device),
               "position_ids": _row(chain.from_iterable(own), device),
               "cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds, "max_length_q": longest, "max_length_k": longest,
               "shared": None}
     if any(len(runs) > 1 for runs in laid):
         numbers = (start + n for start, part in zip(starts, own, strict=False) for n in part)
         inputs["shared"] = Shared(laid, _row(chain.from_iterable(places), device)[0], _row(numbers, device)[0])
-    return _batch(inputs, examples, places, device)
+    return _batch(inputs, examples, [places[order.index(number)] for number in range(len(examples))], device)
 
 
 def _row(numbers: Iterable[int], device: torch.device) -> Tensor:
@@ -78,15 +84,15 @@ def _row(numbers: Iterable[int], device: torch.device) -> Tensor:
 
 
 def _laid_out(examples: Sequence[Example], least: int | None) -> list[list[slice]]:
-    """Where the tokens of each example are: behind what it shares with one before it come its own."""
+    """Where the tokens of each example are: behind what it shares with the one before it come its own."""
     laid: list[list[slice]] = []
-    end = 0
-    for number, example in enumerate(examples):
-        alike, other = max(((_alike(example.ids, one.ids), n) for n, one in enumerate(examples[:number])),
-                           default=(0, 0))
-        shares = least is not None and alike >= least
-        start, end = end, end + len(example.ids) - (alike if shares else 0)
-        laid.append([*(_first(laid[other], alike) if shares else ()), slice(start, end)])
+    end, before = 0, ()
+    for example in examples:
+        alike = _alike(before, example.ids) if least is not None else 0
+        shared = list(_first(laid[-1], alike)) if least is not None and laid and alike >= least else []
+        start, end = end, end + len(example.ids) - (alike if shared else 0)
+        laid.append([*shared, slice(start, end)])
+        before = example.ids
     return laid
 
 

@@ -26,12 +26,12 @@ def run(values: dict[str, Any], folder: Path) -> None:
     refuse(config, train)
     if train.check_memory:
         kind, processes, stage = ranks.planned(train)
-        memory.check(base, train, _at_once(train, config), dtype, memory.shards_of(kind, processes, stage),
+        memory.check(base, train, _largest(train, config), dtype, memory.shards_of(kind, processes, stage),
                      memory.available(processes))
 
 
-def _at_once(train: Train, config: PretrainedConfig) -> int:
-    """The most tokens that a forward pass may take, as far as that is known before there are any."""
+def _largest(train: Train, config: PretrainedConfig) -> int:
+    """The tokens of the largest forward pass, as far as that is known before there are any examples."""
     longest = train.max_length or getattr(config, "max_position_embeddings", None) or train.micro_batch_tokens
     return min(train.micro_batch_tokens, train.batch_size * (2 if train.dpo else 1) * longest)
 

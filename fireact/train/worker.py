@@ -13,7 +13,6 @@ import gc
 import hashlib
 import json
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Sequence
@@ -34,7 +33,7 @@ from fireact.card import recipe
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.jsonl import decode, decode_text, open_file, write_atomic
 from fireact.process import guard
-from fireact.store import FILES, fingerprints
+from fireact.store import CHECKSUMS, checksums
 from fireact.train import Train, checkpoint, data, export, faults, head, kernels, layout, lora, memory, sharded
 from fireact.train.attention import attend_in_packs, can_pack
 from fireact.train.checkpoint import BEST, CHECKPOINTS, Progress
@@ -200,8 +199,9 @@ def start(job: Job, examples: Sequence[data.Unit], validation: Sequence[data.Uni
     accelerator = layout.join(train, dtype)
     tokens = tokens or train.micro_batch_tokens
     if train.check_memory:
-        sizes = [data.places(unit, train.packing) for unit in examples]
-        memory.check(job.base, train, data.at_once(sizes, tokens, train.batch_size), dtype, layout.shards(accelerator),
+        longest = max(data.places(unit, packs=False) for unit in examples)
+        largest = min(max(tokens, longest), train.batch_size * longest)
+        memory.check(job.base, train, largest, dtype, layout.shards(accelerator),
                      memory.available(accelerator.num_processes))
     torch.manual_seed(job.seed)
     model = _model(job, dtype, sharded.reads_weights(accelerator))
@@ -261,10 +261,10 @@ def finish(job: Job, training: Training, tensors: dict[str, torch.Tensor], probe
             export.save_adapter(training.bare, tensors, part)
         save(part, probes)
         export.describe(part, job.train, job.base_name, job.base_identity, results)
-    done = {**results, "job": training.progress.job, FILES: fingerprints(job.out / job.train.makes)}
+    done = {**results, "job": training.progress.job, CHECKSUMS: checksums(job.out / job.train.makes)}
     write_atomic(job.out / "done.json", json.dumps(done, indent=1))
     for folder in (CHECKPOINTS, BEST):
-        shutil.rmtree(job.out / folder, ignore_errors=True)
+        checkpoint.drop(job.out / folder)
 
 
 def summary(training: Training) -> dict[str, Any]:

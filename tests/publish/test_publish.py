@@ -159,10 +159,12 @@ def test_a_student_that_was_changed_is_no_longer_taken_for_the_one_that_was_trai
     weights = next((place.store / "train").glob("*/adapter/adapter_model.safetensors"))
     before = weights.read_bytes()
     weights.write_bytes(before[:-4] + b"else")
-    done = place.run(f"stage={stage}", "evaluate.n=1")
+    done = place.run(f"stage={stage}", "evaluate.n=1", "publish.forms=[merged]", "publish.dtype=float16")
     weights.write_bytes(before)
     assert done.returncode == 2
     assert f"{weights} is not what was written there; put that back, delete" in done.stderr
+    assert not any('"dtype":"float16"' in job.read_text(encoding="utf-8").replace(" ", "")
+                   for job in (place.store / "merged").glob("*/job-*.json"))
     assert place.run(f"stage={stage}").returncode == 0
 
 

@@ -39,6 +39,13 @@ def test_a_checkpoint_half_written_does_not_count(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "nowhere", "job") is None
 
 
+def test_a_checkpoint_never_makes_room_for_later_ones(tmp_path: Path) -> None:
+    """Those are left of a start that came further, and was damaged since or is done again."""
+    for step in (5, 6, 2):
+        checkpoint.save(tmp_path, Progress("job", step=step), {"a": torch.zeros(1)}, keep=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
+
+
 def test_what_else_lies_among_them_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / checkpoint.CHECKPOINTS
     for name in ("step-00000009.bak", "step-last"):
@@ -51,6 +58,8 @@ def test_what_else_lies_among_them_is_left_alone(tmp_path: Path) -> None:
     assert found is not None
     assert found[0].step == 4
     assert {path.name for path in folder.iterdir()} == {"step-00000009.bak", "step-last", "step-00000004"}
+    checkpoint.drop(folder)
+    assert {path.name for path in folder.iterdir()} == {"step-00000009.bak", "step-last"}
 
 
 def test_files_are_for_whom_the_folder_is(tmp_path: Path) -> None:

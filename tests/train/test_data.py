@@ -78,11 +78,3 @@ def test_the_parts_of_a_batch_are_about_equally_long() -> None:
     sizes = [sum(lengths[i] for i in part) for part in parts]
     assert len(sizes) == 2
     assert max(sizes) - min(sizes) < 40
-
-
-def test_no_pass_is_larger_than_a_batch_or_smaller_than_an_example() -> None:
-    sizes = [30, 500, 20, 40]
-    assert data.at_once(sizes, 100, batch_size=2) == 500
-    assert data.at_once(sizes, 10 ** 9, batch_size=2) == 540
-    assert data.at_once(sizes, 10 ** 9, batch_size=64) == 590
-    assert data.at_once(sizes, 520, batch_size=2) == 520

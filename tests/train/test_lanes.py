@@ -1,5 +1,8 @@
 """Passes side by side: what comes out is what one after the other gives, and the same each time."""
 
+import json
+import shutil
+from _thread import interrupt_main
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +66,14 @@ def test_what_is_not_done_side_by_side(options: dict, make_job: MakeJob) -> None
     assert len(start(make_job(**STEPS, **options, threads=2)).lanes) == 1
 
 
+def test_a_model_that_drops_by_itself_is_not_computed_side_by_side(make_job: MakeJob, base: Path,
+                                                                  tmp_path: Path) -> None:
+    dropping = shutil.copytree(base, tmp_path / "dropping")
+    config = json.loads((dropping / "config.json").read_text(encoding="utf-8"))
+    (dropping / "config.json").write_text(json.dumps({**config, "attention_dropout": 0.1}), encoding="utf-8")
+    assert len(start(make_job(**STEPS, base=dropping, threads=2)).lanes) == 1
+
+
 def test_it_goes_on_from_a_checkpoint(make_job: MakeJob) -> None:
     """Every lane has the weights that were read, for they are in the same memory."""
     whole = train(make_job("whole", **STEPS, threads=2), 2)
@@ -74,10 +85,31 @@ def test_it_goes_on_from_a_checkpoint(make_job: MakeJob) -> None:
     assert all(torch.equal(weight, whole[name]) for name, weight in resumed.items())
 
 
-def test_a_lane_that_fails_fails_the_step_and_leaves_the_threads() -> None:
+def test_a_lane_that_fails_stops_the_others_and_leaves_the_threads() -> None:
+    torch.set_num_threads(3)
+    lanes, parts = Lanes(torch.nn.Identity(), 2), []
+
+    def work(_: torch.nn.Module, share: int) -> Iterator[tuple[int, int]]:
+        for part in range(share, 10 ** 9):
+            parts.append(1 // part)
+            yield part, torch.get_num_threads()
+
+    with pytest.raises(ZeroDivisionError):
+        lanes.run(work, [1, 0])
+    assert torch.get_num_threads() == 3
+    assert lanes.run(lambda _, share: iter([share, torch.get_num_threads()]), [5, 6]) == [5, 2, 6, 1]
+
+
+def test_ctrl_c_does_not_wait_for_the_step() -> None:
     torch.set_num_threads(2)
     lanes = Lanes(torch.nn.Identity(), 2)
-    with pytest.raises(ZeroDivisionError):
-        lanes.run(lambda _, share: 1 // share, [1, 0])
-    assert torch.get_num_threads() == 2
-    assert lanes.run(lambda _, share: (share, torch.get_num_threads()), [1, 2]) == [(1, 1), (2, 1)]
+
+    def work(_: torch.nn.Module, share: int) -> Iterator[int]:
+        for part in range(10 ** 12):
+            if share and part == 100:
+                interrupt_main()
+            yield part
+
+    with pytest.raises(KeyboardInterrupt):
+        lanes.run(work, [0, 1])
+    lanes.pool.shutdown(wait=True)  # As Python does where it ends.

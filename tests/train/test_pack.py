@@ -90,12 +90,13 @@ def test_a_model_with_attention_of_its_own_is_not_packed(kind: str) -> None:
 
 def test_targets_are_the_next_tokens_that_are_trained_on() -> None:
     examples = [Example("a", (5, 6, 7), (0, 1, 0)), Example("b", (1, 2, 3, 4), (1, 0, 0.5, 2))]
-    batch = pack.packed(examples, CPU)
+    batch = pack.packed(examples, CPU, least=None)
     assert batch.inputs["input_ids"].tolist() == [[5, 6, 7, 1, 2, 3, 4]]
     assert batch.inputs["position_ids"].tolist() == [[0, 1, 2, 0, 1, 2, 3]]
     assert batch.inputs["cu_seq_lens_q"].tolist() == [0, 3, 7]
     assert (batch.places.tolist(), batch.targets.tolist()) == ([0, 4, 5], [6, 3, 4])
     assert (batch.weights.tolist(), batch.owners.tolist()) == ([1, 0.5, 2], [0, 1, 1])
+    assert batch.inputs["shared"] is None
     rows = pack.padded(examples, CPU)
     assert rows.inputs["input_ids"].tolist() == [[5, 6, 7, 0], [1, 2, 3, 4]]
     assert rows.inputs["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
@@ -104,18 +105,17 @@ def test_targets_are_the_next_tokens_that_are_trained_on() -> None:
 
 
 def test_what_examples_begin_with_alike_is_there_once() -> None:
-    examples = [row("a", (1, 2, 3)), row("b", (1, 2, 3, 4)), row("c", (9, 9)), row("d", (1, 2, 3, 4, 5)),
+    examples = [row("a", (1, 2, 3)), row("b", (1, 2, 3, 4, 5)), row("c", (9, 9)), row("d", (1, 2, 3, 4)),
                 row("e", (1, 2, 6))]
-    batch = pack.packed(examples, CPU, least=2)
-    assert batch.inputs["input_ids"].tolist() == [[1, 2, 3, 4, 9, 9, 5, 6]]
-    assert batch.inputs["position_ids"].tolist() == [[0, 1, 2, 3, 0, 1, 4, 2]]
-    assert batch.inputs["cu_seq_lens_q"].tolist() == [0, 3, 7, 9, 14, 17]
-    assert batch.inputs["shared"].places.tolist() == [0, 1, 2, 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 6, 0, 1, 7]
-    assert batch.inputs["shared"].own.tolist() == [0, 1, 2, 6, 7, 8, 13, 16]
-    assert batch.places.tolist() == [0, 1, 0, 1, 2, 4, 0, 1, 2, 3, 0, 1]
-    assert batch.targets.tolist() == [2, 3, 2, 3, 4, 9, 2, 3, 4, 5, 2, 6]
-    assert batch.owners.tolist() == [0, 0, 1, 1, 1, 2, 3, 3, 3, 3, 4, 4]
-    assert pack.packed(examples, CPU, least=None).inputs["shared"] is None
+    batch = pack.packed(examples, CPU, least=2)  # In the order a, d, b, e, c.
+    assert batch.inputs["input_ids"].tolist() == [[1, 2, 3, 4, 5, 6, 9, 9]]
+    assert batch.inputs["position_ids"].tolist() == [[0, 1, 2, 3, 4, 2, 0, 1]]
+    assert batch.inputs["cu_seq_lens_q"].tolist() == [0, 3, 7, 12, 15, 17]
+    assert batch.inputs["shared"].places.tolist() == [0, 1, 2, 0, 1, 2, 3, 0, 1, 2, 3, 4, 0, 1, 5, 6, 7]
+    assert batch.inputs["shared"].own.tolist() == [0, 1, 2, 6, 11, 14, 15, 16]
+    assert batch.places.tolist() == [0, 1, 0, 1, 2, 3, 6, 0, 1, 2, 0, 1]
+    assert batch.targets.tolist() == [2, 3, 2, 3, 4, 5, 9, 2, 3, 4, 2, 6]
+    assert batch.owners.tolist() == [0, 0, 1, 1, 1, 1, 2, 3, 3, 3, 4, 4]
 
 
 @pytest.mark.parametrize("make", [pack.packed, pack.padded])
