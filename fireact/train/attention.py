@@ -139,7 +139,8 @@ class _OnCpu(torch.autograd.Function):
         gradient, out = gradient.transpose(1, 2), out.transpose(1, 2)
         of_query = torch.empty_like(query)
         # Summed up over all who share them.
-        of_others = [torch.zeros_like(states, dtype=torch.float32) for states in (key, value)]
+        exact = torch.promote_types(key.dtype, torch.float32)
+        of_others = [torch.zeros_like(states, dtype=exact) for states in (key, value)]
         for parts, total in zip(ctx.runs, sums, strict=True):
             first, *others = _FLASH_BACKWARD(
                 _own_rows(gradient, parts), _rows(query, parts), *_repeated(query, key, value, parts),

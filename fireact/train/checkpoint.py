@@ -68,7 +68,7 @@ def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], keep: 
     with replacing(of_step(folder, progress.step)) as part:
         write(part, progress, tensors)
     before = [step for step in _all(folder) if step < progress.step]
-    drop(folder, {progress.step, *before[len(before) - keep + 1:]})
+    drop(folder, {progress.step, *before[max(0, len(before) - keep + 1):]})
 
 
 def drop(folder: Path, but: Set[int] = frozenset()) -> None:

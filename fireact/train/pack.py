@@ -76,7 +76,8 @@ def packed(examples: Sequence[Example], device: torch.device, least: int | None 
     if any(len(runs) > 1 for runs in laid):
         numbers = (start + n for start, part in zip(starts, own, strict=False) for n in part)
         inputs["shared"] = Shared(laid, _row(chain.from_iterable(places), device)[0], _row(numbers, device)[0])
-    return _batch(inputs, examples, [places[order.index(number)] for number in range(len(examples))], device)
+    by_number = dict(zip(order, places, strict=True))
+    return _batch(inputs, examples, [by_number[number] for number in range(len(examples))], device)
 
 
 def _row(numbers: Iterable[int], device: torch.device) -> Tensor:

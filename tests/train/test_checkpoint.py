@@ -46,6 +46,13 @@ def test_a_checkpoint_never_makes_room_for_later_ones(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
 
 
+@pytest.mark.parametrize("keep", [1, 2, 4])
+def test_as_many_as_are_wanted_are_kept(tmp_path: Path, keep: int) -> None:
+    for step in range(1, 7):
+        checkpoint.save(tmp_path, Progress("job", step=step), {"a": torch.zeros(1)}, keep=keep)
+        assert len(list(tmp_path.iterdir())) == min(step, keep)
+
+
 def test_what_else_lies_among_them_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / checkpoint.CHECKPOINTS
     for name in ("step-00000009.bak", "step-last"):

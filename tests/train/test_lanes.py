@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from _thread import interrupt_main
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,16 +99,15 @@ def test_a_lane_that_fails_stops_the_others_and_leaves_the_threads() -> None:
     assert lanes.run(lambda _, share: iter([share, torch.get_num_threads()]), [5, 6]) == [5, 2, 6, 1]
 
 
-def test_ctrl_c_does_not_wait_for_the_step() -> None:
+def test_ctrl_c_does_not_wait_for_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(2)
     lanes = Lanes(torch.nn.Identity(), 2)
 
-    def work(_: torch.nn.Module, share: int) -> Iterator[int]:
-        for part in range(10 ** 12):
-            if share and part == 100:
-                interrupt_main()
-            yield part
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
 
+    monkeypatch.setattr("fireact.train.lanes.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        lanes.run(work, [0, 1])
+        lanes.run(lambda _, share: iter(range(10 ** 12)), [0, 1])
+    assert torch.get_num_threads() == 2
     lanes.pool.shutdown(wait=True)  # As Python does where it ends.
