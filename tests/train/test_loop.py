@@ -113,6 +113,12 @@ def test_options_train_too(make_job: MakeJob, options: dict) -> None:
     assert losses[-1] < losses[0]
 
 
+def test_a_head_of_its_own_trains_too(make_job: MakeJob, untied: Path) -> None:
+    file = make_job(epochs=2, targets=["q_proj", "lm_head"], base=untied)
+    losses = [line["loss"] for line in read_metrics(train(file)) if "loss" in line]
+    assert losses[-1] < losses[0]
+
+
 def test_gradient_checkpointing_changes_nothing(make_job: MakeJob) -> None:
     plain = read_metrics(train(make_job("plain", max_steps=3)))
     frugal = read_metrics(train(make_job("frugal", max_steps=3, gradient_checkpointing=True)))

@@ -42,7 +42,7 @@ def predicted(model: torch.nn.Module, batch: pack.Batch) -> torch.Tensor:
 
 
 def alone(model: torch.nn.Module, examples: list[Example]) -> torch.Tensor:
-    """The same of each example by itself."""
+    """The same of each example by itself; its last token predicts nothing."""
     return torch.cat([model(input_ids=torch.tensor([one.ids]), use_cache=False).logits[0, :-1] for one in examples])
 
 
