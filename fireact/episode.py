@@ -18,6 +18,9 @@ from fireact.sections import Limits
 from fireact.strategy.grammar import join_prime
 from fireact.types import Act, Ask, Episode, Observation, Play, Question, Refuse, Request, Step, StopReason, Trajectory
 
+NO_TOOL = "there is no tool"
+"""How the refusal of a call to an unknown tool begins."""
+
 
 class _Ended(Exception):
     """A limit was reached or a call failed for good."""
@@ -156,7 +159,7 @@ class Playing:
         tool = self.player.tool
         if act.tool not in tool.actions:
             names = ", ".join(f"{name}[...]" for name in (*tool.actions, "finish"))
-            return Step("refuse", f"there is no tool {act.tool!r}; use one of {names}")
+            return Step("refuse", f"{NO_TOOL} {act.tool!r}; use one of {names}")
         started = self._begin(f"{act.tool}[{act.argument[:60]}]")
         try:
             seen = await tool(replace(act, episode=self.episode, past=tuple(self.steps)))

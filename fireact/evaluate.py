@@ -4,12 +4,13 @@ Evaluation is generation with another model: the episodes come from `fireact.gen
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from fireact import sampling
 from fireact.errors import ConfigError, DataError
+from fireact.failures import FAILURES, failure, hops, seen
 from fireact.generate import PlayJob
 from fireact.prices import describe, recompute
 from fireact.stats import mean, paired_difference, standard_error
@@ -44,14 +45,17 @@ class _Facts:
     em: float
     f1: float
     kind: str
+    hops: str
     stop: str
+    failure: str | None
     sums: dict[str, float]
     costs: tuple[float | None, ...]
 
     @classmethod
     def of(cls, record: Trajectory) -> "_Facts":
         sums = {name: record.total(name) for name in (*PER_EPISODE, "seconds")}
-        return cls(record.score.em, record.score.f1, record.question.kind, record.stop.value,
+        return cls(record.score.em, record.score.f1, record.question.kind, str(hops(record.question) or ""),
+                   record.stop.value, failure(record),
                    {**sums, "rounds": record.rounds, "tool_calls": record.tool_calls},
                    tuple(step.completion.cost for step in record.steps if step.completion))
 
@@ -84,7 +88,9 @@ def summarize(records: Iterable[Trajectory]) -> dict[str, Any]:
         "cost": None if not costs or None in costs else sum(cost or 0.0 for cost in costs) / len(facts),
         "latency_seconds": mean([fact.sums["seconds"] for fact in facts]),
         "stops": _counts([fact.stop for fact in facts]),
-        "em_by_kind": {kind: {"n": len(part), "em": mean(part)} for kind, part in _by_kind(facts).items()},
+        "failures": {name: count for name in FAILURES if (count := sum(fact.failure == name for fact in facts))},
+        "em_by_kind": _em_by([(fact.kind or "all", fact.em) for fact in facts]),
+        "em_by_hops": _em_by([(fact.hops, fact.em) for fact in facts if fact.hops]),
         **({"sampling": several} if several else {}),
     }
 
@@ -138,22 +144,24 @@ def gather(cells: Sequence[Evaluation], played: Mapping[str, Sequence[Trajectory
     return result
 
 
-def rows(guise: str, dataset: str, records: Sequence[Trajectory], fault: str = "") -> list[dict[str, Any]]:
-    """Return one flat row a question, for results.jsonl; `fault` is that of the tool, if it had one."""
-    return [{"dataset": dataset, "guise": guise, "fault": fault, "model": record.provenance.get("model"),
-             "method": record.method, "id": record.id, "attempt": record.attempt,
-             "kind": record.question.kind, "question": record.question.text,
-             "gold": record.question.answers[0], "answer": record.answer, "em": record.score.em, "f1": record.score.f1,
-             "rounds": record.rounds, "tool_calls": record.tool_calls, "stop": record.stop.value,
-             "prompt_tokens": record.total("prompt_tokens"), "completion_tokens": record.total("completion_tokens"),
-             "seconds": record.total("seconds")} for record in records]
+def rows(guise: str, dataset: str, records: Iterable[Trajectory], fault: str = "") -> Iterator[dict[str, Any]]:
+    """Yield one flat row an attempt, for results.jsonl; `fault` is that of the tool, if it had one."""
+    for record in records:
+        costs = [step.completion.cost for step in record.steps if step.completion]
+        yield {"dataset": dataset, "guise": guise, "fault": fault, "model": record.provenance.get("model"),
+               "method": record.method, "id": record.id, "attempt": record.attempt, "kind": record.question.kind,
+               "hops": hops(record.question), "question": record.question.text, "gold": record.question.answers[0],
+               "answer": record.answer, "em": record.score.em, "f1": record.score.f1, "stop": record.stop.value,
+               "failure": failure(record), "seen": seen(record), "rounds": record.rounds,
+               "tool_calls": record.tool_calls, **{name: record.total(name) for name in (*PER_EPISODE, "seconds")},
+               "cost": None if not costs or None in costs else sum(cost or 0.0 for cost in costs)}
 
 
-def _by_kind(facts: Sequence[_Facts]) -> dict[str, list[float]]:
-    kinds: dict[str, list[float]] = {}
-    for fact in sorted(facts, key=lambda fact: fact.kind):
-        kinds.setdefault(fact.kind or "all", []).append(fact.em)
-    return kinds
+def _em_by(outcomes: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    parts: dict[str, list[float]] = {}
+    for name, em in sorted(outcomes):
+        parts.setdefault(name, []).append(em)
+    return {name: {"n": len(part), "em": mean(part)} for name, part in parts.items()}
 
 
 def _counts(values: Sequence[str]) -> dict[str, int]:

@@ -63,7 +63,7 @@ class Judge:
         seen = [step.text for step in record.steps if step.kind == "act"]
         answer = record.answer or ""
         closed = normalize(answer) in ("yes", "no") or bool(record.question.choices)
-        return not seen or closed or any(_stands_in(answer, text) for text in (*seen, record.question.text))
+        return not seen or closed or any(stands_in(answer, text) for text in (*seen, record.question.text))
 
     def not_evaluated(self, record: Trajectory) -> bool:
         """The question is in none of the evaluation's sets, word for word or nearly."""
@@ -93,7 +93,7 @@ class Judge:
         return self.window or self._student.context_window()
 
 
-def _stands_in(answer: str, text: str) -> bool:
+def stands_in(answer: str, text: str) -> bool:
     """Whether an answer stands in a text as whole words: Niger not in Nigeria, but Chad in Chad's, and US in U.S."""
     return any(f" {form(answer)} " in f" {form(text)} " for form in (normalize, _split_words))
 

@@ -35,7 +35,8 @@ def test_a_summary() -> None:
         "prompt_tokens": 250.0, "completion_tokens": 25.0, "cached_tokens": 125.0, "cost": 1.25,
         "latency_seconds": 0.625,
         "stops": {"finished": 3, "rounds": 1},
-        "em_by_kind": {"bridge": {"n": 2, "em": 0.5}, "comparison": {"n": 2, "em": 0.5}}}
+        "failures": {"no_finish": 1, "retrieval": 1},
+        "em_by_kind": {"bridge": {"n": 2, "em": 0.5}, "comparison": {"n": 2, "em": 0.5}}, "em_by_hops": {}}
 
 
 def test_a_price_that_cannot_be_counted_costs_no_run_its_results(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,7 +81,7 @@ def test_a_comparison_is_paired() -> None:
 
 
 def test_one_row_a_question() -> None:
-    row = rows("finetuned", "factbook", FOUR)[1]
+    row = list(rows("finetuned", "factbook", FOUR))[1]
     assert row == {"dataset": "factbook", "guise": "finetuned", "fault": "", "model": "m", "method": "react", "id": "b",
                    "attempt": 0, "kind": "comparison", "question": "b?", "gold": "Paris", "answer": "Paris", "em": 1.0,
                    "f1": 1.0, "rounds": 4, "tool_calls": 3, "stop": "finished", "prompt_tokens": 400,

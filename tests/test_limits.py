@@ -15,7 +15,7 @@ LAYERS = [
      "render", "retrieval", "schema", "sections", "serving", "web", "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
-     "tape", "play", "sampling", "filters", "loopback", "preferences"},
+     "tape", "play", "sampling", "filters", "failures", "loopback", "preferences"},
     {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper",
      "card"},
     {"stages", "publish", "checks", "children", "running", "launch", "explain", "main"},
