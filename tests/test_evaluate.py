@@ -83,10 +83,12 @@ def test_a_comparison_is_paired() -> None:
 def test_one_row_a_question() -> None:
     row = list(rows("finetuned", "factbook", FOUR))[1]
     assert row == {"dataset": "factbook", "guise": "finetuned", "fault": "", "model": "m", "method": "react", "id": "b",
-                   "attempt": 0, "kind": "comparison", "question": "b?", "gold": "Paris", "answer": "Paris", "em": 1.0,
-                   "f1": 1.0, "rounds": 4, "tool_calls": 3, "stop": "finished", "prompt_tokens": 400,
-                   "completion_tokens": 40, "seconds": 1.0}
-    assert rows("finetuned", "factbook", FOUR)[3]["answer"] is None
+                   "attempt": 0, "kind": "comparison", "hops": None, "question": "b?", "gold": "Paris",
+                   "answer": "Paris", "em": 1.0, "f1": 1.0, "stop": "finished", "failure": None, "seen": False,
+                   "rounds": 4, "tool_calls": 3, "prompt_tokens": 400, "completion_tokens": 40, "cached_tokens": 200,
+                   "seconds": 1.0, "cost": 2.0}
+    last = list(rows("finetuned", "factbook", FOUR))[3]
+    assert (last["answer"], last["failure"]) == (None, "no_finish")
 
 
 def test_a_run_says_what_it_was_made_with() -> None:
