@@ -62,7 +62,8 @@ def test_hops_are_those_of_the_plan_or_the_gold_passages() -> None:
 STEPS = [ASK, REFUSED, NO_SUCH, search("a", "p1"), search("b", "p2"), search("c")]
 
 
-@given(st.lists(st.sampled_from(STEPS), max_size=8), st.sampled_from(list(StopReason)), st.booleans(), st.sampled_from([0.0, 1.0]))
+@given(st.lists(st.sampled_from(STEPS), max_size=8), st.sampled_from(StopReason), st.booleans(),
+       st.sampled_from([0.0, 1.0]))
 def test_every_wrong_episode_that_was_played_has_one_kind(made: list[Step], stop: StopReason, answered: bool,
                                                           em: float) -> None:
     kind = failure(record(*made, answer="x" if answered else None, stop=stop, em=em))
