@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from fireact.jsonl import write_atomic
-from fireact.process import PARENT, ChildFailed, Terminated
+from fireact.process import INTERRUPTED, PARENT, REASON, ChildFailed, Terminated
 from fireact.sections import Section
-from fireact.store import key
+from fireact.store import FAILED, key
 
 CHILD_ENV = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore::FutureWarning",
              "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2 ** 34)}
@@ -43,10 +43,13 @@ def work(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None], 
     process has ended too.
     """
     jobs = [str(_frozen(task)) for task in tasks]
+    reasons = [task.folder / FAILED for task in tasks]
+    for reason in reasons:
+        reason.unlink(missing_ok=True)
     # Ignored is what the child inherits, until it listens itself; left alone, the signal would end it.
     listen(signal.SIG_IGN)
     process = subprocess.Popen([sys.executable, "-m", module, *first, *jobs],
-                               env={**CHILD_ENV, **os.environ, PARENT: str(os.getpid())})
+                               env={**CHILD_ENV, **os.environ, PARENT: str(os.getpid()), REASON: str(reasons[0])})
     listen(lambda signum, frame: process.send_signal(signum))
     try:
         while process.poll() is None:
@@ -62,7 +65,15 @@ def work(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None], 
     finally:
         listen(signal.SIG_IGN)
     if process.returncode:
-        raise ChildFailed(process.returncode)
+        failed = ChildFailed(process.returncode, _told(reasons[0]))
+        if failed.code != INTERRUPTED:
+            for reason in reasons:
+                write_atomic(reason, failed.sentence)
+        raise failed
+
+
+def _told(reason: Path) -> str:
+    return reason.read_text(encoding="utf-8") if reason.exists() else ""
 
 
 def listen(handler: Any) -> None:

@@ -48,8 +48,8 @@ class ContextError(FireActError):
     """The prompt and the longest allowed reply do not fit into the model's window."""
 
 
-def first_line(error: Exception) -> str:
-    """The first line of another package's error, without a full stop; its kind where it says nothing."""
+def first_line(error: BaseException) -> str:
+    """The first line of an error, without a full stop; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".")
 
 

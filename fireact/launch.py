@@ -5,12 +5,12 @@ from pathlib import Path
 
 from fireact import report
 from fireact.checks import check
-from fireact.errors import ConfigError
+from fireact.errors import ConfigError, first_line
 from fireact.jsonl import write_atomic
 from fireact.manifest import command
 from fireact.paper import compare
 from fireact.paper.text import COLOURS, parts, write
-from fireact.process import INTERRUPTED, ChildFailed
+from fireact.process import INTERRUPTED
 from fireact.report.terminal import show
 from fireact.running import Run
 from fireact.schema import STAGES, Config
@@ -37,8 +37,10 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
     this = Run(config, run_dir, stages, tracker)
     try:
         _run_stages(this, wanted)
-    except (KeyboardInterrupt, ChildFailed) as failure:
-        if isinstance(failure, KeyboardInterrupt) or failure.code == INTERRUPTED:
+    except BaseException as failure:
+        stopped = isinstance(failure, KeyboardInterrupt) or getattr(failure, "code", 0) == INTERRUPTED
+        this.state, this.error = ("stopped", None) if stopped else ("failed", first_line(failure))
+        if stopped:
             print(f"\nstopped; what was finished is kept. Go on with:\n  {command()}", file=sys.stderr, flush=True)
         raise
     finally:
@@ -62,6 +64,7 @@ def _run_stages(this: Run, wanted: list[str]) -> None:
     this.only_finished = False
     getattr(this, last)()
     # What follows reads what is saved, and must not cost the run its numbers where it fails.
+    this.state = "done"
     this.save()
     if last == "evaluate":
         report.print_results(this.metrics)

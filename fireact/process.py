@@ -13,16 +13,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fireact.errors import FireActError
+from fireact.errors import FireActError, first_line
 from fireact.store import lock
 
 BAD_INPUT, INTERRUPTED = 2, 130
 PARENT = "FIREACT_PARENT"
 """The environment variable that tells a stage the number of the process that waits for it."""
+REASON = "FIREACT_REASON"
+"""The one that names the file in which a stage leaves the sentence of its failure."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -32,42 +36,78 @@ class Terminated(KeyboardInterrupt):
 class ChildFailed(Exception):
     """A child process ended with `code`, and has said why; or a signal killed it, and nobody has."""
 
-    def __init__(self, code: int):
+    def __init__(self, code: int, sentence: str = ""):
         """`code` is what subprocess tells: minus the signal's number for a child that was killed."""
-        super().__init__(code)  # Launchers hand it on between processes, made anew from this.
+        super().__init__(code, sentence)  # Launchers hand it on between processes, made anew from these.
         self.killed = -code if code < 0 else None
         self.code = 128 - code if code < 0 else code
+        self.sentence = sentence or (_killed(self.killed) if self.killed else f"a stage ended with exit code {code}")
 
     def __str__(self) -> str:
-        """What a sweep prints of a cell that failed."""
-        return f"a stage ended with exit code {self.code}"
+        """Why, in one sentence."""
+        return self.sentence
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a piece of work ended that did not come to its end."""
+
+    code: int
+    sentence: str
 
 
 def guard(work: Callable[[], None]) -> int:
     """Do `work` and return an exit code; failures that have a sentence print it, all others keep their traceback."""
+    failure = attempt(work)
+    return failure.code if failure else 0
+
+
+def attempt(work: Callable[[], None]) -> Failure | None:
+    """Do `work`; say why where it failed, and return that. Failures without a sentence are raised."""
     try:
         work()
         sys.stdout.flush()
-    except ChildFailed as failure:
-        if failure.killed and failure.code != INTERRUPTED:
-            print(f"error: {_killed(failure.killed)}", file=sys.stderr, flush=True)
-        return failure.code
-    except FireActError as failure:
-        print(f"error: {failure}", file=sys.stderr, flush=True)
-        return BAD_INPUT
+    except ChildFailed as failed:
+        if failed.killed and failed.code != INTERRUPTED:
+            _say(failed.sentence)
+        return Failure(failed.code, failed.sentence)
+    except FireActError as error:
+        _say(str(error))
+        return Failure(BAD_INPUT, str(error))
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return Failure(INTERRUPTED, "interrupted")
     except BrokenPipeError:
         # Whoever read the output has gone, e.g. `head`. Nothing can be told; the exit code is a shell's own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
-    except OSError as failure:
-        sentence = _disk(failure)
+        return Failure(128 + signal.SIGPIPE, "nobody reads the output any more")
+    except OSError as error:
+        sentence = _disk(error)
         if sentence is None:
+            _leave(error)
             raise
-        print(f"error: {sentence}", file=sys.stderr, flush=True)
-        return BAD_INPUT
-    return 0
+        _say(sentence)
+        return Failure(BAD_INPUT, sentence)
+    except Exception as error:
+        _leave(error)
+        raise
+    return None
+
+
+def _say(sentence: str) -> None:
+    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    leave_reason(sentence)
+
+
+def _leave(error: Exception) -> None:
+    leave_reason(f"{type(error).__name__}: {first_line(error)}")
+
+
+def leave_reason(sentence: str) -> None:
+    """Tell the process that waits for this one, if there is one, why this one will fail."""
+    path = os.environ.get(REASON)
+    if path:
+        with suppress(OSError):
+            Path(path).write_text(sentence, encoding="utf-8", errors="replace")
 
 
 def run_async(work: Coroutine[Any, Any, None]) -> None:

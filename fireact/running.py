@@ -4,8 +4,9 @@ import json
 import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fireact import evaluate, forecast, formats, publish, report
 from fireact.checks import is_paid
@@ -48,6 +49,9 @@ class Run:
     """Whether a stage that is not done is an error, rather than work to do."""
     metrics: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, Any] = field(default_factory=dict)
+    state: Literal["running", "done", "failed", "stopped"] = "running"
+    error: str | None = None
+    """Why it failed, in one sentence."""
 
     def plan(self) -> None:
         """Say what the run will take, before anything is sent."""
@@ -236,8 +240,13 @@ class Run:
         link.unlink(missing_ok=True)
         link.symlink_to(to.resolve(), target_is_directory=to.is_dir())
 
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        return environment()
+
     def save(self) -> None:
         """Write what is known so far: metrics.json and manifest.json."""
         write_atomic(self.run_dir / "metrics.json", json.dumps(self.metrics, indent=1))
-        manifest = {**environment(), "command": command(), "stages": self.timings}
+        manifest = {**self._environment, "command": command(), "state": self.state, "error": self.error,
+                    "stages": self.timings}
         write_atomic(self.run_dir / "manifest.json", json.dumps(manifest, indent=1))

@@ -26,6 +26,8 @@ from fireact.types import CONTENT, REPLY, RUNTIME
 
 DONE = "done.json"
 """Written last: a stage whose folder has it is finished."""
+FAILED = "failed.txt"
+"""Why the last try at an unfinished stage failed, in one sentence."""
 CHECKSUMS = "checksums"
 """Where it notes those of what the stage made, see `need_unchanged`."""
 
