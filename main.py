@@ -27,17 +27,17 @@ OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_ca
 def job(cfg: DictConfig) -> None:
     """Run one configuration, or one cell of a sweep, whose failure does not keep the other cells from running."""
     from fireact.launch import run
-    from fireact.process import INTERRUPTED, ChildFailed, guard
+    from fireact.process import INTERRUPTED, ChildFailed, attempt
     from fireact.schema import typed
 
     options = HydraConfig.get()
     if options.mode is RunMode.MULTIRUN:
         print(f"\n[{options.job.num}] {' '.join(options.overrides.task)}", flush=True)
-    code = guard(lambda: run(typed(cfg), Path(options.runtime.output_dir), OmegaConf.to_yaml(cfg, resolve=True)))
-    if code == INTERRUPTED or (code and options.mode is RunMode.RUN):
-        raise SystemExit(code)
-    if code:
-        raise ChildFailed(code)
+    failure = attempt(lambda: run(typed(cfg), Path(options.runtime.output_dir), OmegaConf.to_yaml(cfg, resolve=True)))
+    if failure and (failure.code == INTERRUPTED or options.mode is RunMode.RUN):
+        raise SystemExit(failure.code)
+    if failure:
+        raise ChildFailed(failure.code, failure.sentence)
 
 
 def main() -> int:

@@ -28,15 +28,13 @@ def check(stages: Stages, wanted: Sequence[str]) -> None:
         named(name)
     if "publish" in wanted:
         publish.check(config)
-    jobs["plan"] = lambda: [*jobs["generate"](), *jobs["evaluate"]()]
     for stage in wanted:
         for job in jobs[stage]() if stage in jobs else []:
             job.key()
             _need_price(stages, job)
             _need_samples(stages, job, stage)
             if isinstance(job, PlayJob):
-                played = stage if stage != "plan" else "generate" if job in stages.plays.values() else "evaluate"
-                stages.questions(job, f"{played}.n")
+                stages.questions(job, f"{stage}.n")
 
 
 def is_paid(job: PlayJob) -> bool:

@@ -10,6 +10,7 @@ those it lacks. Any number of processes may play the same folder at once: each q
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,24 @@ def first(questions: list[Question], split: str, n: int | None, option: str) -> 
     return questions[:n]
 
 
+@dataclass(frozen=True)
+class Splits:
+    """The splits that jobs play, each read once however many jobs play it."""
+
+    _read: dict[str, list[Question]] = field(default_factory=dict)
+
+    def whole(self, job: PlayJob) -> list[Question]:
+        """All questions of a job's split. Raises ConfigError, DataError."""
+        name = key(dataset=job.dataset, split=job.split)
+        if name not in self._read:
+            self._read[name] = open_dataset(job.dataset, job.home).questions(job.split)
+        return self._read[name]
+
+    def first(self, job: PlayJob, option: str = "n") -> list[Question]:
+        """What a job plays. Raises ConfigError, DataError."""
+        return first(self.whole(job), job.split, job.n, option)
+
+
 def main(argv: Sequence[str]) -> int:
     """Play the jobs whose files are named, in turn; return the exit code."""
     stop_on_sigterm()
@@ -117,14 +136,8 @@ class _Loaded:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.splits = Splits()
         self._what: Any = None
-        self._splits: dict[str, list[Question]] = {}
-
-    def questions(self, job: PlayJob, dataset: Dataset) -> list[Question]:
-        name = repr((job.dataset, job.split))
-        if name not in self._splits:
-            self._splits[name] = dataset.questions(job.split)
-        return self._splits[name]
 
     async def model(self, job: PlayJob, tool: Tool) -> Model:
         searched = (job.tool, job.dataset, job.split, job.seed) if "tool" in options(job.model) else None
@@ -149,8 +162,8 @@ async def play_all(settings: Path, paths: Sequence[Path]) -> None:
 async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
     """Play what a job lacks into `folder`. Raises ConfigError, DataError, ProviderError, BudgetExceeded."""
     engine, dataset = loaded.engine, open_dataset(job.dataset, job.home)
-    split = loaded.questions(job, dataset)
-    wanted = plan(first(split, job.split, job.n, "n"), job.sampling, dataset)
+    split = loaded.splits.whole(job)
+    wanted = plan(loaded.splits.first(job), job.sampling, dataset)
     with closing(Records(folder)) as records:
         if wanted.settle(records):
             return

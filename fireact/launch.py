@@ -6,15 +6,19 @@ from pathlib import Path
 from fireact import report
 from fireact.checks import check
 from fireact.errors import ConfigError, first_line
+from fireact.generate import Splits
 from fireact.jsonl import write_atomic
 from fireact.manifest import command
+from fireact.order import upstream
 from fireact.paper import compare
 from fireact.paper.text import COLOURS, parts, write
 from fireact.process import INTERRUPTED
-from fireact.report.terminal import show
+from fireact.report import terminal
 from fireact.running import Run
-from fireact.schema import STAGES, Config
+from fireact.schema import Config
 from fireact.stages import Stages
+from fireact.sweep import show
+from fireact.sweep.cells import open_cell
 from fireact.tracking import open_tracker
 
 
@@ -27,6 +31,9 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
         print(f"report: {report.write_html(config.inputs.run)}", flush=True)
         return
     _need_folder(config.store)
+    if config.stage in show.STAGES:
+        _show(config, run_dir)
+        return
     stages = Stages(config)
     last = "report" if config.stage == "pipeline" else config.stage
     wanted = [*upstream(last, config), last]
@@ -46,6 +53,15 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
     finally:
         this.save()
         tracker.close(exit_code=1)
+
+
+def _show(config: Config, run_dir: Path) -> None:
+    """Print the plan or the status of a single run. Raises ConfigError."""
+    cell = open_cell(0, (), {}, config, Splits())
+    if cell.error:
+        raise ConfigError(cell.error)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    show.only_shown([cell], run_dir)
 
 
 def _need_folder(store: Path) -> None:
@@ -78,22 +94,7 @@ def _run_stages(this: Run, wanted: list[str]) -> None:
 
 def _compare_with_paper(run_dir: Path, table: str) -> None:
     """Print the run's part of a table of the paper; of a sweep, write the whole table as far as its cells are done."""
-    show(parts(compare([run_dir], table)), COLOURS)
+    terminal.show(parts(compare([run_dir], table)), COLOURS)
     sweep = run_dir.parent
     whole = sweep if (sweep / "multirun.yaml").exists() else run_dir
     print(*(f"paper: {path}" for path in write(compare([whole], table), whole)), sep="\n", flush=True)
-
-
-def upstream(stage: str, config: Config) -> list[str]:
-    """Return the stages whose results `stage` goes on from, first to last."""
-    given = config.inputs
-    if stage in ("plan", "generate"):
-        return []
-    if (stage == "curate" and given.trajectories) or (stage in ("tokenize", "train") and given.curated):
-        return []
-    if (stage == "evaluate" and not config.evaluate.finetuned) or (
-            stage in ("evaluate", "publish") and given.adapter):
-        return []
-    before = {"export": "curate", "tokenize": "curate", "publish": "train"}.get(stage)
-    before = before or STAGES[STAGES.index(stage) - 1]
-    return [*upstream(before, config), before]

@@ -8,24 +8,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from fireact import evaluate, forecast, formats, publish, report
+from fireact import evaluate, formats, publish, report
 from fireact.checks import is_paid
 from fireact.children import Task, work
 from fireact.curate import FUNNEL, HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import PlayJob, open_dataset
 from fireact.jsonl import read_jsonl, write_atomic
-from fireact.ledger import taken_today
 from fireact.manifest import command, environment
 from fireact.parity import PARITY, REFERENCE
 from fireact.parity.compare import refuse_forms, refuse_prompts
-from fireact.play.played import Played, digest, finished, plan, require
+from fireact.play.played import Played, digest, finished, require
 from fireact.play.records import TRAJECTORIES
 from fireact.plugins import build
 from fireact.preferences import Preference
 from fireact.process import ChildFailed
-from fireact.report.forecast import parts as forecast_parts
-from fireact.report.terminal import show
 from fireact.schema import Config
 from fireact.sections import Section
 from fireact.stages import Stages
@@ -52,19 +49,6 @@ class Run:
     state: Literal["running", "done", "failed", "stopped"] = "running"
     error: str | None = None
     """Why it failed, in one sentence."""
-
-    def plan(self) -> None:
-        """Say what the run will take, before anything is sent."""
-        jobs = {"generate": self.stages.plays, "evaluate": {cell.label: cell.job for cell in self.stages.evaluations}}
-        forecasts = []
-        for stage, plays in jobs.items():
-            for job in plays.values():
-                dataset = open_dataset(job.dataset, job.home)
-                wanted = plan(self.stages.questions(job, f"{stage}.n"), job.sampling, dataset)
-                folder = self.stages.folder("generate", job)
-                forecasts.append(forecast.forecast(job, folder, wanted, self.config.concurrency))
-        forecast.save(forecasts, self.run_dir / "plan.json")
-        show(forecast_parts(forecasts, self.config.budget, taken_today(self.stages.engine(self.run_dir).ledger_file)))
 
     def generate(self) -> None:
         """Let the teacher play."""

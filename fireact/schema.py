@@ -41,7 +41,7 @@ STAGES = ("generate", "curate", "train", "evaluate", "report")
 class Config(Section):
     """One run."""
 
-    stage: Literal["pipeline", "plan", "generate", "curate", "export", "tokenize", "train", "evaluate",
+    stage: Literal["pipeline", "plan", "status", "generate", "curate", "export", "tokenize", "train", "evaluate",
                    "publish", "report"] = "pipeline"
     name: str = "default"
     """The recipe's name, for people and W&B."""

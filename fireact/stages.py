@@ -4,7 +4,7 @@ Keys are made ahead of any work, so that runs whose stages are the same share th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from fireact.curate import CurateJob, Judged, Source
 from fireact.errors import ConfigError, suggest
 from fireact.evaluate import Evaluation, Guise
-from fireact.generate import PlayJob, first, open_dataset
+from fireact.generate import PlayJob, Splits, open_dataset
 from fireact.parity import REFERENCE, ParityJob
 from fireact.play.engine import Settings
 from fireact.plugins import Node, build, check, plugin_name, target
@@ -37,6 +37,8 @@ class Stages:
     """The jobs of one run."""
 
     config: Config
+    splits: Splits = field(default_factory=Splits)
+    """What of the datasets is read already; several runs may share it."""
 
     @cached_property
     def store(self) -> Store:
@@ -193,15 +195,8 @@ class Stages:
         return self.store.folder(stage, job.key())
 
     def questions(self, job: PlayJob, option: str) -> list[Question]:
-        """What a job plays. A split is read once a run, however many jobs play it. Raises ConfigError, DataError."""
-        place = job.task, job.split
-        if place not in self._read:
-            self._read[place] = open_dataset(job.dataset, job.home).questions(job.split)
-        return first(self._read[place], job.split, job.n, option)
-
-    @cached_property
-    def _read(self) -> dict[tuple[str, str], list[Question]]:
-        return {}
+        """What a job plays. Raises ConfigError, DataError."""
+        return self.splits.first(job, option)
 
     @cached_property
     def _datasets(self) -> dict[str, Node]:

@@ -171,6 +171,15 @@ def lock(folder: Path) -> Iterator[None]:
         held.release()
 
 
+def locked(folder: Path) -> bool:
+    """Whether a process holds a stage's folder."""
+    held = _file_lock(folder)
+    if not _taken(held):
+        return True
+    held.release()
+    return False
+
+
 _WAITING = "another run is working on {}; waiting for it"
 
 

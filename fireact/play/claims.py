@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 
 NAME = ".claims"
+EVERYTHING = range(2**40)
+"""All numbers that there may be."""
 
 
 class Claims:

@@ -46,7 +46,7 @@ class Settings(Section):
     @property
     def ledger_file(self) -> Path:
         """Where the ledger is."""
-        return self.budget.ledger or self.store / "ledger.sqlite"
+        return ledger_file(self.budget, self.store)
 
     def scopes(self) -> list[Scope]:
         """What the run's spending counts for."""
@@ -57,6 +57,11 @@ class Settings(Section):
 
 def _cap(caps: Caps) -> Cap:
     return Cap(caps.usd, caps.tokens, caps.calls)
+
+
+def ledger_file(budget: Budget, store: Path) -> Path:
+    """Where all processes of a store book what they spend."""
+    return budget.ledger or store / "ledger.sqlite"
 
 
 @dataclass

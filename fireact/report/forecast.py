@@ -8,9 +8,13 @@ from fireact.report.text import Table
 from fireact.sections import Budget
 from fireact.tracking import clock
 
+SCOPES = ("run", "sweep", "day")
+"""Of a budget."""
 
-def parts(forecasts: Sequence[Forecast], budget: Budget, today: Amount) -> Iterator[Table | str]:
-    """The table, and what it means for the budget, of whose day so much is taken already."""
+
+def parts(forecasts: Sequence[Forecast], budget: Budget, today: Amount, scopes: Sequence[str] = SCOPES
+          ) -> Iterator[Table | str]:
+    """The table, and what it means for the budget in these scopes, of whose day so much is taken already."""
     head = ("", "episodes", "calls", "tool calls", "tokens in", "tokens out", "US$", "time", "estimated from")
     yield Table("What is left to be played", head, tuple(map(_row, forecasts)))
     paid = [each for each in forecasts if each.paid_calls]
@@ -23,7 +27,7 @@ def parts(forecasts: Sequence[Forecast], budget: Budget, today: Amount) -> Itera
                "(US dollars per million tokens), and the tool's price_search where it has one")
     known = sum(each.usd or 0.0 for each in paid)
     yield f"In all US$ {known:.4f}{' and what is unknown' if unknown else ''}; what the tape holds costs nothing again."
-    yield from _caps(paid, known, budget, today)
+    yield from _caps(paid, known, budget, today, scopes)
 
 
 def _row(each: Forecast) -> tuple[str, ...]:
@@ -41,11 +45,11 @@ def _money(each: Forecast) -> str:
     return f"{each.usd:.4f}{f' ± {each.usd_error:.4f}' if each.usd_error is not None else ''}"
 
 
-def _caps(paid: Sequence[Forecast], usd: float, budget: Budget, today: Amount) -> Iterator[str]:
+def _caps(paid: Sequence[Forecast], usd: float, budget: Budget, today: Amount, scopes: Sequence[str]) -> Iterator[str]:
     """Which caps would end the run before its end."""
     wanted = {"usd": usd, "tokens": sum(each.paid_tokens for each in paid),
               "calls": sum(each.paid_calls for each in paid)}
-    for scope in ("run", "sweep", "day"):
+    for scope in scopes:
         for unit, amount in wanted.items():
             cap, before = getattr(getattr(budget, scope), unit), getattr(today, unit) if scope == "day" else 0
             if cap is not None and amount + before > cap:

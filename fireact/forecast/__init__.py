@@ -10,14 +10,14 @@ rounds, its first prompt and its longest replies come to, which is about the mos
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fireact.generate import PlayJob, open_dataset, open_strategy
+from fireact.forecast.sample import CHARACTERS, Episode, Samples, opening
+from fireact.generate import PlayJob
 from fireact.jsonl import write_atomic
 from fireact.play.records import Records
 from fireact.play.turns import Plan
@@ -25,30 +25,9 @@ from fireact.plugins import build
 from fireact.prices import cost
 from fireact.protocols import Paid, Tool, with_inner
 from fireact.stats import Z, mean
-from fireact.store import identity
-from fireact.types import Ask, Trajectory
 
-LOOKED_AT = 300
-"""Episodes of a sample."""
-CHARACTERS = 4
-"""A token has about so many."""
 REPLY, ROUNDS = 128, 11
 """Tokens of a reply and replies of an episode, where nothing is known."""
-
-
-@dataclass(frozen=True)
-class Episode:
-    """What one recorded episode took."""
-
-    calls: int
-    tool_calls: int
-    prompt_tokens: float
-    completion_tokens: float
-    seconds: float | None
-    """Of all its calls; None where nobody measured the model that is asked for."""
-    right: bool = False
-    kept: bool = False
-    """Whether it is worth keeping."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +52,13 @@ class Forecast:
     paid_tokens: float
 
 
-def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int) -> Forecast:
+def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int, samples: Samples) -> Forecast:
     """Estimate what is left of a job. Raises ConfigError, DataError."""
     adapter = job.adapter if job.adapter and job.adapter.exists() else None
     model = build(job.model, "model", home=job.home / "weights", adapter=adapter, tool=None)
     tool = build(job.tool, "tool", home=job.home, corpus=None)
     paid = [part for part in (model, *with_inner(tool)) if isinstance(part, Paid)]
-    sample, source = _sample(job, folder, wanted)
+    sample, source = samples.nearest(job, folder, wanted)
     episodes = sample or [_bound(job, model)]
     with closing(Records(folder)) as records:
         left = _left(wanted, records, sample)
@@ -159,68 +138,34 @@ def _time(n: int, calls: float, tokens: float, seconds: float | None, concurrenc
     return max(limits, default=None)
 
 
-def _sample(job: PlayJob, folder: Path, wanted: Plan) -> tuple[list[Episode], str]:
-    """The nearest recorded episodes, and where they are from."""
-    opening, ids = _opening(job), {question.id for question in wanted.questions}
-
-    def keeps(record: Trajectory) -> bool:
-        # An episode of another split is of no question that can be judged here.
-        return wanted.keeps(record) if record.id in ids else record.score.em == 1
-
-    for place, same in _candidates(job, folder):
-        with closing(Records(place)) as records:
-            names = [name for name, found in records.places.items() if found.played]
-            found = [_measured(records.read(*name), opening, same, keeps) for name in islice(names, LOOKED_AT)]
-        if found:
-            whose = f"{place.name}, {'the same' if same else 'another'} model"
-            return found, "this job's" if place == folder else whose
-    return [], ""
-
-
-def _candidates(job: PlayJob, folder: Path) -> Iterator[tuple[Path, bool]]:
-    """The folders of like jobs, and whether they are of the same model: this one's first, then those, then others."""
-    likes, model = [], identity(job.model)
-    for file in sorted(folder.parent.glob("*/job-*.json")):
-        try:
-            other = PlayJob.model_validate_json(file.read_text(encoding="utf-8"))
-        except ValueError:
-            continue  # Of another version.
-        alike = (other.task, other.method, other.few_shot) == (job.task, job.method, job.few_shot)
-        if alike or file.parent == folder:
-            likes.append((file.parent != folder, identity(other.model) != model, file.parent))
-    yield from ((place, not differs) for _, differs, place in sorted(likes))
-
-
-def _measured(record: Trajectory, opening: int, timed: bool, keeps: Callable[[Trajectory], bool]) -> Episode:
-    """What an episode took; tokens that nobody counted are estimated from its texts."""
-    asks = [step for step in record.steps if step.completion]
-    prompt, said = record.total("prompt_tokens"), record.total("completion_tokens")
-    if asks and not prompt:
-        before = opening + len(record.question.text)
-        for step in record.steps:
-            if step.completion:
-                prompt += before / CHARACTERS
-                said += 0 if step.completion.completion_tokens else len(step.text) / CHARACTERS
-            before += len(step.text)
-    seconds = record.total("seconds")
-    return Episode(len(asks), record.tool_calls, prompt, said, seconds if timed and seconds else None,
-                   record.score.em == 1, keeps(record))
-
-
 def _bound(job: PlayJob, model: Any) -> Episode:
     """About the most that an episode can come to: by its strategy's rounds and the model's longest reply."""
     rounds = job.strategy.get("max_rounds") or job.strategy.get("attempts") or ROUNDS
     longest = getattr(model, "max_tokens", REPLY)
-    first = (_opening(job) + 200) / CHARACTERS
+    first = (opening(job) + 200) / CHARACTERS
     return Episode(rounds, rounds, rounds * first + longest * rounds * (rounds - 1), rounds * longest, None)
 
 
-def _opening(job: PlayJob) -> int:
-    """The characters of the first prompt, without the question."""
-    strategy = open_strategy(job.strategy, open_dataset(job.dataset, job.home))
-    request = next(strategy.play("", few_shot=job.few_shot), None)
-    first = request[0] if isinstance(request, list) else request
-    return sum(len(message.content) for message in first.messages) if isinstance(first, Ask) else 0
+def total(label: str, forecasts: Sequence[Forecast]) -> Forecast:
+    """Add up forecasts: of what one of them does not know, the sum is unknown; the errors of like samples add up."""
+    def whole(name: str) -> float:
+        return sum(getattr(each, name) for each in forecasts)
+
+    def known(name: str) -> float | None:
+        values = [getattr(each, name) for each in forecasts if each.episodes]
+        return None if None in values else sum(values)
+
+    samples = [each.sample for each in forecasts if each.episodes]
+    return Forecast(label, sum(each.episodes for each in forecasts), whole("calls"), whole("tool_calls"),
+                    whole("prompt_tokens"), whole("completion_tokens"), known("usd"), known("usd_error"),
+                    known("seconds"), sum(samples), _source(samples), whole("paid_calls"),
+                    whole("paid_tokens"))
+
+
+def _source(samples: Sequence[int]) -> str:
+    """Where the figures of several jobs are from."""
+    without = samples.count(0)
+    return f"{len(samples)} jobs" + (f", {without} without a sample: about the most" if without else "")
 
 
 def save(forecasts: Sequence[Forecast], path: Path) -> None:

@@ -1,0 +1,42 @@
+"""What a sweep leaves in its folder besides its cells: sweep.json, and the page of all of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fireact.jsonl import write_atomic
+from fireact.manifest import command
+from fireact.sweep.cells import Cell, axes, ident
+
+SWEEP = "sweep.json"
+SHOWN = 10
+"""Failed cells that are named at the end; all are in sweep.json."""
+
+
+def begin(place: Path, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Write what the sweep is made of, and return it. Raises OSError."""
+    varied = axes(cell.overrides for cell in cells)
+    sweep = {"id": ident(cells), "name": cells[0].config.name, "command": command(), "axes": varied,
+             "cells": [{"number": number, "choices": dict(cell.choices), "overrides": list(cell.overrides),
+                        "error": None} for number, cell in enumerate(cells)]}
+    write_atomic(place / SWEEP, json.dumps(sweep, indent=1))
+    return sweep
+
+
+def end(place: Path, sweep: dict[str, Any], failed: Mapping[int, str]) -> None:
+    """Say which cells failed and why, and note it. Raises OSError."""
+    for cell in sweep["cells"]:
+        cell["error"] = failed.get(cell["number"])
+    write_atomic(place / SWEEP, json.dumps(sweep, indent=1))
+    whole = len(sweep["cells"])
+    print(f"\nsweep: {whole - len(failed)} of {whole} cells done, in {place}", flush=True)
+    for number, why in list(failed.items())[:SHOWN]:
+        print(f"  [{number}] {label(sweep['cells'][number])}: {why}", flush=True)
+    if len(failed) > SHOWN:
+        print(f"  and {len(failed) - SHOWN} more, see {place / SWEEP}", flush=True)
+
+
+def label(cell: Mapping[str, Any]) -> str:
+    """What tells a cell from the others."""
+    return " ".join(f"{axis}={value}" for axis, value in cell["choices"].items())

@@ -1,0 +1,28 @@
+"""What of a sweep, or of a run, is only shown: its plan, and how far it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fireact import forecast
+from fireact.report.terminal import show
+from fireact.sweep import plan, status
+from fireact.sweep.cells import Cell
+
+STAGES = {"plan", "status"}
+"""The stages that do nothing."""
+
+
+def only_shown(cells: Sequence[Cell], run_dir: Path | None = None) -> bool:
+    """Print the plan or the status of the cells, if that is their stage, and return whether it is.
+
+    The plan of a single run is written to its directory as well. Raises ConfigError, DataError.
+    """
+    stages = {cell.config.stage for cell in cells}
+    if stages == {"plan"}:
+        outlook = plan.look_ahead(cells)
+        if run_dir:
+            forecast.save(outlook.plays, run_dir / "plan.json")
+        show(plan.parts(outlook))
+    elif stages == {"status"}:
+        show(status.parts(cells))
+    return stages <= STAGES

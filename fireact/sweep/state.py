@@ -1,0 +1,56 @@
+"""How far a job is, told from its folder alone: whoever works on it, and on whichever machine."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
+
+from fireact.children import Task
+from fireact.generate import PlayJob, Splits, open_dataset
+from fireact.play.claims import EVERYTHING, Claims
+from fireact.play.played import plan
+from fireact.play.records import Records
+from fireact.store import DONE, FAILED, locked
+
+Kind = Literal["done", "running", "failed", "waiting"]
+
+
+@dataclass(frozen=True)
+class State:
+    """How far one job is."""
+
+    kind: Kind
+    why: str = ""
+    """Of a failed one."""
+    played: int = 0
+    """How many attempts are played, of `wanted`; of a stage that plays nothing both are 0."""
+    wanted: int = 0
+
+
+def state(task: Task, splits: Splits) -> State:
+    """Look at one job. Raises ConfigError, DataError."""
+    played = wanted = 0
+    if isinstance(task.job, PlayJob):
+        whole = plan(splits.first(task.job), task.job.sampling, open_dataset(task.job.dataset, task.job.home))
+        with closing(Records(task.folder)) as records:
+            turns = list(whole.turns())
+            wanted, played = len(turns), sum(not whole.left(turn, records) for turn in turns)
+            done = whole.done(records)
+    else:
+        done = (task.folder / DONE).exists()
+    if done:
+        return State("done", "", played, wanted)
+    if _worked_on(task):
+        return State("running", "", played, wanted)
+    failed = task.folder / FAILED
+    if failed.exists():
+        return State("failed", failed.read_text(encoding="utf-8").split("\n")[0], played, wanted)
+    return State("waiting", "", played, wanted)
+
+
+def _worked_on(task: Task) -> bool:
+    if not task.folder.exists():
+        return False
+    if isinstance(task.job, PlayJob):
+        with closing(Claims(task.folder)) as claims:
+            return not claims.take(EVERYTHING)
+    return locked(task.folder)
