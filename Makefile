@@ -13,7 +13,7 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run quick test check bench sweep lock clean clean-store
+.PHONY: help setup run quick test check bench sweep lock gc clean clean-store
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ lock:            ## write requirements.lock anew from pyproject.toml (needs uv)
 clean:           ## remove run directories, caches and the environment; finished stages stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info wandb
 	find outputs multirun -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name store -exec rm -rf {} +
+
+gc: $(READY)     ## say which finished stages no run of the last 30 days uses (ARGS='--delete' deletes them)
+	$(PY) -m fireact.gc $(ARGS)
 
 clean-store:     ## remove the finished stages too
 	rm -rf outputs/store

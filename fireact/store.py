@@ -26,6 +26,7 @@ from fireact.types import CONTENT, REPLY, RUNTIME
 
 DONE = "done.json"
 """Written last: a stage whose folder has it is finished."""
+LOCK = ".lock"
 FAILED = "failed.txt"
 """Why the last try at an unfinished stage failed, in one sentence."""
 CHECKSUMS = "checksums"
@@ -185,7 +186,7 @@ _WAITING = "another run is working on {}; waiting for it"
 
 def _file_lock(folder: Path) -> FileLock:
     folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".lock")
+    return FileLock(folder / LOCK)
 
 
 def _taken(held: FileLock) -> bool:

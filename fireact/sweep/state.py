@@ -2,14 +2,15 @@
 
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fireact.children import Task
 from fireact.generate import PlayJob, Splits, open_dataset
-from fireact.play.claims import EVERYTHING, Claims
+from fireact.play.claims import EVERYTHING, NAME, Claims
 from fireact.play.played import plan
 from fireact.play.records import Records
-from fireact.store import DONE, FAILED, locked
+from fireact.store import DONE, FAILED, LOCK, locked
 
 Kind = Literal["done", "running", "failed", "waiting"]
 
@@ -39,7 +40,7 @@ def state(task: Task, splits: Splits) -> State:
         done = (task.folder / DONE).exists()
     if done:
         return State("done", "", played, wanted)
-    if _worked_on(task):
+    if busy(task.folder, isinstance(task.job, PlayJob)):
         return State("running", "", played, wanted)
     failed = task.folder / FAILED
     if failed.exists():
@@ -47,10 +48,12 @@ def state(task: Task, splits: Splits) -> State:
     return State("waiting", "", played, wanted)
 
 
-def _worked_on(task: Task) -> bool:
-    if not task.folder.exists():
+def busy(folder: Path, plays: bool) -> bool:
+    """Whether a process works in a stage's folder, on any machine that shares it; `plays`: of a stage that plays."""
+    # Looking leaves nothing behind, and no time of change.
+    if not (folder / (NAME if plays else LOCK)).exists():
         return False
-    if isinstance(task.job, PlayJob):
-        with closing(Claims(task.folder)) as claims:
-            return not claims.take(EVERYTHING)
-    return locked(task.folder)
+    if not plays:
+        return locked(folder)
+    with closing(Claims(folder)) as claims:
+        return not claims.take(EVERYTHING)
