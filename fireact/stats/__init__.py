@@ -1,0 +1,8 @@
+"""Statistics on numbers alone: which difference between two cells on the same questions can be believed."""
+
+from fireact.stats.intervals import Estimate, estimate, seed_spread
+from fireact.stats.mcnemar import Difference, paired_difference
+from fireact.stats.means import Outcomes, Z, mean, standard_error
+
+__all__ = ["Difference", "Estimate", "Outcomes", "Z", "estimate", "mean", "paired_difference", "seed_spread",
+           "standard_error"]
