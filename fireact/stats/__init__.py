@@ -3,7 +3,8 @@
 from fireact.stats.intervals import Estimate, estimate, seed_spread
 from fireact.stats.mcnemar import Difference, paired_difference
 from fireact.stats.means import Outcomes, Z, mean, standard_error
+from fireact.stats.multiple import adjust, holm
 from fireact.stats.paired import ALPHA, MCNEMAR, SIGN_FLIPS, Contrast, contrast
 
-__all__ = ["ALPHA", "MCNEMAR", "SIGN_FLIPS", "Contrast", "Difference", "Estimate", "Outcomes", "Z", "contrast",
-           "estimate", "mean", "paired_difference", "seed_spread", "standard_error"]
+__all__ = ["ALPHA", "MCNEMAR", "SIGN_FLIPS", "Contrast", "Difference", "Estimate", "Outcomes", "Z", "adjust",
+           "contrast", "estimate", "holm", "mean", "paired_difference", "seed_spread", "standard_error"]
