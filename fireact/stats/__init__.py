@@ -5,6 +5,8 @@ from fireact.stats.mcnemar import Difference, paired_difference
 from fireact.stats.means import Outcomes, Z, mean, standard_error
 from fireact.stats.multiple import adjust, holm
 from fireact.stats.paired import ALPHA, MCNEMAR, SIGN_FLIPS, Contrast, contrast
+from fireact.stats.power import detectable, mcnemar_power, smallest_difference
 
 __all__ = ["ALPHA", "MCNEMAR", "SIGN_FLIPS", "Contrast", "Difference", "Estimate", "Outcomes", "Z", "adjust",
-           "contrast", "estimate", "holm", "mean", "paired_difference", "seed_spread", "standard_error"]
+           "contrast", "detectable", "estimate", "holm", "mcnemar_power", "mean", "paired_difference", "seed_spread",
+           "smallest_difference", "standard_error"]
