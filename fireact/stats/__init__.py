@@ -1,5 +1,6 @@
 """Statistics on numbers alone: which difference between two cells on the same questions can be believed."""
 
+from fireact.stats.curve import Curve, Needed, Outside, learning_curve, needed
 from fireact.stats.intervals import Estimate, estimate, seed_spread
 from fireact.stats.mcnemar import Difference, paired_difference
 from fireact.stats.means import Outcomes, Z, mean, standard_error
@@ -7,6 +8,6 @@ from fireact.stats.multiple import adjust, holm
 from fireact.stats.paired import ALPHA, MCNEMAR, SIGN_FLIPS, Contrast, contrast
 from fireact.stats.power import detectable, mcnemar_power, smallest_difference
 
-__all__ = ["ALPHA", "MCNEMAR", "SIGN_FLIPS", "Contrast", "Difference", "Estimate", "Outcomes", "Z", "adjust",
-           "contrast", "detectable", "estimate", "holm", "mcnemar_power", "mean", "paired_difference", "seed_spread",
-           "smallest_difference", "standard_error"]
+__all__ = ["ALPHA", "MCNEMAR", "SIGN_FLIPS", "Contrast", "Curve", "Difference", "Estimate", "Needed", "Outcomes",
+           "Outside", "Z", "adjust", "contrast", "detectable", "estimate", "holm", "learning_curve", "mcnemar_power",
+           "mean", "needed", "paired_difference", "seed_spread", "smallest_difference", "standard_error"]
