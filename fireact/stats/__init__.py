@@ -1,5 +1,6 @@
 """Statistics on numbers alone: which difference between two cells on the same questions can be believed."""
 
+from fireact.stats.attempts import pass_at, pass_estimate
 from fireact.stats.curve import Curve, Needed, Outside, learning_curve, needed
 from fireact.stats.intervals import Estimate, estimate, seed_spread
 from fireact.stats.mcnemar import Difference, paired_difference
@@ -10,4 +11,5 @@ from fireact.stats.power import detectable, mcnemar_power, smallest_difference
 
 __all__ = ["ALPHA", "MCNEMAR", "SIGN_FLIPS", "Contrast", "Curve", "Difference", "Estimate", "Needed", "Outcomes",
            "Outside", "Z", "adjust", "contrast", "detectable", "estimate", "holm", "learning_curve", "mcnemar_power",
-           "mean", "needed", "paired_difference", "seed_spread", "smallest_difference", "standard_error"]
+           "mean", "needed", "paired_difference", "pass_at", "pass_estimate", "seed_spread", "smallest_difference",
+           "standard_error"]
