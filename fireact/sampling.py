@@ -1,13 +1,12 @@
 """Several attempts at a question: how often one of k is right, and whether the majority is."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import comb
 from typing import Any
 
 from fireact.dataset.scoring import normalize
-from fireact.stats import mean, standard_error
+from fireact.stats import mean, pass_at, standard_error
 from fireact.types import Trajectory
 
 
@@ -36,15 +35,6 @@ def by_question(records: Iterable[Trajectory]) -> dict[str, Attempts]:
             mine.answers[text] += 1
             mine.score.setdefault(text, record.score.em)
     return found
-
-
-def pass_at(k: int, right: Sequence[float]) -> float:
-    """Estimate the chance that one of k attempts is right, from n of them, without bias.
-
-    Source: Chen et al., Evaluating Large Language Models Trained on Code (2021), equation 1.
-    """
-    n, correct = len(right), sum(value > 0 for value in right)
-    return 1.0 - comb(n - correct, k) / comb(n, k)
 
 
 def summarize(records: Iterable[Trajectory]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fireact.stats import MCNEMAR, Contrast, p_value, verdict
+
 GUISES = {"prompted": "prompted", "finetuned": "fine-tuned"}
 """How the guises of the student are called in a report."""
 
@@ -148,14 +150,7 @@ def _long_funnel(cells: Mapping[str, Mapping[str, Any]], filters: Sequence[str])
 def difference(values: Mapping[str, Any]) -> str:
     """Say by how much fine-tuned is better than prompted, and whether that can be believed."""
     low, high = values["ci95"]
-    points = (f"{100 * values['em']:+.1f} points of EM (95% interval {100 * low:+.1f} to {100 * high:+.1f}, "
-              f"{p_value(values['p'])}, n = {values['n']})")
-    if low <= 0 <= high:
-        return f"Fine-tuned and prompted are not distinguishable: {points}."
-    word = "better" if values["em"] > 0 else "worse"
-    if values["p"] >= 0.05:
-        return f"Fine-tuned looks {word} than prompted, but on too few questions to be sure: {points}."
-    return f"Fine-tuned is {word} than prompted: {points}."
+    return verdict(Contrast(values["em"], None, low, high, values["p"], MCNEMAR, values["n"]), "prompted", "Fine-tuned")
 
 
 def training_facts(train: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -178,13 +173,6 @@ def percent(share: float | None, error: float | None = None) -> str:
     if share is None:
         return "-"
     return f"{100 * share:.1f}" if error is None else f"{100 * share:.1f} ± {100 * error:.1f}"
-
-
-def p_value(p: float) -> str:
-    """Write a p value with as many digits as mean something."""
-    if p < 0.001:
-        return "p < 0.001"
-    return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def _effort(summary: Summary) -> list[str]:

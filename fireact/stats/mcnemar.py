@@ -1,25 +1,10 @@
-"""Standard errors and paired tests: which difference between two models on the same questions can be believed."""
+"""Two sides with one outcome of 0 or 1 a question: the exact McNemar test and Tango's interval."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Z = 1.959964
-"""The 97.5% point of the normal distribution."""
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean; 0 of nothing."""
-    return sum(values) / len(values) if values else 0.0
-
-
-def standard_error(values: Sequence[float]) -> float | None:
-    """The standard error of the mean from the real n, or None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    centre = mean(values)
-    variance = sum((value - centre) ** 2 for value in values) / (len(values) - 1)
-    return math.sqrt(variance / len(values))
+from fireact.stats.means import Z
 
 
 @dataclass(frozen=True)
@@ -46,28 +31,32 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Differ
     pairs = list(zip(first, second, strict=True))
     better, worse, n = sum(b > a for a, b in pairs), sum(b < a for a, b in pairs), len(pairs)
     p = binomtest(better, better + worse, 0.5).pvalue if better + worse else 1.0
-    # What is true of one side is true of the other once they are swapped, so one end is enough to be found.
-    ci95 = (-_upper_end(worse, better, n), _upper_end(better, worse, n))
-    return Difference((better - worse) / n, ci95, float(p), n)
+    return Difference((better - worse) / n, tango(better, worse, n), float(p), n)
 
 
-def _upper_end(better: int, worse: int, n: int) -> float:
-    """Return the largest difference that the score test does not reject at 5%, by bisection.
+def tango(better: float, worse: float, n: float, z: float = Z) -> tuple[float, float]:
+    """All differences of two paired proportions that the score test does not reject; counts may be fractions.
 
     Unlike the bootstrap it keeps its width where all pairs agree: of n pairs without a difference it goes up to
     z^2 / (n + z^2). Source: T. Tango, Statistics in Medicine 17 (1998), 891-908.
     """
+    # What is true of one side is true of the other once they are swapped, so one end is enough to be found.
+    return -_upper_end(worse, better, n, z), _upper_end(better, worse, n, z)
+
+
+def _upper_end(better: float, worse: float, n: float, z: float) -> float:
+    """Return the largest difference that the score test does not reject, by bisection."""
     kept, rejected = (better - worse) / n, 1.0
     for _ in range(50):
         middle = (kept + rejected) / 2
-        if (better - worse - n * middle) ** 2 <= Z**2 * _variance(better, worse, n, middle):
+        if (better - worse - n * middle) ** 2 <= z**2 * _variance(better, worse, n, middle):
             kept = middle
         else:
             rejected = middle
     return kept
 
 
-def _variance(better: int, worse: int, n: int, difference: float) -> float:
+def _variance(better: float, worse: float, n: float, difference: float) -> float:
     """The variance of `better - worse` under a true difference, at the likeliest share of pairs that got worse."""
     linear = (2 * n - better + worse) * difference - better - worse
     root = math.sqrt(max(0.0, linear**2 + 8 * n * worse * difference * (1 - difference)))
