@@ -13,6 +13,7 @@ from fireact.study.types import Cell, Series, Study
 
 _MARKS = (METRICS, MANIFEST, CONFIG, RESULTS)
 """What tells a run directory from any other."""
+_UNENDED = {"running": "it has not ended: it is running still, or was killed", "stopped": "it was stopped"}
 
 
 def read(folder: Path) -> Study:
@@ -27,8 +28,8 @@ def read(folder: Path) -> Study:
     sweep = reader.json(folder / SWEEP)
     listed = sweep.get("cells")
     if isinstance(listed, list) and all(map(_is_listed, listed)):
-        cells = [_cell(folder / word(node["number"]), node["number"], _choices(node.get("choices")), reader)
-                 for node in listed]
+        cells = [_cell(folder / word(node["number"]), node["number"], _choices(node.get("choices")), reader,
+                       node.get("error")) for node in listed]
         axes = {axis: list(map(word, values)) for axis, values in dict(sweep.get("axes") or {}).items()}
     else:
         inside = sorted((path for path in folder.glob("*/") if is_run(path)), key=_order)
@@ -72,19 +73,20 @@ def _study(folder: Path, reader: Reader, cells: Sequence[Cell], axes: Mapping[st
                  tuple(reader.skipped))
 
 
-def _cell(folder: Path, number: int, choices: Choices, reader: Reader) -> Cell:
+def _cell(folder: Path, number: int, choices: Choices, reader: Reader, told: Any = None) -> Cell:
+    """Read a cell; `told` is why it failed by what the sweep noted, which knows cells too that never began."""
     manifest = reader.json(folder / MANIFEST)
     metrics = reader.json(folder / METRICS)
     return Cell(number, folder, choices, reader.config(folder / CONFIG), metrics, manifest,
-                _error(folder, manifest, bool(metrics)))
+                _error(folder, manifest, bool(metrics), told))
 
 
-def _error(folder: Path, manifest: Mapping[str, Any], measured: bool) -> str | None:
+def _error(folder: Path, manifest: Mapping[str, Any], measured: bool, told: Any) -> str | None:
     state = manifest.get("state")
-    if state == "failed":
-        return str(manifest.get("error") or "it failed").split("\n")[0]
-    if state == "running":
-        return "it has not ended: it is running still, or was killed"
+    if told or state == "failed":
+        return str(manifest.get("error") or told or "it failed").split("\n")[0]
+    if state in _UNENDED:
+        return _UNENDED[state]
     if not folder.is_dir():
         return "it was not run"
     if not measured and state != "done":
