@@ -1,61 +1,86 @@
-"""How long it takes to plan a grid of 512 cells, beside Hydra composing the same cells one after the other.
+"""Write a sweep's folder as `python main.py -m` leaves it, its episodes made up, for benchmarks and tests."""
 
-    python -m bench.sweep
-"""
-
-import argparse
-import resource
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
+from random import Random
+from typing import Any
 
-from bench import write
+import yaml
 
-AXES = ("strategy=react,cot,reflexion,direct", "seed=0,1,2,3", "curate.n=100,200,300,350",
-        "model=smollm2_135m,smollm2_360m", "train.rank=8,16", "train.epochs=1,2")
-COMPOSE = """
-import itertools, sys
-from hydra import compose, initialize_config_dir
-axes = [[f"{name}={value}" for value in values.split(",")] for name, values in (a.split("=") for a in sys.argv[2:])]
-with initialize_config_dir(sys.argv[1], version_base="1.3"):
-    cells = [compose("config", overrides=list(cell)) for cell in itertools.product(*axes)]
-print(len(cells))
-"""
-RUNS = 3
-UNIT = 1 if sys.platform == "darwin" else 1024
+from fireact.failures import FAILURES
+
+Choices = Mapping[str, str]
+Right = Callable[[Choices, str, int], bool]
+"""Whether the student of a cell, in a guise, is right on a question by its number."""
+GUISES = ("prompted", "finetuned")
+DATASET = "factbook"
 
 
-def timed(command: list[str]) -> tuple[float, str]:
-    """Run a command; return its wall time in seconds, and what it wrote."""
-    started = time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return time.perf_counter() - started, done.stdout
+def make(folder: Path, axes: Mapping[str, Sequence[str]], questions: int, right: Right, *,
+         guises: Sequence[str] = GUISES) -> Path:
+    """Write a sweep of all combinations of the axes' values; each cell's students answer the same questions."""
+    cells = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    for number, choices in enumerate(cells):
+        cell(folder / str(number), choices, questions, right, guises=guises)
+    listed = [{"number": number, "choices": choices,
+               "overrides": [f"{axis}={value}" for axis, value in choices.items()]}
+              for number, choices in enumerate(cells)]
+    sweep = {"id": "0123456789ab", "name": "made", "command": "python main.py -m ...",
+             "axes": {axis: list(values) for axis, values in axes.items()}, "cells": listed}
+    (folder / "sweep.json").write_text(json.dumps(sweep), encoding="utf-8")
+    (folder / "multirun.yaml").write_text("{}\n", encoding="utf-8")
+    return folder
 
 
-def main() -> None:
-    """Measure both in turn, so that both meet the same noise."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as store:
-        plan = [sys.executable, "main.py", "-m", "stage=plan", f"store={store}", *AXES]
-        compose = [sys.executable, "-c", COMPOSE, str(Path("conf").absolute()), *AXES]
-        timed([sys.executable, "main.py", "stage=plan", f"store={store}", f"hydra.run.dir={store}/run"])
-        planned, composed = [], []
-        for _ in range(RUNS):
-            seconds, said = timed(plan)
-            planned.append(seconds)
-            composed.append(timed(compose)[0])
-    write({"cells": 512, "plan": said.strip().splitlines()[0],
-           "plan_seconds": round(statistics.median(planned), 1),
-           "hydra_compose_seconds": round(statistics.median(composed), 1),
-           "ratio": round(statistics.median(a / b for a, b in zip(planned, composed, strict=True)), 2),
-           "largest_process_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * UNIT / 1e6)},
-          options.out)
+def cell(folder: Path, choices: Choices, questions: int, right: Right, *, guises: Sequence[str] = GUISES,
+         steps: int = 20) -> Path:
+    """Write a run directory."""
+    folder.mkdir(parents=True)
+    config: dict[str, Any] = {"name": "made", "stage": "pipeline", "seed": 0, "report": {"prices": [], "contrasts": []}}
+    for axis, value in choices.items():
+        *path, last = axis.split(".")
+        node = config
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    size = int(choices.get("curate.n", "500"))
+    label = "-".join(choices.values())
+    stages = {f"evaluate/{DATASET}/{guise}": {"key": f"{guise}-{label}", "reused": False, "seconds": 1.0}
+              for guise in guises}
+    metrics = {"curate": {"react": {"task": DATASET, "method": "react", "played": 2 * size, "dropped": {}, "kept": size,
+                                    "train": size - 16, "validation": 16}},
+               "evaluate": {DATASET: {}}}
+    manifest = {"version": 1, "state": "done", "error": None, "command": "python main.py", "packages": {},
+                "stages": {"train": {"key": f"train-{label}", "reused": False, "seconds": 60.0}, **stages}}
+    lines = [{"stage": "train", "step": step, "loss": 2.0 / step} for step in range(1, steps + 1)]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    rows = (row(choices, guise, number, right(choices, guise, number)) for guise in guises
+            for number in range(questions))
+    (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rows), encoding="utf-8")
+    return folder
 
 
-if __name__ == "__main__":
-    main()
+def row(choices: Choices, guise: str, number: int, right: bool) -> dict[str, Any]:
+    """A row of results.jsonl, as `evaluate.rows` makes it."""
+    draw = Random(number)
+    return {"dataset": DATASET, "guise": guise, "fault": "", "model": "made-up",
+            "method": choices.get("strategy", "react"), "id": f"q{number}", "attempt": 0,
+            "kind": ("bridge", "comparison", "yes/no")[number % 3], "hops": 1 + number % 3,
+            "question": f"Which city lies at the mouth of river number {number}?", "gold": f"city {number}",
+            "answer": f"city {number}" if right else f"city {draw.randrange(1000)} in the north",
+            "em": float(right), "f1": float(right), "stop": "finished",
+            "failure": None if right else list(FAILURES)[number % len(FAILURES)], "seen": right,
+            "rounds": 2 + number % 3, "tool_calls": 1 + number % 3, "prompt_tokens": 400 + number % 50,
+            "completion_tokens": 100 + number % 30, "cached_tokens": 0, "seconds": 1.5 + number % 7,
+            "cost": 0.001 * (1 + number % 5)}
+
+
+def by_chance(choices: Choices, guise: str, number: int) -> bool:
+    """A `Right` by a coin whose weight depends on cell and guise; the same coin falls the same way each time."""
+    level = (0.1 if guise == "prompted" else 0.3) + 0.3 * Random(f"{sorted(choices.items())} {guise}").random()
+    return Random(f"{sorted(choices.items())} {guise} {number}").random() < level

@@ -31,7 +31,7 @@ from fireact.tokenize import AUDIT, PAGE
 from fireact.tokenize.audit import require as require_sound
 from fireact.tracking import METRICS, Tracker, last_seconds, seconds_per_episode
 from fireact.train import Train
-from fireact.types import Trajectory
+from fireact.types import RUN_VERSION, Trajectory
 
 
 @dataclass
@@ -231,6 +231,6 @@ class Run:
     def save(self) -> None:
         """Write what is known so far: metrics.json and manifest.json."""
         write_atomic(self.run_dir / "metrics.json", json.dumps(self.metrics, indent=1))
-        manifest = {**self._environment, "command": command(), "state": self.state, "error": self.error,
-                    "stages": self.timings}
+        manifest = {"version": RUN_VERSION, **self._environment, "command": command(), "state": self.state,
+                    "error": self.error, "stages": self.timings}
         write_atomic(self.run_dir / "manifest.json", json.dumps(manifest, indent=1))

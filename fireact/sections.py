@@ -5,10 +5,11 @@ No plug-in and nothing of Hydra here: fireact/schema.py puts the sections togeth
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from fireact.types import Count, NotNegative, Positive, Share
 
@@ -19,6 +20,10 @@ all that other jobs have recorded, but goes on from its own records. strict: wha
 tape. What SerpAPI and Wikipedia answered is kept below the tape too, as it came (web.sqlite), in every mode."""
 Number = Count | None | dict[str, Annotated[int, Field(ge=0)] | None]
 """How many questions: the first n, all (None), or so many of each dataset by its name; 0 leaves a dataset out."""
+
+
+Word = Annotated[str, BeforeValidator(lambda given: given if isinstance(given, str) else json.dumps(given))]
+"""A value as the command line has it: 8, true and null are words too."""
 
 
 class Section(BaseModel):
@@ -201,11 +206,32 @@ class Publish(Section):
     """llama.cpp's convert_hf_to_gguf.py; None: the one on PATH, or in the folder that LLAMA_CPP names."""
 
 
+class PlannedContrast(Section):
+    """Two values of an axis of a sweep that are to be compared."""
+
+    axis: Annotated[str, Field(min_length=1)]
+    """As the sweep calls it, e.g. strategy or train.rank; `student` for its guises, prompted and finetuned."""
+    first: Word
+    second: Word
+    """Which is said to be better or worse than the first."""
+    guise: Literal["prompted", "finetuned"] | None = None
+    """Whose episodes are compared; None: the fine-tuned student's, the prompted one's where there is none."""
+
+    @model_validator(mode="after")
+    def _differ(self) -> PlannedContrast:
+        if self.first == self.second:
+            raise ValueError(f"a contrast needs two values of {self.axis}, got {self.first} twice")
+        return self
+
+
 class Report(Section):
     """What the report shows beyond the results."""
 
     prices: list[str] = []
     """Models at whose prices the recorded usage is counted as well, e.g. [gpt-4.1-mini]."""
+    contrasts: list[PlannedContrast] = []
+    """The contrasts that a sweep is made for. Empty: each axis' values against its first, and fine-tuned against
+    prompted. All of them are one family to Holm's correction, so that fewer find more."""
 
 
 class Paper(Section):

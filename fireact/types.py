@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 RECORD_VERSION = 1
+"""Of a trajectory on disk."""
+RUN_VERSION = 1
+"""Of the files of results in a run directory: metrics.json and results.jsonl, written into its manifest.json."""
 
 Form = Literal["react", "cot", "direct"]
 """The wording of a reply that an `Ask` is after."""

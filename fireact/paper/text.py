@@ -1,7 +1,5 @@
 """A comparison in words and tables: for the terminal, and as CSV and Markdown beside the runs."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +8,8 @@ from fireact.paper import Compared, Comparison
 from fireact.paper.cells import PERCENT, Cell
 from fireact.paper.verdict import Estimate
 from fireact.report.text import Table
+from fireact.tables import markdown
+from fireact.tables.plain import csv_text
 
 COLOURS = {"within error": "green", "above": "cyan", "below": "yellow", "not comparable": "dim"}
 """Of the verdicts on a terminal."""
@@ -44,17 +44,14 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
 
 def to_csv(comparison: Comparison) -> str:
     """Return one line a number, fractions as in metrics.json."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    lines = []
     for row in comparison.rows:
         low, high = row.difference or ("", "")
-        writer.writerow([comparison.table.name, row.cell.label, row.cell.metric, *_plain(row.paper), *_plain(row.ours),
-                         low, high, row.verdict, "; ".join(row.why), row.cell.note, row.cell.source, row.measure.run])
-    for cell in comparison.missing:
-        writer.writerow([comparison.table.name, cell.label, cell.metric, cell.value, "", cell.n, "", "", "", "", "",
-                         "not run", "", cell.note, cell.source, ""])
-    return out.getvalue()
+        lines.append([comparison.table.name, row.cell.label, row.cell.metric, *_plain(row.paper), *_plain(row.ours),
+                      low, high, row.verdict, "; ".join(row.why), row.cell.note, row.cell.source, row.measure.run])
+    lines += [[comparison.table.name, cell.label, cell.metric, cell.value, "", cell.n, "", "", "", "", "", "not run",
+               "", cell.note, cell.source, ""] for cell in comparison.missing]
+    return csv_text(_COLUMNS, lines)
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -66,12 +63,8 @@ def to_markdown(comparison: Comparison) -> str:
             continue
         if part.caption != comparison.table.title:
             lines += [f"**{part.caption}**", ""]
-        lines += [_line(part.head), _line(["---"] + ["---:"] * (len(part.head) - 1)), *map(_line, part.rows), ""]
+        lines += [*markdown.table(part.head, part.rows), ""]
     return "\n".join(lines)
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _notes(rows: Sequence[Compared]) -> dict[str, int]:

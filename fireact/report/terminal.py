@@ -34,7 +34,8 @@ def show(parts: Iterable[Table | str], colours: Mapping[str, str] | None = None)
 def _rich(table: Table, width: int, colours: Mapping[str, str]) -> RichTable:
     shown = RichTable(box=None, pad_edge=False, padding=(0, 2 if width >= 100 else 1), collapse_padding=True)
     for number, name in enumerate(table.head):
-        shown.add_column(_plain(name), justify="right" if number else "left", header_style="dim", overflow="fold")
+        justify = "right" if number and not table.texts else "left"
+        shown.add_column(_plain(name), justify=justify, header_style="dim", overflow="fold")
     for row in table.rows:
         shown.add_row(*(Text(_plain(cell), style=_colour(cell, colours)) for cell in row))
     return shown

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fireact.stats import MCNEMAR, Contrast, p_value, verdict
-
-GUISES = {"prompted": "prompted", "finetuned": "fine-tuned"}
-"""How the guises of the student are called in a report."""
+from fireact.study.types import GUISES
 
 PAIRS = {"both": "questions with good and bad ones", "only_good": "with good ones only",
          "only_bad": "with bad ones only", "train": "pairs to train on", "validation": "pairs held out"}
@@ -25,6 +23,8 @@ class Table:
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    texts: bool = False
+    """Whether the others hold texts in place of numbers."""
 
 
 @dataclass(frozen=True)

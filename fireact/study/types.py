@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from fireact.stats import Contrast, Estimate
 
+GUISES = {"prompted": "prompted", "finetuned": "fine-tuned"}
+"""How the guises of the student are called in a report."""
 SEED = "seed"
 """The axis whose values repeat a measurement; `worker` only shares out the work."""
 
@@ -111,6 +113,8 @@ class Leader:
     hops: Mapping[str, tuple[int, float]]
     paper: str = ""
     """What the paper has for it, in words; empty where it has nothing."""
+    passes: Mapping[int, Estimate] = field(default_factory=dict)
+    """pass@k by k, for questions that were played several times; empty where each was played once."""
 
 
 @dataclass(frozen=True)

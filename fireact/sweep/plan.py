@@ -15,6 +15,7 @@ from fireact.play.played import plan
 from fireact.report.forecast import SCOPES
 from fireact.report.forecast import parts as forecast_parts
 from fireact.report.text import Table
+from fireact.sweep import power
 from fireact.sweep.cells import STAGES, Cell, counted, merged
 from fireact.sweep.state import State
 from fireact.sweep.status import cell_kind, states
@@ -59,6 +60,7 @@ def parts(outlook: Outlook) -> Iterator[Table | str]:
     if outlook.trainings:
         yield _trainings(outlook.trainings)
     yield _hours(outlook)
+    yield from power.sentences(cells, outlook.tasks["evaluate"], Splits())
     for cell in cells:
         if cell.error is not None:
             yield f"Cannot be run: {cell.label}: {cell.error}"

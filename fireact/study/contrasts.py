@@ -1,0 +1,146 @@
+"""The contrasts that a study was made for, with verdicts in the family of all of them.
+
+Without others being named in `report.contrasts`: of each axis but the seed's, every value against the first, and
+fine-tuned against prompted. A contrast is between the means of each question over all cells that differ in nothing but
+what is contrasted: cells of which one side is missing are left out, and so are questions that one side lacks.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from fireact.errors import suggest
+from fireact.sections import PlannedContrast
+from fireact.stats import adjust, contrast, verdict
+from fireact.study.conditions import axes, grouped, is_name, keys
+from fireact.study.outcomes import mean_by_question, outcomes
+from fireact.study.types import GUISES, Condition, Planned, Study
+
+GUISE = "student"
+"""The axis of the two guises, as a contrast's label has it."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What is to be contrasted on a dataset: two values of an axis in one guise, or the two guises."""
+
+    axis: str
+    first: str
+    second: str
+    dataset: str
+    guise: str
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What both sides are called."""
+        if self.axis == GUISE:
+            return GUISES[self.first], GUISES[self.second]
+        return self.first, self.second
+
+
+def planned(study: Study) -> list[Planned]:
+    """Return the planned contrasts that there are episodes for. Holm counts those too that have none yet."""
+    parts = [part for part in grouped(study) if not part.fault]
+    pairs = list(_pairs(study, parts))
+    found = {}
+    for pair in pairs:
+        sides = _sides(study, parts, pair)
+        if sides is not None:
+            found[pair] = contrast(*map(outcomes, sides))
+    result = []
+    for pair, one in adjust(found, len(pairs)).items():
+        first, second = pair.names
+        in_guise = f" ({GUISES[pair.guise]})" if pair.guise in GUISES and pair.guise != "finetuned" else ""
+        label = f"{second} against {first}" if pair.axis == GUISE else f"{pair.axis}: {second} against {first}"
+        result.append(Planned(label + in_guise, pair.dataset, first, second, one,
+                              one.p if one.adjusted is None else one.adjusted, verdict(one, *_said(pair))))
+    return result
+
+
+def complaints(wanted: Sequence[Any], compared: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say which of the contrasts in `report.contrasts` cannot be made with the axes that are compared, and why."""
+    said, values = [], {**compared, GUISE: list(GUISES)}
+    for node in wanted:
+        try:
+            one = PlannedContrast.model_validate(node)
+        except ValidationError:
+            said.append(f"report.contrasts has {node!r}, expected e.g. {{axis: strategy, first: react, "
+                        "second: reflexion}")
+            continue
+        if one.axis not in values:
+            said.append(f"report.contrasts names {one.axis!r}, which is no axis that the sweep compares"
+                        f"{suggest(one.axis, values)}")
+            continue
+        said += [f"report.contrasts names {one.axis}={value}, which the sweep does not have"
+                 f"{suggest(value, values[one.axis])}"
+                 for value in (one.first, one.second) if value not in values[one.axis]]
+    return said
+
+
+def named(study: Study) -> list[Any]:
+    """The contrasts that the study's recipe names, as its configuration has them."""
+    return next((list((cell.config.get("report") or {}).get("contrasts") or []) for cell in study.cells if cell.config),
+                [])
+
+
+def _pairs(study: Study, parts: Sequence[Condition]) -> Iterable[_Pair]:
+    for dataset in dict.fromkeys(part.dataset for part in parts):
+        guises = {part.guise for part in parts if part.dataset == dataset}
+        usual = "finetuned" if "finetuned" in guises else "prompted"
+        own = named(study)
+        if own:
+            yield from (_Pair(one.axis, one.first, one.second, dataset, one.guise or usual)
+                        for one in map(PlannedContrast.model_validate, _sound(own, study)))
+            continue
+        for axis, values in axes(study).items():
+            yield from (_Pair(axis, values[0], value, dataset, usual) for value in values[1:])
+        if len(guises) > 1:
+            yield _Pair(GUISE, "prompted", "finetuned", dataset, "")
+
+
+def _sound(own: Sequence[Any], study: Study) -> list[Any]:
+    return [node for node in own if not complaints([node], axes(study))]
+
+
+def _sides(study: Study, parts: Sequence[Condition], pair: _Pair) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return both sides' mean of each question; None where there is no pair of cells, or both are the same episodes."""
+    strata: dict[tuple, dict[str, Condition]] = {}
+    for part in parts:
+        if part.dataset == pair.dataset and (not pair.guise or part.guise == pair.guise):
+            level = part.guise if pair.axis == GUISE else part.choices.get(pair.axis, "")
+            rest = tuple(sorted(choice for choice in part.choices.items() if choice[0] != pair.axis))
+            strata.setdefault(rest, {})[level] = part
+    both = [(levels[pair.first], levels[pair.second]) for levels in strata.values()
+            if pair.first in levels and pair.second in levels]
+    both = [(first, second) for first, second in both if not _same(study, first, second)]
+    if not both:
+        return None
+    sums = np.zeros((2, len(study.questions[pair.dataset])))
+    count = np.zeros(sums.shape[1])
+    for first, second in both:
+        values = np.stack([mean_by_question(study, first.series), mean_by_question(study, second.series)])
+        shared = ~np.isnan(values).any(axis=0)
+        sums[:, shared] += values[:, shared]
+        count += shared
+    if not count.any():
+        return None
+    means = np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+    return means[0], means[1]
+
+
+def _same(study: Study, first: Condition, second: Condition) -> bool:
+    """Whether both are the same episodes, e.g. of a prompted student in cells that differ in the training."""
+    names = keys(study, first.series)
+    return names is not None and names == keys(study, second.series)
+
+
+def _said(pair: _Pair) -> tuple[str, str]:
+    """What both sides are called in a sentence, which begins with the second."""
+    first, second = pair.names
+    if pair.axis == GUISE:
+        return first, second.capitalize()
+    return (first, second) if is_name(first) and is_name(second) else (f"{pair.axis}={first}", f"{pair.axis}={second}")
+

@@ -1,0 +1,37 @@
+"""EM over each two axes of a study, the mean over all others."""
+
+from collections import defaultdict
+from itertools import combinations
+
+from fireact.study.conditions import axes, grouped, keys
+from fireact.study.outcomes import estimated, table
+from fireact.study.types import Condition, Grid, Study
+
+
+def grids(study: Study) -> list[Grid]:
+    """Return a grid for each pair of axes, dataset and guise, of the sound tool.
+
+    Where cells are missing, a place of the grid is the mean of those that are there. A guise whose episodes are the
+    same everywhere, as the prompted student's where only the training differs, has no grid.
+    """
+    groups: dict[tuple[str, str], list[Condition]] = defaultdict(list)
+    for part in grouped(study):
+        if not part.fault:
+            groups[part.dataset, part.guise].append(part)
+    return [_grid(study, dataset, guise, parts, rows, columns)
+            for (dataset, guise), parts in groups.items() if not _alike(study, parts)
+            for rows, columns in combinations(axes(study), 2)]
+
+
+def _alike(study: Study, parts: list[Condition]) -> bool:
+    names = {keys(study, part.series) for part in parts}
+    return len(names) == 1 and None not in names
+
+
+def _grid(study: Study, dataset: str, guise: str, parts: list[Condition], rows: str, columns: str) -> Grid:
+    series: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for part in parts:
+        series[part.choices.get(rows, ""), part.choices.get(columns, "")] += part.series
+    values = [[estimated(table(study, series[row, column])) if (row, column) in series else None
+               for column in study.axes[columns]] for row in study.axes[rows]]
+    return Grid(dataset, guise, (rows, study.axes[rows]), (columns, study.axes[columns]), values)
