@@ -12,6 +12,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,6 +22,15 @@ from omegaconf import DictConfig, OmegaConf
 # Hydra then raises what goes wrong, in place of printing it its own way; fireact/explain.py has shorter words for it.
 os.environ["HYDRA_FULL_ERROR"] = "1"
 OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_cache=True)
+
+
+def _gpu_slots(gpus: Any) -> int:
+    from fireact.slots import count
+
+    return count(gpus)
+
+
+OmegaConf.register_new_resolver("gpu_slots", _gpu_slots)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
