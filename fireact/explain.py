@@ -13,13 +13,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fireact.errors import ConfigError, suggest
+from fireact.errors import ConfigError, first_line, suggest
 from fireact.tracking import flatten
 
 CONF = Path(__file__).parent.parent / "conf"
 _OPTION = re.compile(r"Could not find '(?P<group>[^']*?)/(?P<option>[^'/]*)'")
 _AVAILABLE = re.compile(r"Available options in '[^']*':\n(?P<options>(?:\t\S+\n?)*)")
 _NEW = re.compile(r"Key '[^']*' is not in struct\s+full_key: (?P<key>\S+)")
+_ENDED = {"UncompletedJobError", "FailedJobError", "TerminatedWorkerError"}
+"""What submitit and joblib raise for a process of theirs that left no result."""
 _LAUNCHER = re.compile(r"'(?:hydra/launcher/|hydra_plugins\.hydra_)(?P<name>joblib|submitit|ray)")
 """A launcher of a package that Hydra has not found."""
 _RAISED = "ConfigError raised while resolving interpolation: "
@@ -39,6 +41,9 @@ def compose(job: Callable[[], None]) -> None:
             text = str(error)
             raise ConfigError(explain(text) if _LAUNCHER.search(text) else f"Hydra cannot read these options: {text}"
                               ) from None
+        if type(error).__name__ in _ENDED:
+            raise ConfigError(f"a cell's process was ended before the cell was done ({first_line(error)}); start the "
+                              "same command again, which goes on with what is missing") from None
         if any(name.startswith("hydra_plugins.") for name in modules) and "fireact.launch" not in modules:
             raise ConfigError(f"hydra/launcher cannot be used here: {error}; choose another one, e.g. "
                               "hydra/launcher=joblib") from None

@@ -11,11 +11,12 @@ from typing import Any, Literal
 from fireact import evaluate, formats, publish, report
 from fireact.checks import is_paid
 from fireact.children import Task, work
+from fireact.command import command
 from fireact.curate import FUNNEL, HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import PlayJob, open_dataset
 from fireact.jsonl import read_jsonl, write_atomic
-from fireact.manifest import command, environment
+from fireact.manifest import environment
 from fireact.parity import PARITY, REFERENCE
 from fireact.parity.compare import refuse_forms, refuse_prompts
 from fireact.play.played import Played, digest, finished, require
