@@ -1,5 +1,6 @@
 """The jobs of a cluster that a sweep has submitted: they go on where the process that launches them ends."""
 
+import shutil
 from pathlib import Path
 
 FOLDER = ".submitit"
@@ -16,5 +17,5 @@ def say(place: Path) -> None:
     """Where the launching process is told to end, say what goes on and how that is ended."""
     jobs = submitted(place)
     if jobs:
-        print(f"\nthe jobs that were submitted go on; the same command, started again, goes on from what they do. "
-              f"End them with: scancel {' '.join(jobs)}  (hydra/launcher=slurm_local: kill)", flush=True)
+        end = f"; end them with: scancel {' '.join(jobs)}" if shutil.which("scancel") else ""
+        print(f"\nthe jobs that were submitted go on, and the same command goes on from what they do{end}", flush=True)
