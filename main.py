@@ -12,6 +12,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -23,9 +24,19 @@ os.environ["HYDRA_FULL_ERROR"] = "1"
 OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_cache=True)
 
 
+def _gpu_slots(gpus: Any) -> int:
+    from fireact.slots import count
+
+    return count(gpus)
+
+
+OmegaConf.register_new_resolver("gpu_slots", _gpu_slots)
+
+
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def job(cfg: DictConfig) -> None:
     """Run one configuration, or one cell of a sweep, whose failure does not keep the other cells from running."""
+    from fireact.command import launched
     from fireact.launch import run
     from fireact.process import INTERRUPTED, ChildFailed, attempt
     from fireact.schema import typed
@@ -34,7 +45,8 @@ def job(cfg: DictConfig) -> None:
     if options.mode is RunMode.MULTIRUN:
         print(f"\n[{options.job.num}] {' '.join(options.overrides.task)}", flush=True)
     failure = attempt(lambda: run(typed(cfg), Path(options.runtime.output_dir), OmegaConf.to_yaml(cfg, resolve=True)))
-    if failure and (failure.code == INTERRUPTED or options.mode is RunMode.RUN):
+    # In a process of a launcher's a cell that is ended is a cell that failed.
+    if failure and not launched() and (failure.code == INTERRUPTED or options.mode is RunMode.RUN):
         raise SystemExit(failure.code)
     if failure:
         raise ChildFailed(failure.code, failure.sentence)
@@ -45,9 +57,11 @@ def main() -> int:
     import signal
 
     from fireact.children import listen
+    from fireact.command import announce
     from fireact.explain import compose
     from fireact.process import guard, stop_on_sigterm
 
+    announce()
     stop_on_sigterm()
     listen(signal.SIG_IGN)
     return guard(lambda: compose(job))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fireact import publish
+from fireact import publish, slots
 from fireact.errors import ConfigError
 from fireact.generate import PlayJob
 from fireact.plugins import build
@@ -31,6 +31,7 @@ def check(stages: Stages, wanted: Sequence[str]) -> None:
     for stage in wanted:
         for job in jobs[stage]() if stage in jobs else []:
             job.key()
+            slots.need(slots.wanted_by(job), config.gpus)
             _need_price(stages, job)
             _need_samples(stages, job, stage)
             if isinstance(job, PlayJob):

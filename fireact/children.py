@@ -11,14 +11,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fireact.jsonl import write_atomic
+from fireact.locks import HELD, lock
 from fireact.process import INTERRUPTED, PARENT, REASON, ChildFailed, Terminated
-from fireact.sections import Section
-from fireact.store import FAILED, key
+from fireact.sections import Gpus, Section
+from fireact.slots import take, wanted_by
+from fireact.store import DONE, FAILED, key
 
 CHILD_ENV = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore::FutureWarning",
              "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2 ** 34)}
@@ -35,21 +38,44 @@ class Task:
     job: Section
     folder: Path
 
+    @property
+    def gpus(self) -> int:
+        """How many GPUs its process computes on."""
+        return wanted_by(self.job)
 
-def work(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None], *first: str) -> None:
-    """Let one process, `python -m module FIRST... JOB...`, do the tasks in turn.
 
-    `meanwhile` is called for each every 0.1 s, and SIGUSR1 is handed on. Raises ChildFailed; KeyboardInterrupt once the
-    process has ended too.
+def work(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None], *first: str, gpus: Gpus = None,
+         locked: bool = False) -> bool:
+    """Let one process, `python -m module FIRST... JOB...`, do the tasks in turn, on as many of the `gpus` as they take.
+
+    `locked`: hold the folder of the only task from before the process is started until it has ended; what another run
+    finished meanwhile needs no process, and False is returned. `meanwhile` is called for each task every 0.1 s, and
+    SIGUSR1 is handed on. Raises ChildFailed, ConfigError; KeyboardInterrupt once the process has ended too.
     """
-    jobs = [str(_frozen(task)) for task in tasks]
-    reasons = [task.folder / FAILED for task in tasks]
+    with ExitStack() as held:
+        environment, descriptors = {**CHILD_ENV, **os.environ, PARENT: str(os.getpid())}, []
+        if locked:
+            (task,) = tasks
+            descriptors.append(held.enter_context(lock(task.folder)))
+            environment[HELD] = str(task.folder.absolute())
+            if (task.folder / DONE).exists():
+                return False
+        # Only now: who waits for a folder keeps no GPU from others.
+        taken = held.enter_context(take(max(task.gpus for task in tasks), gpus))
+        _do(module, tasks, meanwhile, first, {**environment, **taken.environment}, [*descriptors, *taken.descriptors])
+    return True
+
+
+def _do(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None], first: Sequence[str],
+        environment: dict[str, str], descriptors: Sequence[int]) -> None:
+    """Start the process, and wait for its end. It inherits the locks, which last until it has ended too."""
+    jobs, reasons = [str(_frozen(task)) for task in tasks], [task.folder / FAILED for task in tasks]
     for reason in reasons:
         reason.unlink(missing_ok=True)
     # Ignored is what the child inherits, until it listens itself; left alone, the signal would end it.
     listen(signal.SIG_IGN)
-    process = subprocess.Popen([sys.executable, "-m", module, *first, *jobs],
-                               env={**CHILD_ENV, **os.environ, PARENT: str(os.getpid()), REASON: str(reasons[0])})
+    process = subprocess.Popen([sys.executable, "-m", module, *first, *jobs], pass_fds=descriptors,
+                               env={**environment, REASON: str(reasons[0])})
     listen(lambda signum, frame: process.send_signal(signum))
     try:
         while process.poll() is None:

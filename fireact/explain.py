@@ -13,13 +13,18 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fireact.errors import ConfigError, suggest
+from fireact.errors import ConfigError, first_line, suggest
 from fireact.tracking import flatten
 
 CONF = Path(__file__).parent.parent / "conf"
 _OPTION = re.compile(r"Could not find '(?P<group>[^']*?)/(?P<option>[^'/]*)'")
 _AVAILABLE = re.compile(r"Available options in '[^']*':\n(?P<options>(?:\t\S+\n?)*)")
 _NEW = re.compile(r"Key '[^']*' is not in struct\s+full_key: (?P<key>\S+)")
+_ENDED = {"UncompletedJobError", "FailedJobError", "TerminatedWorkerError"}
+"""What submitit and joblib raise for a process of theirs that left no result."""
+_LAUNCHER = re.compile(r"'(?:hydra/launcher/|hydra_plugins\.hydra_)(?P<name>joblib|submitit|ray)")
+"""A launcher of a package that Hydra has not found."""
+_RAISED = "ConfigError raised while resolving interpolation: "
 _KEY = re.compile(r"Could not (?:override|append to config|delete from config)[. :]*.*?'(?P<key>[\w.@/+~-]+)'")
 
 
@@ -33,7 +38,12 @@ def compose(job: Callable[[], None]) -> None:
         modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
         # Not what a job does, which has frames of its own above Hydra's.
         if modules[-1].startswith("hydra."):
-            raise ConfigError(f"Hydra cannot read these options: {error}") from None
+            text = str(error)
+            raise ConfigError(explain(text) if _LAUNCHER.search(text) else f"Hydra cannot read these options: {text}"
+                              ) from None
+        if type(error).__name__ in _ENDED:
+            raise ConfigError(f"a cell's process was ended before the cell was done ({first_line(error)}); start the "
+                              "same command again, which goes on with what is missing") from None
         if any(name.startswith("hydra_plugins.") for name in modules) and "fireact.launch" not in modules:
             raise ConfigError(f"hydra/launcher cannot be used here: {error}; choose another one, e.g. "
                               "hydra/launcher=joblib") from None
@@ -42,7 +52,11 @@ def compose(job: Callable[[], None]) -> None:
 
 def explain(message: str) -> str:
     """Turn a message of Hydra or OmegaConf into one sentence."""
-    option = _OPTION.search(message)
+    launcher, option = _LAUNCHER.search(message), _OPTION.search(message)
+    if launcher:
+        package = f"hydra-{launcher['name']}-launcher"
+        install = f"'{package}'" if launcher["name"] == "ray" else "-e '.[workers]'"
+        return f"this hydra/launcher needs {package}, which is not installed; run: pip install {install}"
     if option:
         available = _AVAILABLE.search(message)
         names = [name for name in available["options"].split() if not name.startswith("_")] if available else []
@@ -61,7 +75,7 @@ def explain(message: str) -> str:
             return f"{new['key']} is not there yet; write +{key['key']}=... to add it"
         return f"{key['key']} is not an option{suggest(key['key'], known_keys(config))}"
     lines = [line.strip() for line in message.splitlines() if line.strip() and not line.startswith("See https://")]
-    return "; ".join(lines[:2]).replace("mismatched input", "unexpected input")
+    return "; ".join(lines[:2]).removeprefix(_RAISED).replace("mismatched input", "unexpected input")
 
 
 def _chosen() -> DictConfig:

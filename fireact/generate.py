@@ -26,6 +26,7 @@ from fireact.plugins import Node, build, is_node, options, target
 from fireact.process import guard, run_async, stop_on_sigterm
 from fireact.protocols import Dataset, Model, Strategy, Tool
 from fireact.sections import Limits, Sampling, Section
+from fireact.slots import wanted_by
 from fireact.store import fingerprint, identity, key
 from fireact.types import Question
 
@@ -67,6 +68,11 @@ class PlayJob(Section):
                    adapter=_adapter(self),
                    strategy=identity(self.strategy), opening=repr(opening), tool=self._tool_identity(),
                    dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=self.limits.model_dump())
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs the model computes on."""
+        return wanted_by(build(self.model, "model", home=self.home, adapter=self.adapter, tool=None))
 
     def _tool_identity(self) -> dict[str, Any] | None:
         """None where nobody calls it: neither the strategy nor, as the scripted expert does, the model."""

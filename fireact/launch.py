@@ -5,14 +5,14 @@ from pathlib import Path
 
 from fireact import report
 from fireact.checks import check
+from fireact.command import command
 from fireact.errors import ConfigError, first_line
 from fireact.generate import Splits
 from fireact.jsonl import write_atomic
-from fireact.manifest import command
 from fireact.order import upstream
 from fireact.paper import compare
 from fireact.paper.text import COLOURS, parts, write
-from fireact.process import INTERRUPTED
+from fireact.process import INTERRUPTED, stop_with_launcher
 from fireact.report import terminal
 from fireact.running import Run
 from fireact.schema import Config
@@ -27,6 +27,7 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
 
     Raises FireActError, ChildFailed, KeyboardInterrupt; in each case what was finished is kept.
     """
+    stop_with_launcher()
     if config.stage == "report" and config.inputs.run:
         print(f"report: {report.write_html(config.inputs.run)}", flush=True)
         return

@@ -1,9 +1,7 @@
 """What a run was made with: versions and commit."""
 
 import platform
-import shlex
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,10 +34,3 @@ def installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def command() -> str:
-    """The command that starts this run again."""
-    python = Path(sys.executable)
-    here = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
-    return shlex.join([str(here), *sys.argv])

@@ -7,6 +7,7 @@
 import asyncio
 import errno
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -20,13 +21,14 @@ from types import FrameType
 from typing import Any
 
 from fireact.errors import FireActError, first_line
-from fireact.store import lock
+from fireact.locks import lock
 
 BAD_INPUT, INTERRUPTED = 2, 130
 PARENT = "FIREACT_PARENT"
 """The environment variable that tells a stage the number of the process that waits for it."""
 REASON = "FIREACT_REASON"
 """The one that names the file in which a stage leaves the sentence of its failure."""
+_WATCH = "watches the launcher"
 
 
 class Terminated(KeyboardInterrupt):
@@ -141,11 +143,21 @@ async def _orphaned(task: "asyncio.Task[None]") -> None:
     task.cancel()
 
 
+def stop_with_launcher() -> None:
+    """In a worker of joblib's, end once the process that launches the sweep was killed: it would go on by itself.
+
+    Jobs of SLURM or Ray are no children of that process, and are left to them.
+    """
+    launcher = multiprocessing.parent_process()
+    if launcher is not None and all(thread.name != _WATCH for thread in threading.enumerate()):
+        threading.Thread(target=_stop_with, args=(str(launcher.pid),), name=_WATCH, daemon=True).start()
+
+
 def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str],
                first: Callable[[dict[str, Any], Path], None] | None = None) -> int:
     """The body of `python -m fireact.<stage> FOLDER/job.json`: do the job in its folder, holding the folder's lock."""
     stop_on_sigterm()
-    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    threading.Thread(target=_stop_with, args=(os.environ.get(PARENT, ""),), daemon=True).start()
 
     def locked() -> None:
         path = Path(argv[1])
@@ -158,21 +170,25 @@ def stage_main(work: Callable[[dict[str, Any], Path], None], argv: Sequence[str]
     return guard(locked)
 
 
-def _stop_with_parent() -> None:
-    """Stop as on SIGTERM where the run that started this process was killed: nobody would know that it goes on."""
-    parent = os.environ.get(PARENT, "")
+def _stop_with(parent: str) -> None:
+    """Stop as on SIGTERM where the process that started this one was killed: nobody would know that it goes on."""
     while parent in ("", str(os.getppid())):
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def stop_on_sigterm() -> None:
-    """Let SIGTERM end this process as Ctrl-C does, keeping what is finished."""
+    """Let SIGTERM end this process as Ctrl-C does, keeping what is finished.
+
+    SIGUSR2 comes from SLURM where a job's time is nearly up, to all its processes; submitit listens to it in the run,
+    which then ends its stage.
+    """
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise Terminated
 
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def _killed(signum: int) -> str:

@@ -53,6 +53,16 @@ class Paid(Protocol):
 
 
 @runtime_checkable
+class OnGpu(Protocol):
+    """A model, a way to train or a job that computes on GPUs, where there are any, in the process that it is run by."""
+
+    @property
+    def gpus(self) -> int:
+        """How many; 0 for none, or for a device that its options name."""
+        ...
+
+
+@runtime_checkable
 class Tool(Protocol):
     """Anything an agent can call with one string."""
 

@@ -11,11 +11,12 @@ from typing import Any, Literal
 from fireact import evaluate, formats, publish, report
 from fireact.checks import is_paid
 from fireact.children import Task, work
+from fireact.command import command
 from fireact.curate import FUNNEL, HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION, held_against, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import PlayJob, open_dataset
 from fireact.jsonl import read_jsonl, write_atomic
-from fireact.manifest import command, environment
+from fireact.manifest import environment
 from fireact.parity import PARITY, REFERENCE
 from fireact.parity.compare import refuse_forms, refuse_prompts
 from fireact.play.played import Played, digest, finished, require
@@ -67,7 +68,7 @@ class Run:
         train = build(self.config.train, "train")
         job, folder = self.stages.train, self.stages.folder("train", self.stages.train)
         if isinstance(train, Train) and not (folder / DONE).exists():
-            work(train.preflight, [Task("train", job, folder)], lambda _: None)
+            work(train.preflight, [Task("train", job, folder)], lambda _: None, gpus=self.config.gpus, locked=True)
 
     def curate(self) -> None:
         """Choose what is trained on."""
@@ -196,9 +197,11 @@ class Run:
         return {**evaluate.summarize(records), "seconds": seconds, **({"priced": costs} if costs else {})}
 
     def _do_one(self, label: str, module: str, job: Section, folder: Path) -> None:
-        self._do(module, [Task(label, job, folder)], {label} if (folder / DONE).exists() else set())
+        # A job that is to be cancelled is another run's, which holds the folder.
+        self._do(module, [Task(label, job, folder)], {label} if (folder / DONE).exists() else set(),
+                 locked=not self.config.train.get("cancel"))
 
-    def _do(self, module: str, tasks: Sequence[Task], done: Set[str], *arguments: str) -> None:
+    def _do(self, module: str, tasks: Sequence[Task], done: Set[str], *arguments: str, locked: bool = False) -> None:
         """Have one process do the tasks that are not `done`. Raises ChildFailed, ConfigError."""
         started, missing = time.monotonic(), [task for task in tasks if task.label not in done]
         if missing and self.only_finished:
@@ -209,15 +212,18 @@ class Run:
         for task in tasks:
             print(f"{task.label}: {'done before, in ' if task.label in done else ''}{task.folder}", flush=True)
         try:
-            if missing:
-                work(module, missing, lambda task: self.tracker.forward(task.label, task.folder / METRICS),
-                     *arguments)
+            if missing and not work(module, missing, self._forward, *arguments, gpus=self.config.gpus, locked=locked):
+                print(f"{missing[0].label}: done meanwhile by another run", flush=True)
+                done = {task.label for task in tasks}
         finally:
             for task in tasks:
-                self.tracker.forward(task.label, task.folder / METRICS)
+                self._forward(task)
                 self.timings[task.label] = {
                     "key": task.folder.name, "folder": str(task.folder), "reused": task.label in done,
                     "seconds": round(time.monotonic() - started, 3)}
+
+    def _forward(self, task: Task) -> None:
+        self.tracker.forward(task.label, task.folder / METRICS)
 
     def _link(self, name: str, to: Path) -> None:
         link = self.run_dir / name

@@ -23,6 +23,7 @@ from fireact.sections import (
     Evaluate,
     Export,
     Generate,
+    Gpus,
     Inputs,
     Limits,
     Number,
@@ -35,6 +36,7 @@ from fireact.sections import (
 )
 from fireact.types import Count, NotNegative, Positive
 
+_BRANCHES = ("constrained-", "dict[", "list[", "literal[")
 STAGES = ("generate", "curate", "train", "evaluate", "report")
 
 
@@ -53,6 +55,7 @@ class Config(Section):
     play; one that cannot take as many is sent fewer."""
     worker: int = 0
     """Nothing but a number to sweep over, so that several workers play the same job: worker=0,1,2,3."""
+    gpus: Gpus = None
     journal: Journal = "wal"
     """How SQLite writes the files that processes share. delete: for a store that several machines share over a network
     file system, which `wal` does not bear."""
@@ -182,7 +185,7 @@ def number(wanted: Number, name: str, known: Iterable[str], option: str) -> int 
 
 def _sentence(cls: type[Section], error: Any, where: str) -> str:
     # A union's branch is part of the place to pydantic, and nothing that a user has written.
-    loc = [str(part) for part in error["loc"] if not str(part).startswith(("constrained-", "dict["))]
+    loc = [str(part) for part in error["loc"] if not str(part).startswith(_BRANCHES)]
     path = [where, *loc] if where else loc
     key = ".".join(path)
     if error["type"] == "extra_forbidden":

@@ -18,6 +18,9 @@ Mode = Literal["record", "replay", "strict", "off"]
 """replay: what is on the tape is not asked again, what is missing is asked and recorded. record: a job asks anew for
 all that other jobs have recorded, but goes on from its own records. strict: what is missing is an error. off: no
 tape. What SerpAPI and Wikipedia answered is kept below the tape too, as it came (web.sqlite), in every mode."""
+Gpus = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | Literal["all"] | None
+"""Which GPUs of this machine are shared out among stages, numbered as torch counts those that are visible; one that is
+named twice takes two stages at once. all: those that are visible. None: none, a stage sees what its run sees."""
 Number = Count | None | dict[str, Annotated[int, Field(ge=0)] | None]
 """How many questions: the first n, all (None), or so many of each dataset by its name; 0 leaves a dataset out."""
 

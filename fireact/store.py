@@ -12,13 +12,10 @@ import inspect
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
-
-from filelock import FileLock, Timeout
 
 from fireact.errors import ConfigError, DataError
 from fireact.plugins import Node, hint, is_node, target, validated
@@ -26,7 +23,6 @@ from fireact.types import CONTENT, REPLY, RUNTIME
 
 DONE = "done.json"
 """Written last: a stage whose folder has it is finished."""
-LOCK = ".lock"
 FAILED = "failed.txt"
 """Why the last try at an unfinished stage failed, in one sentence."""
 CHECKSUMS = "checksums"
@@ -154,44 +150,3 @@ def _content(file: Path, size: int) -> Iterator[bytes]:
             handle.seek(-(_WHOLE // 2), os.SEEK_END)
         while block := handle.read(_BLOCK):
             yield block
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold a stage's folder; say so where another process has it, and wait for that one.
-
-    The operating system frees the lock of a process that died, so no lock outlives its owner.
-    """
-    held = _file_lock(folder)
-    if not _taken(held):
-        print(_WAITING.format(folder), flush=True)
-        held.acquire()
-    try:
-        yield
-    finally:
-        held.release()
-
-
-def locked(folder: Path) -> bool:
-    """Whether a process holds a stage's folder."""
-    held = _file_lock(folder)
-    if not _taken(held):
-        return True
-    held.release()
-    return False
-
-
-_WAITING = "another run is working on {}; waiting for it"
-
-
-def _file_lock(folder: Path) -> FileLock:
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / LOCK)
-
-
-def _taken(held: FileLock) -> bool:
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True

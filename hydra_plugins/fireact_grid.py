@@ -23,7 +23,7 @@ class Grid(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Show, or run, the cells. Raises ConfigError; ChildFailed where cells failed, once all others are done."""
         from fireact.process import ChildFailed
-        from fireact.sweep import folder, show
+        from fireact.sweep import folder, jobs, show
 
         cells = self._cells(arguments)
         if show.only_shown(cells):
@@ -34,8 +34,12 @@ class Grid(BasicSweeper):
         sweep = folder.begin(place, cells)
         assert self.launcher is not None
         returns: list[JobReturn] = []
-        for batch in self.split_overrides_to_chunks([list(cell.overrides) for cell in cells], self.max_batch_size):
-            returns += self.launcher.launch(batch, initial_job_idx=len(returns))
+        try:
+            for batch in self.split_overrides_to_chunks([list(cell.overrides) for cell in cells], self.max_batch_size):
+                returns += self.launcher.launch(batch, initial_job_idx=len(returns))
+        except KeyboardInterrupt:
+            jobs.say(place)
+            raise
         failures = {number: failure for number, result in enumerate(returns) if (failure := _failure(result))}
         folder.end(place, sweep, {number: failure.sentence for number, failure in failures.items()})
         if failures:

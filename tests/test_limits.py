@@ -11,8 +11,9 @@ FILES = [*sorted((ROOT / "fireact").rglob("*.py")), *sorted((ROOT / "hydra_plugi
 LAYERS = [
     {"types", "protocols", "errors"},
     {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs", "batching",
-     "database", "templates", "keys", "forks", "ledger", "meter", "order", "pacing", "plan", "plugins", "process",
-     "store", "jsonl", "render", "retrieval", "schema", "sections", "serving", "web", "recordings", "prices"},
+     "database", "templates", "keys", "command", "forks", "ledger", "locks", "meter", "order", "pacing", "plan",
+     "plugins", "process", "store", "jsonl", "render", "retrieval", "schema", "sections", "serving", "slots", "web",
+     "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
      "tape", "play", "sampling", "filters", "failures", "loopback", "preferences"},

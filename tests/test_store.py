@@ -13,7 +13,8 @@ from typing import Annotated
 import pytest
 
 from fireact.errors import ConfigError, DataError
-from fireact.store import CHECKSUMS, DONE, Store, checksums, fingerprint, identity, key, lock, need_unchanged
+from fireact.locks import lock
+from fireact.store import CHECKSUMS, DONE, Store, checksums, fingerprint, identity, key, need_unchanged
 from fireact.types import RUNTIME
 from tests.helpers import ROOT, composed
 
@@ -184,7 +185,7 @@ def test_folders_of_the_store(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from fireact.store import lock
+from fireact.locks import lock
 with lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -51,6 +51,11 @@ class ParityJob(Section):
         return key(stage="parity", version=VERSION, model=identity(self.model),
                    adapter=self.adapter_key or fingerprint(self.adapter), libraries=list(map(installed, _COMPUTED_BY)))
 
+    @property
+    def gpus(self) -> int:
+        """How many GPUs the student is loaded on here, whichever engine serves it as well."""
+        return build({**self.model, "engine": "transformers"}, "model").gpus
+
 
 def run(values: dict[str, Any], folder: Path) -> None:
     """Compare all forms of the student. Raises DataError, ConfigError."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fireact.errors import ConfigError, ProviderError
 from fireact.jsonl import write_atomic
 from fireact.serving.state import Folder, Spec, State
+from fireact.slots import before
 
 PAUSE = 0.2
 """Seconds between two looks at what becomes of a server."""
@@ -106,7 +107,7 @@ def _begin(folder: Folder, spec: Spec, need: Callable[[], None]) -> "_Begun | No
                 # It holds the lock from the beginning, for it inherits the open file.
                 return _Begun(subprocess.Popen(
                     [sys.executable, "-m", "fireact.serving", str(folder.spec)], stdin=subprocess.DEVNULL, stdout=log,
-                    stderr=log, start_new_session=True, pass_fds=(held,)))
+                    stderr=log, start_new_session=True, pass_fds=(held,), env=before(os.environ)))
         finally:
             os.close(held)
 

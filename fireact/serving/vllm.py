@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fireact.serving import Serving
 from fireact.serving.state import Spec
+from fireact.slots import before
 from fireact.store import key
 
 
@@ -42,8 +43,9 @@ class Base:
         """What is to be started."""
         where = ["--model", str(self.model.absolute()), "--tokenizer", str(self.tokenizer.absolute()),
                  "--served-model-name", self.name, "--host", "127.0.0.1", "--dtype", self.dtype]
-        return Spec(command=[*serving.program(), *where, *_arguments(self, serving)],
-                    environment=_environment(self.device, os.environ), startup=serving.startup, idle=serving.idle)
+        environment = _environment(self.device, before(os.environ))
+        return Spec(command=[*serving.program(), *where, *_arguments(self, serving)], environment=environment,
+                    startup=serving.startup, idle=serving.idle)
 
 
 def _arguments(base: Base, serving: Serving) -> list[str]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fireact.command import command
 from fireact.jsonl import write_atomic
-from fireact.manifest import command
 from fireact.sweep.cells import Cell, axes, ident
 
 SWEEP = "sweep.json"

@@ -7,10 +7,11 @@ from typing import Literal
 
 from fireact.children import Task
 from fireact.generate import PlayJob, Splits, open_dataset
+from fireact.locks import LOCK, locked
 from fireact.play.claims import EVERYTHING, NAME, Claims
 from fireact.play.played import plan
 from fireact.play.records import Records
-from fireact.store import DONE, FAILED, LOCK, locked
+from fireact.store import DONE, FAILED
 
 Kind = Literal["done", "running", "failed", "waiting"]
 

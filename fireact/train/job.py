@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from fireact.generate import PlayJob
-from fireact.plugins import Node
+from fireact.plugins import Node, build
 from fireact.sections import Section
+from fireact.slots import wanted_by
 from fireact.store import identity, key
+from fireact.train import Train, ranks
 
 VERSION, MERGE_VERSION = 2, 4
 
@@ -29,6 +31,12 @@ class TrainJob(Section):
         judged = {"judge": (self.judge.key(), self.judge.n)} if self.judge else {}
         return key(stage="train", version=VERSION, **judged, data=self.tokens_key or self.curated_key,
                    model=identity(self.model, replies=False), train=identity(self.train), seed=self.seed)
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs of this machine it is trained on."""
+        train = build(self.train, "train")
+        return ranks.devices(train) if isinstance(train, Train) else wanted_by(train)
 
 
 class MergeJob(Section):

@@ -80,6 +80,12 @@ def planned(train: Train) -> tuple[str, int, int]:
     return str(layout.get("distributed_type", "NO")), processes, stage
 
 
+def devices(train: Train) -> int:
+    """How many GPUs of this machine are trained on, where there are any. Raises DataError."""
+    machines = _read(train.accelerate_config).get("num_machines", 1) if train.accelerate_config else 1
+    return -(-planned(train)[1] // max(1, machines))
+
+
 def _zero(layout: dict[str, Any]) -> dict[str, Any]:
     return layout.get("deepspeed_config") or {}
 

@@ -134,6 +134,11 @@ class Local:
         return self.window or weights.window(self.folder())
 
     @property
+    def gpus(self) -> int:
+        """See `protocols.OnGpu`; a server has its own, and so has a model whose device has a number."""
+        return int(self.engine == "transformers" and self.device in ("auto", "cuda"))
+
+    @property
     def seeded(self) -> bool:
         """Whether another seed may give another reply."""
         return self.temperature != 0

@@ -1,0 +1,174 @@
+"""The GPUs of this machine, shared out among all stages on it, whichever sweep and whichever launcher started them.
+
+    python main.py -m hydra/launcher=gpus gpus=[0,1] seed=0,1,2,3
+
+A stage that computes on GPUs locks one file for each, in a folder of this machine, and is shown those alone. The
+operating system frees the lock once the stage and the run that waits for it have ended, however they ended.
+"""
+
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from fireact.errors import ConfigError
+from fireact.locks import taken
+from fireact.protocols import OnGpu
+from fireact.sections import Gpus
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+_BEFORE, _EVERY = "FIREACT_VISIBLE_BEFORE", "every"
+"""What the run of a stage saw that has taken GPUs: the value of CUDA_VISIBLE_DEVICES, or every GPU."""
+_PAUSE = 0.3
+_ALL_USERS = 0o1777
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The GPUs of one stage."""
+
+    devices: tuple[str, ...] = ()
+    """As CUDA_VISIBLE_DEVICES names them."""
+    descriptors: tuple[int, ...] = ()
+    """Open files. A child that inherits them holds the GPUs too, until it ends."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the stage is told."""
+        if not self.devices:
+            return {}
+        return {VISIBLE: ",".join(self.devices), _BEFORE: os.environ.get(VISIBLE, _EVERY)}
+
+
+def before(environment: Mapping[str, str]) -> dict[str, str]:
+    """A stage's environment as it was for its run: what outlives the stage must not stay on the stage's GPUs."""
+    if _BEFORE not in environment:
+        return dict(environment)
+    found = {name: value for name, value in environment.items() if name not in (VISIBLE, _BEFORE)}
+    return found if environment[_BEFORE] == _EVERY else {**found, VISIBLE: environment[_BEFORE]}
+
+
+def wanted_by(thing: object) -> int:
+    """How many GPUs a model, a training or a job computes on."""
+    return thing.gpus if isinstance(thing, OnGpu) else 0
+
+
+def need(wanted: int, gpus: Gpus) -> None:
+    """Refuse what could never be taken. Raises ConfigError."""
+    if wanted and gpus is not None and wanted > len(found := set(named(gpus))):
+        raise ConfigError(f"a stage takes {wanted} GPUs (train.processes, train.accelerate_config), and "
+                          f"gpus={_written(gpus)} names {len(found)}; name more of them")
+
+
+def named(gpus: Gpus) -> list[str]:
+    """The GPUs as CUDA_VISIBLE_DEVICES names them. Raises ConfigError for those that are not visible."""
+    seen = _visible()
+    if gpus == "all":
+        if not seen:
+            raise ConfigError("gpus=all, and no GPU is visible here; name those to be shared out, e.g. gpus=[0,1], "
+                              "or leave gpus=null")
+        return seen
+    if seen is None:
+        return [str(number) for number in gpus or ()]
+    for number in gpus or ():
+        if number >= len(seen):
+            told = f" ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else ""
+            raise ConfigError(f"gpus={_written(gpus)} names GPU {number}, and {len(seen)} "
+                              f"{'is' if len(seen) == 1 else 'are'} visible here{told}, counted from 0; name others")
+    return [seen[number] for number in gpus or ()]
+
+
+def count(gpus: Any) -> int:
+    """How many stages can compute at once, each on one GPU, before `gpus` was checked. Raises ConfigError."""
+    if gpus is None:
+        raise ConfigError("hydra/launcher=gpus has as many cells at once as GPUs are shared out, and gpus=null names "
+                          "none; set e.g. gpus=[0,1] or gpus=all")
+    return len(named("all") if gpus == "all" else gpus)
+
+
+def _visible() -> list[str] | None:
+    """The GPUs that this process sees; None where the system does not tell."""
+    given = os.environ.get(VISIBLE)
+    if given is not None:
+        # -1 is how none is said; CUDA ignores what follows.
+        return list(takewhile(lambda name: name != "-1", (name.strip() for name in given.split(",") if name.strip())))
+    found = len([file for file in Path("/dev").glob("nvidia*") if file.name.removeprefix("nvidia").isdecimal()])
+    return [str(number) for number in range(found)] or None
+
+
+def _written(gpus: Gpus) -> str:
+    return f"[{','.join(map(str, gpus))}]" if isinstance(gpus, list) else str(gpus)
+
+
+@contextmanager
+def take(wanted: int, gpus: Gpus) -> Iterator[Taken]:
+    """Hold `wanted` of the GPUs; say so where they are not free, and wait. Raises ConfigError."""
+    if not wanted or gpus is None:
+        yield Taken()
+        return
+    need(wanted, gpus)
+    devices = named(gpus)
+    hand = _Hand(_slots(devices), wanted)
+    try:
+        if not hand.full():
+            print(f"waiting for {'a free GPU' if wanted == 1 else f'{wanted} free GPUs'} of "
+                  f"{','.join(dict.fromkeys(devices))}", flush=True)
+            while not hand.full():
+                time.sleep(_PAUSE)
+        yield Taken(tuple(hand.held), tuple(hand.held.values()))
+    finally:
+        hand.drop()
+
+
+def _slots(devices: Sequence[str]) -> list[tuple[str, Path]]:
+    """The file of each; of a GPU that is named twice, two."""
+    folder = Path("/tmp") / f"fireact-gpus-{platform.node()}"
+    folder.mkdir(exist_ok=True)
+    if folder.stat().st_uid == os.geteuid():
+        folder.chmod(_ALL_USERS)  # Another user's stages are to find these locks too.
+    return [(device, folder / f"{re.sub(r'[^a-zA-Z0-9-]', '_', device)}.{devices[:at].count(device)}")
+            for at, device in enumerate(devices)]
+
+
+@dataclass
+class _Hand:
+    """What a stage has taken so far.
+
+    A stage that wants several keeps none while some are missing, or two such could wait for each other. But one of
+    them at a time, whose turn it is, keeps what it gets: else those that want a single one would always come first.
+    """
+
+    slots: list[tuple[str, Path]]
+    wanted: int
+    held: dict[str, int] = field(default_factory=dict)
+    _turn: int | None = None
+
+    def full(self) -> bool:
+        """Take what is free, and return whether that is all that is wanted."""
+        for device, file in self.slots:
+            if len(self.held) < self.wanted and device not in self.held:
+                descriptor = taken(file)
+                if descriptor is not None:
+                    self.held[device] = descriptor
+        if len(self.held) < self.wanted:
+            if self._turn is None and self.wanted > 1:
+                self._turn = taken(self.slots[0][1].with_name("turn"))
+            if self._turn is None:
+                self.drop()
+            return False
+        if self._turn is not None:
+            os.close(self._turn)
+            self._turn = None
+        return True
+
+    def drop(self) -> None:
+        """Free all."""
+        for descriptor in (*self.held.values(), *(() if self._turn is None else (self._turn,))):
+            os.close(descriptor)
+        self.held, self._turn = {}, None
