@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fireact import forkserver
+from fireact.forkserver import Fork
 from fireact.jsonl import write_atomic
 from fireact.locks import HELD, lock
 from fireact.process import INTERRUPTED, PARENT, REASON, ChildFailed, Terminated
@@ -28,6 +30,10 @@ CHILD_ENV = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "P
 """Threads that wait sleep: on cores shared with others, spinning ones made training several times slower. The warnings
 are those of the libraries to each other. glibc keeps what is freed: given back, the pages of each large tensor had to
 be mapped and cleared again, a tenth of the time of a training on a CPU."""
+
+_TORCH = {"fireact.tokenize", "fireact.train.prepare", "fireact.train.preflight", "fireact.train.merge",
+          "fireact.parity"}
+"""The stages that always import it."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,8 @@ def _do(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None], f
         reason.unlink(missing_ok=True)
     # Ignored is what the child inherits, until it listens itself; left alone, the signal would end it.
     listen(signal.SIG_IGN)
-    process = subprocess.Popen([sys.executable, "-m", module, *first, *jobs], pass_fds=descriptors,
-                               env={**environment, REASON: str(reasons[0])})
+    process = _start(module, [*first, *jobs], {**environment, REASON: str(reasons[0])}, descriptors,
+                     module in _TORCH or any(map(_reads_models, tasks)))
     listen(lambda signum, frame: process.send_signal(signum))
     try:
         while process.poll() is None:
@@ -96,6 +102,19 @@ def _do(module: str, tasks: Sequence[Task], meanwhile: Callable[[Task], None], f
             for reason in reasons:
                 write_atomic(reason, failed.sentence)
         raise failed
+
+
+def _start(module: str, arguments: Sequence[str], environment: dict[str, str], descriptors: Sequence[int],
+           torch: bool) -> "subprocess.Popen[bytes] | Fork":
+    """Start `python -m module`, as a fork of what has imported torch where it would import that itself."""
+    if torch and forkserver.usable():
+        return Fork.start(module, arguments, environment, descriptors)
+    return subprocess.Popen([sys.executable, "-m", module, *arguments], pass_fds=descriptors, env=environment)
+
+
+def _reads_models(task: Task) -> bool:
+    """Whether a job plays a local model, or counts in its tokens what fits into its window."""
+    return task.gpus > 0 or "fits" in getattr(task.job, "filters", ())
 
 
 def _told(reason: Path) -> str:

@@ -1,45 +1,93 @@
 """Stages as forks of a process that has imported torch and its kin already, which takes longer than many a stage.
 
-The process is multiprocessing's fork server: it does nothing but import and fork, so each stage begins as fresh as in
-a process of its own. It ends with the process that asked for it.
+The process is multiprocessing's fork server: it does nothing but import and fork, so a stage begins as fresh as in a
+process of its own. It ends with the run that asked for it.
 """
 
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import Any
 
 from fireact.process import PARENT
 
-IMPORTED = ("torch", "transformers", "transformers.models.auto.modeling_auto", "transformers.models.llama", "peft",
-            "accelerate")
+_IMPORTED = ["hydra", "torch", "transformers", "transformers.models.auto.modeling_auto",
+             "transformers.models.llama.modeling_llama", "peft", "accelerate"]
+"""hydra, for the fork imports main.py as well."""
 
 
 def usable() -> bool:
-    """Whether stages can be forks: where torch is there, and no driver of a GPU that a library's import may wake."""
+    """Whether stages can be forks: where torch is, and no driver of a GPU, which an import could wake for all forks."""
     return ("forkserver" in get_all_start_methods() and find_spec("torch") is not None
             and not Path("/proc/driver/nvidia").exists())
 
 
-def start(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> BaseProcess:
-    """Run `python -m module ARGUMENTS...` as a fork, with this environment added to the own."""
-    process = _context().Process(target=_stage, args=(module, list(arguments), dict(environment)))
-    process.start()
-    return process
+@dataclass(frozen=True)
+class Fork:
+    """A stage that runs as `python -m module ARGUMENTS...` would; its methods are those of `subprocess.Popen`."""
+
+    process: BaseProcess
+
+    @classmethod
+    def start(cls, module: str, arguments: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int]
+              ) -> "Fork":
+        """Start it with this environment; the open files `descriptors` stay open in it until it ends."""
+        context = get_context("forkserver")
+        context.set_forkserver_preload(_IMPORTED)
+        for name in environment:
+            # Some are read by the libraries when they are loaded.
+            os.environ.setdefault(name, environment[name])
+        process = context.Process(target=_stage, args=(module, list(arguments), dict(environment),
+                                                       [_Held(each) for each in descriptors]))
+        process.start()
+        return cls(process)
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended: its exit code, or minus the number of the signal that killed it; None until then."""
+        return self.process.exitcode
+
+    def poll(self) -> int | None:
+        """The return code, None while it runs."""
+        return self.process.exitcode
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        self.process.join()
+
+    def send_signal(self, signum: int) -> None:
+        """Send it a signal."""
+        if self.process.pid and self.poll() is None:
+            os.kill(self.process.pid, signum)
+
+    def terminate(self) -> None:
+        """Send it SIGTERM."""
+        self.send_signal(signal.SIGTERM)
 
 
-def _context() -> ForkServerContext:
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["__main__", *IMPORTED])
-    return context
+class _Held:
+    """An open file that a fork is given."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __getstate__(self) -> Any:
+        return DupFd(self.descriptor)
+
+    def __setstate__(self, duplicate: Any) -> None:
+        self.descriptor = duplicate.detach()
 
 
-def _stage(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+def _stage(module: str, arguments: Sequence[str], environment: Mapping[str, str], held: Sequence[_Held]) -> None:
+    os.environ.clear()
     os.environ.update(environment)
     os.environ[PARENT] = str(os.getppid())
     sys.stdin = os.fdopen(0, closefd=False)
