@@ -1,5 +1,6 @@
 """The file of a capsule: a zip whose bytes follow from its content alone, and that is unpacked with suspicion."""
 
+import errno
 import os
 import shutil
 import stat
@@ -64,7 +65,10 @@ def unpack(path: Path, to: Path) -> Capsule:
             _need_room(path, capsule, to)
             for name in capsule.files:
                 _unpack(path, capsule, archive, entries[name], to / name)
-    except _BROKEN as error:
+    except (*_BROKEN, OSError) as error:
+        # A place outside of the file, which a damaged list of files may name, is an invalid argument to the system.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise DataError(f"{path} is no capsule, or it is damaged ({error}); have it sent again") from None
     return capsule
 

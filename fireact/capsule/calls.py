@@ -62,7 +62,7 @@ def _rows(path: Path) -> Iterable[tuple[str, list[Any]]]:
                 table, row = told["table"], told["row"]
                 yield table, [bytes.fromhex(cell) if kind == "b" else _text(cell)
                               for kind, cell in zip(_COLUMNS[table], row, strict=True)]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise DataError(f"{where}: {line[:60].decode('utf-8', 'replace')!r} is no row of a tape") from None
 
 

@@ -2,7 +2,7 @@
 
     capsule.json                    the format, who made it, and the sha256 of every other file
     runs/<number>/                  config.yaml, manifest.json, metrics.json, results.jsonl, jobs.json
-    store/generate/<key>/           trajectories.jsonl, metrics.jsonl
+    store/generate/<key>/           trajectories.jsonl
     store/curate/<key>/             train.jsonl, validation.jsonl, funnel.json, ...
     store/train/<key>/adapter/      the adapter, or the whole model
     files/<fingerprint>...          the user's own files of questions, passages and examples

@@ -22,8 +22,6 @@ from fireact.protocols import Dataset
 from fireact.sections import Budget, Taping
 from fireact.types import Question, StopReason, Trajectory
 
-_NODES = ("dataset", "model", "tool", "strategy")
-
 
 @dataclass(frozen=True)
 class Place:
@@ -103,7 +101,7 @@ def read_job(place: Place, label: str, values: Any) -> PlayJob:
 def open_episodes(place: Place, label: str, key: str, values: Mapping[str, Any]) -> Episodes:
     """Open the packed records of a job. Raises DataError for a capsule that pack did not make."""
     job, folder = read_job(place, label, values), place.records(key)
-    why = foreign({name: values.get(name) for name in _NODES}, label)
+    why = foreign(values, label)
     if why:
         return _as_recorded(label, key, job, folder, why)
     try:
@@ -120,7 +118,10 @@ def open_episodes(place: Place, label: str, key: str, values: Mapping[str, Any])
 
 def _as_recorded(label: str, key: str, job: PlayJob, folder: Path, why: str) -> Episodes:
     try:
-        return Episodes(label, key, job, list(read_jsonl(folder / TRAJECTORIES, Trajectory)), None, why=why)
+        records = list(read_jsonl(folder / TRAJECTORIES, Trajectory))
+        # The folder may have further questions, of other runs: each run's are the first of the split.
+        asked = set(list(dict.fromkeys(record.id for record in records))[: job.n])
+        return Episodes(label, key, job, [record for record in records if record.id in asked], None, why=why)
     except DataError as failure:
         return Episodes(label, key, job, (), None, why=why, broken=str(failure))
 

@@ -1,6 +1,7 @@
 """Pack a run, or all cells of a sweep, into a capsule."""
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -41,7 +42,6 @@ from fireact.play.records import TRAJECTORIES, Name, Records
 from fireact.stages import Stages
 from fireact.store import fingerprint
 from fireact.tokenize import TokenizeJob
-from fireact.tracking import METRICS as SPEED
 
 _CURATED = (TRAIN, VALIDATION, FUNNEL, CONTAMINATION, PREFERENCES, HELD_PREFERENCES)
 _STUDENT = {".json", ".safetensors", ".bin", ".jinja", ".model", ".txt"}
@@ -177,14 +177,13 @@ class _Packing:
             part = self.staging / folder.name
             _write_records(folder, names, part)
             contents[f"store/generate/{folder.name}/{TRAJECTORIES}"] = part
-            if (folder / SPEED).exists():
-                contents[f"store/generate/{folder.name}/{SPEED}"] = folder / SPEED
         whole = self.staging / TAPE
         with whole.open("wb") as file:
             for tape, jobs in self._tapes.items():
                 part = self.staging / "part"
                 known = write_calls(tape, list(jobs), part)
-                file.write(part.read_bytes())
+                with part.open("rb") as calls:
+                    shutil.copyfileobj(calls, file)
                 for key, label in jobs.items():
                     if key not in known:
                         self.portable.left_out[f"the calls of {label} ({key}): the tape has none"] = None

@@ -19,6 +19,8 @@ from fireact.types import CONTENT, RUNTIME
 _PLATFORM = re.compile(r"x86_64|aarch64|arm64|amd64", re.IGNORECASE)
 _WEIGHTS = {"model", "teacher", "train"}
 """Groups whose paths lead to weights."""
+_FOLDERS = {"adapter", "curated", "files", "folder"}
+"""Fields of jobs."""
 _NOT_SHARED: Mapping[str, Mapping[str, Any]] = {
     "tape": {"file": None}, "budget": {"ledger": None}, "publish": {"repo": None, "converter": None}}
 
@@ -45,7 +47,7 @@ class Portable:
         files = given.get("trajectories") or []
         return {"trajectories": [self.file(each, "inputs.trajectories")
                                  for each in (files if isinstance(files, list) else [files])],
-                **{name: self.mark(given[name], f"inputs.{name}") if given.get(name) else None
+                **{name: fingerprint(Path(given[name])) if given.get(name) else None
                    for name in ("curated", "adapter")}}
 
     def job(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,6 +173,9 @@ def foreign(values: Any, where: str) -> str:
         if not str(values["_target_"]).startswith("fireact."):
             return f"{where} is {values['_target_']}, code of somebody's own, which a capsule neither has nor runs"
         _need_inside(values, where)
+    for name in _FOLDERS & values.keys():
+        for path in values[name] if isinstance(values[name], list) else [values[name]]:
+            _need_place(path, f"{where}.{name}")
     return next(filter(None, (foreign(value, f"{where}.{name}") for name, value in values.items())), "")
 
 
@@ -183,10 +188,11 @@ def _need_inside(node: Node, where: str) -> None:
         if name not in known:
             raise DataError(f"the capsule's {where}.{name} is not an option of {cls.__name__}; it was made by another "
                             "version of FireAct, or not by pack")
-        if leads_somewhere(hint(cls, name), name, value) and not _inside(str(value)):
-            raise DataError(f"the capsule's {where}.{name}={str(value)[:80]!r} is a path outside of it; it was "
-                            "not made by pack")
+        if leads_somewhere(hint(cls, name), name, value):
+            _need_place(value, f"{where}.{name}")
 
 
-def _inside(value: str) -> bool:
-    return value.startswith(PLACE) or not (value.startswith(("/", "~", "\\")) or ".." in value or ":\\" in value)
+def _need_place(value: Any, where: str) -> None:
+    if isinstance(value, str) and not value.startswith(PLACE) and (
+            value.startswith(("/", "~", "\\")) or ".." in value or ":\\" in value):
+        raise DataError(f"the capsule's {where}={value[:80]!r} is a path outside of it; it was not made by pack")

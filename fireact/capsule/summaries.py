@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from fireact import evaluate
@@ -12,11 +11,10 @@ from fireact.capsule.runs import Metrics
 from fireact.errors import DataError
 from fireact.evaluate import Evaluation, Guise
 from fireact.paper.runs import ROWS
-from fireact.tracking import seconds_per_episode
 
 _GUISES: dict[str, Guise] = {"prompted": "prompted", "finetuned": "finetuned"}
-_PRICED = "prices change from day to day"
-_TIMED = "the tape does not tell how long it takes to play"
+_OF_THE_DAY = {"priced": "prices change from day to day", "seconds": "how long it took can only be measured"}
+_TIMED = "from the times in the packed records, which no tape tells"
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,6 @@ class Played:
     claimed: str
     """Their digest, as the run's manifest has it."""
     replay: Replay
-    folder: Path
-    """Of the packed records."""
 
     @property
     def level(self) -> Level:
@@ -52,13 +48,8 @@ class Played:
         return Evaluation(job.task, _GUISES[guise], fault, job)
 
     def summary(self) -> dict[str, Any]:
-        """As a run has it, but for prices. Raises DataError."""
-        try:
-            seconds = seconds_per_episode(self.folder)
-        except (KeyError, TypeError) as failure:
-            raise DataError(f"the capsule's metrics.jsonl of {self.episodes.label} is not what a run writes ({failure})"
-                            ) from None
-        return {**evaluate.summarize(self.episodes.records), "seconds": seconds}
+        """As a run has it, but for prices and for the time that the whole took."""
+        return evaluate.summarize(self.episodes.records)
 
 
 def teacher(played: Mapping[str, Played], metrics: Metrics) -> Iterator[Number]:
@@ -97,19 +88,25 @@ def _of(summary: str, numbers: Iterable[Number]) -> Iterator[Number]:
 
 def _held(name: str, claims: Any, found: Any, needed: Sequence[Played | None]) -> Iterator[Number]:
     """Hold a summary against what was claimed; its numbers are worth no more than the episodes they follow from."""
-    if isinstance(claims, Mapping) and "priced" in claims:
-        yield from unchecked(f"{name}/priced", claims["priced"], _PRICED)
-        claims = {part: value for part, value in claims.items() if part != "priced"}
+    if isinstance(claims, Mapping):
+        for part, why in _OF_THE_DAY.items():
+            if part in claims:
+                yield from unchecked(f"{name}/{part}", claims[part], why)
+        claims = {part: value for part, value in claims.items() if part not in _OF_THE_DAY}
     there = [one for one in needed if one is not None]
     why = next((one.episodes.broken for one in there if one.episodes.broken), "")
     if found is None or len(there) < len(needed) or why:
         why = why or "the capsule has not the episodes that it is about"
         yield from (Number(one.name, one.claimed, None, "differs", why) for one in unchecked(name, claims, why))
         return
+    if any(one.level == "unchecked" for one in there):
+        yield from unchecked(name, claims, "the packed records do not have the scores that it was computed from, and "
+                                           "without the dataset nobody can judge them anew")
+        return
     level: Level = "replayed" if all(one.level == "replayed" for one in there) else "recomputed"
     as_packed = any(one.episodes.dataset is None for one in there)
     for number in compare(name, claims, found, level, "from the scores as they were packed" if as_packed else ""):
-        timed = number.level == "replayed" and number.name.endswith("seconds")
+        timed = number.level == "replayed" and number.name.endswith("latency_seconds")
         yield replace(number, level="recomputed", why=_TIMED) if timed else number
 
 

@@ -78,7 +78,7 @@ def _findings(place: Place, run: PackedRun, replays: dict[str, Replay], quick: b
         same = f"{stage.key} {json.dumps(run.jobs[label], sort_keys=True)}"
         if same not in replays:
             replays[same] = _QUICK if quick else replay(place, episodes)
-        played[label] = Played(episodes, stage.records, replays[same], place.records(stage.key))
+        played[label] = Played(episodes, stage.records, replays[same])
     jobs = {label: one.episodes.job for label, one in played.items()}
     numbers = [*keys(run, place.root, place.work, jobs), *teacher(played, run.metrics), *student(played, run.metrics)]
     numbers += results(run.rows, played) if run.rows is not None else ()
