@@ -49,7 +49,7 @@ def _key(stages: Stages, label: str, claimed: str, packed: PlayJob | None, moved
         inputs = stages.config.inputs
         given = next((one for one in ("adapter", "curated") if getattr(inputs, one)), None)
         return Number(name, claimed, None, "unchecked", str(failure) if given is None else
-                      f"inputs.{given} is a folder of another run, of which the configuration has the fingerprint alone")
+                      f"inputs.{given} is a folder of another run, which config.yaml has the fingerprint of")
     other = next((field for field in _PLAYED if packed and getattr(job, field, None) != getattr(packed, field)), None)
     if other is not None and found is not None:
         return Number(name, claimed, found, "differs", f"config.yaml has another {other} than the job in jobs.json")

@@ -14,7 +14,7 @@ from fireact.paper.runs import ROWS
 
 _GUISES: dict[str, Guise] = {"prompted": "prompted", "finetuned": "finetuned"}
 _OF_THE_DAY = {"priced": "prices change from day to day", "seconds": "how long it took can only be measured"}
-_TIMED = "from the times in the packed records, which no tape tells"
+_TIMED = "from the times in the packed records; the tape plays in no time"
 
 
 @dataclass(frozen=True)

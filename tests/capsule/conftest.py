@@ -100,7 +100,7 @@ def drawn_sweep(made_once: MadeOnce, shared_home: Path) -> Path:
         finished("-m", f"store={folder}/store", f"hydra.sweep.dir={folder}/sweep", "wandb.mode=disabled",
                  "stage=generate,evaluate", "teacher.mistakes=0.4", "generate.n=12", "generate.attempts=3",
                  "generate.until_correct=true", "generate.kept=4", "model=scripted",
-                 'model.replies=["Thought: a\\nAction: search[capital of France]", "Thought: b\\nAction: finish[Paris]"]',
+                 'model.replies=["Thought: a\\nAction: search[France]", "Thought: b\\nAction: finish[Paris]"]',
                  "evaluate.n=3", "evaluate.finetuned=false", "evaluate.faults=[random,truncated]")
 
     return made_once("drawn-sweep", fill) / "sweep"

@@ -55,5 +55,5 @@ def test_without_a_tape_there_is_an_empty_one(tmp_path: Path) -> None:
     '{"table": "uses; DROP TABLE calls", "row": ["job", "00"]}'])
 def test_what_is_no_row_is_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / "calls.jsonl").write_text(line + "\n")
-    with pytest.raises(DataError, match="calls.jsonl:1: .* is no row of a tape"):
+    with pytest.raises(DataError, match=r"calls\.jsonl:1: .* is no row of a tape"):
         read_calls(tmp_path / "calls.jsonl", tmp_path / "again.sqlite")
