@@ -86,7 +86,7 @@ def run_dirs(paths: Sequence[Path]) -> list[Path]:
 
 def read(run: Path) -> list[Measure]:
     """Return a run's measurements, [] where it has not evaluated. Raises ConfigError, DataError."""
-    config, metrics = _config(run / CONFIG), _metrics(run / METRICS)
+    config, metrics = read_config(run / CONFIG), _metrics(run / METRICS)
     # The paper's numbers are of one attempt.
     rows = [row for row in read_jsonl(run / ROWS, Row) if row.attempt == 0] if (run / ROWS).exists() else []
     found = []
@@ -135,7 +135,8 @@ def _setting(config: Config, curated: Mapping[str, Any], dataset: str, guise: st
                    epochs=config.train.get("epochs"), loss=config.train.get("loss"))
 
 
-def _config(path: Path) -> Config:
+def read_config(path: Path) -> Config:
+    """Read what a run kept of its configuration. Raises ConfigError, DataError."""
     try:
         values = yaml.safe_load(_text(path))
     except yaml.YAMLError as error:

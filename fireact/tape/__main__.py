@@ -8,18 +8,17 @@ A job is named by its key, which is the name of its folder in the store's genera
 
 import argparse
 import json
-import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fireact.errors import DataError, suggest
+from fireact.errors import DataError
 from fireact.process import guard
+from fireact.tape.copying import copy
 from fireact.tape.file import VERSION, database
-from fireact.tape.request import CHAINS
 
 
 @dataclass
@@ -87,52 +86,6 @@ def name(identity: str) -> str:
 def _tool(node: Mapping[str, Any]) -> str:
     inner = node.get("tool")
     return str(node.get("_target_")).rpartition(".")[2] + (f" of {_tool(inner)}" if isinstance(inner, dict) else "")
-
-
-def copy(path: Path, jobs: Sequence[str], to: Path) -> int:
-    """Copy the calls of jobs onto a new tape; return their number. Raises DataError."""
-    if to.exists():
-        raise DataError(f"{to} is there already, and is left as it is; name a new file")
-    # Nothing lies beside a file with this journal, not even while it is read.
-    source, target = database(path), database(to, "delete")
-    with closing(source.read()) as db, source.sentence():
-        db.execute("BEGIN")
-        known = {job for job, in db.execute("SELECT job FROM calls UNION SELECT job FROM uses")}
-        for job in jobs:
-            if job not in known:
-                raise DataError(f"{path} has no calls of the job {job!r}{suggest(job, known)}")
-        marks = ", ".join(f"?{number}" for number in range(1, len(jobs) + 1))
-        chosen = (f"FROM calls WHERE job IN ({marks}) OR key IN (SELECT key FROM uses WHERE job IN ({marks}))")
-        try:
-            with closing(target.connect()) as new, target.sentence(), new:
-                new.execute("BEGIN")
-                new.executemany("INSERT INTO texts VALUES (?, ?, ?)", _texts(
-                    db, (request for request, in db.execute(f"SELECT request {chosen}", jobs))))
-                new.executemany("INSERT INTO parties VALUES (?, ?)", db.execute(
-                    f"SELECT * FROM parties WHERE digest IN (SELECT party {chosen})", jobs))
-                new.executemany("INSERT INTO uses VALUES (?, ?)", db.execute(
-                    f"SELECT * FROM uses WHERE job IN ({marks})", jobs))
-                return new.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)",
-                                       db.execute(f"SELECT * {chosen}", jobs)).rowcount
-        except BaseException:
-            to.unlink(missing_ok=True)
-            raise
-        finally:
-            Path(f"{to}.lock").unlink(missing_ok=True)
-
-
-def _texts(db: sqlite3.Connection, requests: Iterable[str]) -> Iterator[tuple[bytes, bytes, str]]:
-    """The links of the requests' chains, each once."""
-    seen: set[bytes] = set()
-    for told in map(json.loads, requests):
-        for digest in (bytes.fromhex(told.get(chain, "")) for chain in CHAINS):
-            while digest not in seen:
-                row = db.execute("SELECT digest, before, text FROM texts WHERE digest = ?", (digest,)).fetchone()
-                if row is None:
-                    break  # The name of the field, before the first link.
-                yield row
-                seen.add(digest)
-                digest = row[1]
 
 
 def _show(path: Path, as_json: bool) -> None:
