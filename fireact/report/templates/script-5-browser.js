@@ -123,7 +123,7 @@ function listen() {
   byId("before").addEventListener("click", () => turn(-1));
   byId("after").addEventListener("click", () => turn(1));
   // A link to a section of the page has no "=", and leaves the browser as it is.
-  window.addEventListener("hashchange", () => { if (location.hash.includes("=")) arrive(); });
+  window.addEventListener("hashchange", () => { if (!location.hash || location.hash.includes("=")) arrive(); });
 }
 
 // Following a link into the browser leads there; choosing in the browser does not move the page.
