@@ -11,9 +11,6 @@ from typing import Any
 from fireact.jsonl import read_jsonl, write_atomic
 from fireact.report.attempts import attempts_table
 from fireact.report.audit import audit_tables, counted, parity_lines
-from fireact.report.compared import compare_page
-from fireact.report.findings import find
-from fireact.report.html import render
 from fireact.report.terminal import show
 from fireact.report.text import (
     Table,
@@ -30,9 +27,8 @@ from fireact.report.text import (
     stops_table,
     training_facts,
 )
-from fireact.study.read import read
 
-__all__ = ["HTML", "RESULTS", "compare_page", "counted", "parity_lines", "print_audit", "print_funnel", "print_results",
+__all__ = ["HTML", "RESULTS", "counted", "parity_lines", "print_audit", "print_funnel", "print_results",
            "read_results", "write_html"]
 
 HTML, RESULTS = "report.html", "results.jsonl"
@@ -85,6 +81,11 @@ def write_html(folder: Path) -> Path:
 
     Raises ConfigError for a folder that is neither, DataError for what a newer FireAct wrote.
     """
+    # What draws the page is imported here: main.py prints its help without it.
+    from fireact.report.findings import find
+    from fireact.report.html import render
+    from fireact.study.read import read
+
     study, path = read(folder), folder / HTML
     write_atomic(path, render(study, find(study)))
     return path

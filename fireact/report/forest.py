@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fireact.report.leaderboard import number
 from fireact.report.panel import Axis, Head, Mark, Panel, balanced_axis, csv_link
-from fireact.report.text import p_value
+from fireact.stats import p_value
 from fireact.study.types import Planned
 
 
@@ -19,9 +19,9 @@ def forest(found: Sequence[Planned], *, planned: bool = True) -> list[Panel]:
         return []
     axis = balanced_axis(max(abs(end) for one in found for end in _ends(one)))
     datasets = len({one.dataset for one in found}) > 1
-    head = (Head("Contrast"), *([Head("dataset")] if datasets else []), Head("n"), Head("difference"),
-            Head("95% interval, points of EM", axis), Head("p, Holm" if planned else "p"), Head("better"),
-            Head("worse"), Head("distinguishable"))
+    head = (Head("Contrast"), Head("difference"), Head("95% interval, points of EM", axis),
+            Head("p, Holm" if planned else "p"), Head("distinguishable"), Head("n"), Head("better"), Head("worse"),
+            *([Head("dataset")] if datasets else []))
     note = ("Differences in points of EM between the means of the same questions: right of zero the first named is "
             "better. Better and worse count questions.")
     if planned:
@@ -39,11 +39,12 @@ def _row(one: Planned, axis: Axis, datasets: bool) -> tuple[Mark, ...]:
     found = one.contrast
     low, high = min(_ends(one)), max(_ends(one))
     words = "no interval" if found.low is None or found.high is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
-    return (Mark(one.label, one.label.casefold(), tone="wrap"), *([Mark(one.dataset)] if datasets else []),
-            number(found.n, ",.0f"), Mark(f"{100 * found.value:+.1f}", found.value, tone="strong"),
+    return (Mark(one.label, one.label.casefold(), tone="wrap"),
+            Mark(f"{100 * found.value:+.1f}", found.value, tone="strong"),
             Mark(words, found.value, (axis.place(low), axis.place(found.value), axis.place(high))),
-            Mark(p_value(one.adjusted_p), one.adjusted_p), number(found.better, ",.0f"), number(found.worse, ",.0f"),
-            Mark("yes" if found.distinguishable else "no"))
+            Mark(p_value(one.adjusted_p), one.adjusted_p), Mark("yes" if found.distinguishable else "no"),
+            number(found.n, ",.0f"), number(found.better, ",.0f"), number(found.worse, ",.0f"),
+            *([Mark(one.dataset)] if datasets else []))
 
 
 def _csv(found: Sequence[Planned]) -> str:

@@ -34,10 +34,9 @@ def leaderboards(study: Study, leaders: Sequence[Leader], links: Sequence[str]) 
 
 
 def _head(axis: Axis, several: bool, priced: bool, paper: bool) -> tuple[Head, ...]:
-    names = ["n", *(["seeds"] if several else []), "EM %"]
-    after = ["F1 %", "finished %", "rounds", "tool calls", "tokens in", "tokens out", "seconds",
-             *(["US$"] if priced else []), *(["paper"] if paper else [])]
-    return (Head("Condition"), *map(Head, names), Head("95% interval of EM", axis), *map(Head, after),
+    after = ["n", *(["seeds"] if several else []), "F1 %", "finished %", "rounds", "tool calls", "tokens in",
+             "tokens out", "seconds", *(["US$"] if priced else []), *(["paper"] if paper else [])]
+    return (Head("Condition"), Head("EM %"), Head("95% interval of EM", axis), *map(Head, after),
             Head("Episodes", hidden=True))
 
 
@@ -45,8 +44,9 @@ def _row(rank: int, leader: Leader, axis: Axis, links: Sequence[str], *, several
          paper: bool) -> tuple[Mark, ...]:
     em, effort, seeds = leader.em, leader.effort, leader.condition.series
     label = Mark(f"{rank}. {leader.condition.label}", leader.condition.label.casefold(), tone="wrap")
-    return (label, number(em.n, ",.0f"), *([number(len(seeds), ".0f")] if several else []),
-            Mark(percent(em.value, em.se), em.value, tone="strong"), interval(axis, em.low, em.value, em.high),
+    return (label, Mark(percent(em.value, em.se), em.value, tone="strong"),
+            interval(axis, em.low, em.value, em.high),
+            number(em.n, ",.0f"), *([number(len(seeds), ".0f")] if several else []),
             Mark(percent(leader.f1.value, leader.f1.se), leader.f1.value),
             Mark(percent(effort.get("finished")), effort.get("finished")),
             number(effort.get("rounds"), ".1f"), number(effort.get("tool_calls"), ".1f"),

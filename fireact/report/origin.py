@@ -29,7 +29,7 @@ def facts(study: Study) -> list[tuple[str, str]]:
         config = study.cells[0].config if study.cells else {}
         return [(label, _named(config[key])) for label, key in _GROUPS.items() if key in config]
     failed = sum(cell.error is not None for cell in study.cells)
-    counts = [("cells", f"{len(study.cells):,}" + (f", {failed:,} without results" if failed else ""))]
+    counts = [("cells", f"{len(study.cells):,}" + (f", {failed:,} not finished" if failed else ""))]
     counts += [(axis, ", ".join(values) if len(values) <= 6 else f"{len(values)} values")
                for axis, values in study.axes.items()]
     counts += [(f"questions of {dataset}", f"{len(questions):,}") for dataset, questions in study.questions.items()]
@@ -95,16 +95,23 @@ def cells(study: Study) -> list[Panel]:
     axes = list(study.axes)
     head = ("Cell", *axes, "", "folder")
     rows = tuple((str(cell.number), *(cell.choices.get(axis, "") for axis in axes),
-                  "measured" if cell.error is None else f"failed: {cell.error}", place(study, cell))
+                  cell.error or "measured", place(study, cell))
                  for cell in study.cells)
     return [plain("cells", Table("Cells of this sweep", head, rows))]
 
 
 def missing(study: Study) -> list[str]:
-    """What is not in the numbers, a sentence each: cells without results, records that could not be read."""
-    told = [f"Cell {cell.number} ({_choices(cell)}) has no results: {cell.error}"
-            for cell in study.cells if cell.error is not None]
+    """What is not in the numbers, or not all of it, a sentence each: unfinished cells, records that cannot be read.
+
+    That a run goes on while it writes its own page is not said.
+    """
+    own = not is_sweep(study) and study.cells[0].manifest.get("state") == "running"
+    told = [f"{_named_cell(study, cell)}: {cell.error}" for cell in study.cells if cell.error is not None and not own]
     return [*told, *study.skipped]
+
+
+def _named_cell(study: Study, cell: Cell) -> str:
+    return f"Cell {cell.number} ({_choices(cell)})" if is_sweep(study) else "The run"
 
 
 def _choices(cell: Cell) -> str:

@@ -21,8 +21,8 @@ def failure_panels(study: Study, leaders: Sequence[Leader]) -> list[Panel]:
     for number, ((dataset, faulty), board) in enumerate(ranked(leaders).items(), 1):
         counted = [(leader.condition.label, _outcomes(study, leader)) for leader in board]
         kinds = [kind for kind in ("right", *FAILURES, OTHER) if any(counts[kind] for _, counts in counted)]
-        head = (Head("Condition"), Head("episodes"), Head("of 100 episodes"),
-                *(Head(kind.replace("_", " "), swatch=kind) for kind in kinds))
+        head = (Head("Condition"), Head("share of episodes"),
+                *(Head(kind.replace("_", " "), swatch=kind) for kind in kinds), Head("episodes"))
         caption = f"How episodes on {dataset} went" + (", tool with faults" if faulty else "")
         panels.append(Panel(f"failures-{number}", caption, head, tuple(_bar(*one, kinds) for one in counted),
                             _csv(counted, kinds), _words(kinds), sortable=True, open=OPEN))
@@ -49,9 +49,9 @@ def played(study: Study, condition: Condition) -> tuple[int, int]:
 def _bar(label: str, counts: Mapping[str, int], kinds: Sequence[str]) -> tuple[Mark, ...]:
     whole = sum(counts.values())
     parts = tuple((kind, counts[kind] / whole) for kind in kinds if counts[kind]) if whole else ()
-    return (Mark(label, label.casefold(), tone="wrap"), Mark(f"{whole:,}", whole),
+    return (Mark(label, label.casefold(), tone="wrap"),
             Mark("", counts["right"] / whole if whole else 0.0, parts=parts),
-            *(Mark(f"{counts[kind]:,}", counts[kind]) for kind in kinds))
+            *(Mark(f"{counts[kind]:,}", counts[kind]) for kind in kinds), Mark(f"{whole:,}", whole))
 
 
 def _words(kinds: Sequence[str]) -> str:
@@ -66,11 +66,13 @@ def _csv(counted: Sequence[tuple[str, Mapping[str, int]]], kinds: Sequence[str])
 
 
 def stop_panels(study: Study, leaders: Sequence[Leader]) -> list[Panel]:
-    """One panel a dataset: how many episodes of each condition ended for which reason."""
+    """One panel a dataset whose episodes ended for different reasons: how many of each condition for which."""
     panels = []
     for number, ((dataset, faulty), board) in enumerate(ranked(leaders).items(), 1):
         counted = [(leader.condition.label, _stops(study, leader.condition)) for leader in board]
         stops = sorted({stop for _, counts in counted for stop in counts})
+        if len(stops) < 2:
+            continue
         rows = tuple((Mark(label, label.casefold(), tone="wrap"),
                       *(Mark(f"{counts[stop]:,}", counts[stop]) for stop in stops)) for label, counts in counted)
         caption = f"Why episodes on {dataset} ended" + (", tool with faults" if faulty else "")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.sweep import by_chance, make
 from fireact import report
 from fireact.errors import ConfigError
 from fireact.evaluate import summarize
@@ -126,6 +127,20 @@ def test_a_broken_file_is_named_on_the_page(tmp_path, name, text):
     page = Elements(page_of(run))
     assert "Not in these numbers" in page.text
     assert name in page.text
+
+
+def test_an_unfinished_cell_is_named_but_not_the_run_that_writes_its_own_page(tmp_path):
+    run = make_run(tmp_path / "run", n=3)
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "state": "running"}))
+    assert "Not in these numbers" not in page_of(run)
+    (run / "manifest.json").write_text(json.dumps({**manifest, "state": "failed", "error": "out of <memory>"}))
+    assert "The run: out of <memory>" in Elements(page_of(run)).text
+    sweep = make(tmp_path / "sweep", {"strategy": ["react", "cot"]}, 4, by_chance)
+    (sweep / "1" / "manifest.json").write_text(json.dumps({"state": "failed", "error": "no money"}))
+    text = Elements(page_of(sweep)).text
+    assert "Cell 1 (strategy=cot): no money" in text
+    assert "2, 1 not finished" in text
 
 
 def test_a_default_run_makes_a_small_page_quickly(tmp_path):
