@@ -209,6 +209,10 @@ class Publish(Section):
     """llama.cpp's convert_hf_to_gguf.py; None: the one on PATH, or in the folder that LLAMA_CPP names."""
 
 
+STUDENT = "student"
+"""The axis of the two guises of the student, as contrasts call it."""
+
+
 class PlannedContrast(Section):
     """Two values of an axis of a sweep that are to be compared."""
 
@@ -224,6 +228,8 @@ class PlannedContrast(Section):
     def _differ(self) -> PlannedContrast:
         if self.first == self.second:
             raise ValueError(f"a contrast needs two values of {self.axis}, got {self.first} twice")
+        if self.axis == STUDENT and self.guise:
+            raise ValueError(f"axis={STUDENT} compares the guises, so guise={self.guise} has no meaning; leave it out")
         return self
 
 

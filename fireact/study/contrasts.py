@@ -13,14 +13,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from fireact.errors import suggest
-from fireact.sections import PlannedContrast
+from fireact.sections import STUDENT, PlannedContrast
 from fireact.stats import adjust, contrast, verdict
 from fireact.study.conditions import axes, grouped, is_name, keys
 from fireact.study.outcomes import mean_by_question, outcomes
 from fireact.study.types import GUISES, Condition, Planned, Study
-
-GUISE = "student"
-"""The axis of the two guises, as a contrast's label has it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class _Pair:
     @property
     def names(self) -> tuple[str, str]:
         """What both sides are called."""
-        if self.axis == GUISE:
+        if self.axis == STUDENT:
             return GUISES[self.first], GUISES[self.second]
         return self.first, self.second
 
@@ -54,7 +51,7 @@ def planned(study: Study) -> list[Planned]:
     for pair, one in adjust(found, len(pairs)).items():
         first, second = pair.names
         in_guise = f" ({GUISES[pair.guise]})" if pair.guise in GUISES and pair.guise != "finetuned" else ""
-        label = f"{second} against {first}" if pair.axis == GUISE else f"{pair.axis}: {second} against {first}"
+        label = f"{second} against {first}" if pair.axis == STUDENT else f"{pair.axis}: {second} against {first}"
         result.append(Planned(label + in_guise, pair.dataset, first, second, one,
                               one.p if one.adjusted is None else one.adjusted, verdict(one, *_said(pair))))
     return result
@@ -62,7 +59,7 @@ def planned(study: Study) -> list[Planned]:
 
 def complaints(wanted: Sequence[Any], compared: Mapping[str, Sequence[str]]) -> list[str]:
     """Say which of the contrasts in `report.contrasts` cannot be made with the axes that are compared, and why."""
-    said, values = [], {**compared, GUISE: list(GUISES)}
+    said, values = [], {**compared, STUDENT: list(GUISES)}
     for node in wanted:
         try:
             one = PlannedContrast.model_validate(node)
@@ -92,13 +89,14 @@ def _pairs(study: Study, parts: Sequence[Condition]) -> Iterable[_Pair]:
         usual = "finetuned" if "finetuned" in guises else "prompted"
         own = named(study)
         if own:
-            yield from (_Pair(one.axis, one.first, one.second, dataset, one.guise or usual)
-                        for one in map(PlannedContrast.model_validate, _sound(own, study)))
+            for one in map(PlannedContrast.model_validate, _sound(own, study)):
+                guise = "" if one.axis == STUDENT else one.guise or usual
+                yield _Pair(one.axis, one.first, one.second, dataset, guise)
             continue
         for axis, values in axes(study).items():
             yield from (_Pair(axis, values[0], value, dataset, usual) for value in values[1:])
         if len(guises) > 1:
-            yield _Pair(GUISE, "prompted", "finetuned", dataset, "")
+            yield _Pair(STUDENT, "prompted", "finetuned", dataset, "")
 
 
 def _sound(own: Sequence[Any], study: Study) -> list[Any]:
@@ -110,7 +108,7 @@ def _sides(study: Study, parts: Sequence[Condition], pair: _Pair) -> tuple[np.nd
     strata: dict[tuple, dict[str, Condition]] = {}
     for part in parts:
         if part.dataset == pair.dataset and (not pair.guise or part.guise == pair.guise):
-            level = part.guise if pair.axis == GUISE else part.choices.get(pair.axis, "")
+            level = part.guise if pair.axis == STUDENT else part.choices.get(pair.axis, "")
             rest = tuple(sorted(choice for choice in part.choices.items() if choice[0] != pair.axis))
             strata.setdefault(rest, {})[level] = part
     both = [(levels[pair.first], levels[pair.second]) for levels in strata.values()
@@ -140,7 +138,7 @@ def _same(study: Study, first: Condition, second: Condition) -> bool:
 def _said(pair: _Pair) -> tuple[str, str]:
     """What both sides are called in a sentence, which begins with the second."""
     first, second = pair.names
-    if pair.axis == GUISE:
+    if pair.axis == STUDENT:
         return first, second.capitalize()
     return (first, second) if is_name(first) and is_name(second) else (f"{pair.axis}={first}", f"{pair.axis}={second}")
 

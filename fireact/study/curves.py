@@ -79,7 +79,7 @@ def _curve(label: str, dataset: str, points: Mapping[int, Outcomes]) -> Learning
     estimates = list(curve.estimates.values())
     wanted = _targets([point.value for point in estimates])
     return LearningCurve(label, dataset, list(curve.estimates), estimates,
-                         [(target, samples_needed(needed(points, target))) for target in wanted])
+                         [(target, samples_needed(needed(curve, target))) for target in wanted])
 
 
 def _targets(values: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ from fireact.tables.sheet import Kind, Sheet, Spread, shown
 
 _SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
             "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-            ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$", "→": r"$\to$",
+            ">": r"\textgreater{}", "|": r"\textbar{}", '"': "{''}", "±": r"$\pm$", "→": r"$\to$",
             "\N{MINUS SIGN}": "$-$", "\N{MULTIPLICATION SIGN}": r"$\times$", "·": r"\textperiodcentered{}"}
 _SPECIALS = re.compile("|".join(map(re.escape, _SPECIAL)))
 
