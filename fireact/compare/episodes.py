@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fireact.errors import DataError
 from fireact.evaluate import EPISODES
 from fireact.jsonl import decode, decode_text
-from fireact.report.episodes import shown
+from fireact.report.steps import shown
 from fireact.study.types import Series, Study
 from fireact.types import RECORD_VERSION, Trajectory
 

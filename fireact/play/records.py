@@ -46,6 +46,24 @@ Name = tuple[str, int]
 """A question's id and the number of the attempt."""
 
 
+class Look(NamedTuple):
+    """What a record's line tells without being parsed."""
+
+    name: Name
+    played: bool
+    correct: bool
+
+
+def look(line: bytes) -> Look | None:
+    """Look up what a line tells in its bytes; None where it takes the parser."""
+    head, stop = _HEAD.match(line), _ENDED.match(line, max(0, line.find(_STOP)))
+    if not head or not stop:
+        return None
+    attempt = _ATTEMPT.search(line, max(0, len(line) - 30))
+    name = head[1].decode("utf-8", "replace"), int(attempt[1]) if attempt else 0
+    return Look(name, stop[1] not in _UNPLAYED, float(stop[2]) == 1)
+
+
 @dataclass
 class Records:
     """What a folder holds. Another process may add to it: `refresh` takes notice."""
@@ -93,15 +111,12 @@ class Records:
                 self._read += len(line)
 
     def _note(self, line: bytes) -> None:
-        head, stop = _HEAD.match(line), _ENDED.match(line, max(0, line.find(_STOP)))
-        if head and stop:
-            attempt = _ATTEMPT.search(line, max(0, len(line) - 30))
-            name = head[1].decode("utf-8", "replace"), int(attempt[1]) if attempt else 0
-            played, correct = stop[1] not in _UNPLAYED, float(stop[2]) == 1
-        else:
+        found = look(line)
+        if found is None:
             # An id with escapes, or another program's line: the parser reads it, or says what is wrong with it.
             record = self._parsed(line)
-            name, played, correct = (record.id, record.attempt), record.stop.played, record.score.em == 1
+            found = Look((record.id, record.attempt), record.stop.played, record.score.em == 1)
+        name, played, correct = found
         if played or not self.played(*name):
             self.places[name] = Place(self._read, len(line), played, correct)
 

@@ -1,17 +1,16 @@
-"""The report of a run: tables for the terminal, and one self-contained page, RUN/report.html.
+"""The report of a run or a sweep: tables for the terminal, and one self-contained page, FOLDER/report.html.
 
-    python main.py stage=report inputs.run=outputs/<day>/<time>-<id>     writes the page of an earlier run again
+    python main.py stage=report inputs.run=outputs/<day>/<time>-<id>      writes the page of an earlier run again
+    python main.py stage=report inputs.run=multirun/<day>/<time>-<id>     of a sweep, as far as its cells are done
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fireact.jsonl import write_atomic
+from fireact.jsonl import read_jsonl, write_atomic
 from fireact.report.attempts import attempts_table
 from fireact.report.audit import audit_tables, counted, parity_lines
-from fireact.report.episodes import RESULTS, read_results
-from fireact.report.html import render
 from fireact.report.terminal import show
 from fireact.report.text import (
     Table,
@@ -29,10 +28,10 @@ from fireact.report.text import (
     training_facts,
 )
 
-__all__ = ["HTML", "RESULTS", "counted", "parity_lines", "print_audit", "print_funnel", "print_results", "read_results",
-           "write_html"]
+__all__ = ["HTML", "RESULTS", "counted", "parity_lines", "print_audit", "print_funnel", "print_results",
+           "read_results", "write_html"]
 
-HTML = "report.html"
+HTML, RESULTS = "report.html", "results.jsonl"
 
 
 def print_funnel(cells: Mapping[str, Mapping[str, Any]], contamination: Mapping[str, Any]) -> None:
@@ -71,11 +70,22 @@ def print_results(metrics: Mapping[str, Any]) -> None:
     show(part for part in parts if part is not None)
 
 
-def write_html(run_dir: Path) -> Path:
-    """Write RUN/report.html from what there is in the run directory, and return its path.
+def read_results(run_dir: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run's results.jsonl, [] where there is none. Raises DataError."""
+    path = run_dir / RESULTS
+    return list(read_jsonl(path, dict)) if path.exists() else []
 
-    Raises ConfigError for a folder that is no run directory, DataError for a file in it that cannot be read.
+
+def write_html(folder: Path) -> Path:
+    """Write FOLDER/report.html from what there is in a run directory or a sweep's, and return its path.
+
+    Raises ConfigError for a folder that is neither, DataError for what a newer FireAct wrote.
     """
-    page = run_dir / HTML
-    write_atomic(page, render(run_dir))
-    return page
+    # What draws the page is imported here: main.py prints its help without it.
+    from fireact.report.findings import find
+    from fireact.report.html import render
+    from fireact.study.read import read
+
+    study, path = read(folder), folder / HTML
+    write_atomic(path, render(study, find(study)))
+    return path

@@ -1,20 +1,13 @@
-"""The sample of episodes: taken evenly, and shown without losing a word."""
+"""An episode's steps are shown without losing a word."""
 
 import pytest
 
-from fireact.report.episodes import LONGEST, balanced, shown
+from fireact.report.steps import LONGEST, shown
 from fireact.types import Step
 
 
 def ask(text: str, form: str = "react") -> Step:
     return Step("ask", text, form=form)
-
-
-def test_balanced_takes_outcomes_in_turn():
-    items = [f"right{i}" for i in range(50)] + ["wrong1", "wrong2"]
-    first = balanced(items, str, lambda item: item[:5], lambda item: "")[:4]
-    assert sorted(item[:5] for item in first) == ["right", "right", "wrong", "wrong"]
-    assert sorted(balanced(items, str, lambda item: item[:5], len)) == sorted(items)
 
 
 @pytest.mark.parametrize(("step", "labels"), [
