@@ -26,6 +26,7 @@ class Grid(BasicSweeper):
         from fireact.sweep import folder, jobs, show
 
         cells = self._cells(arguments)
+        folder.need_contrasts(cells)
         if show.only_shown(cells):
             return []
         place = Path(self._master.hydra.sweep.dir)
@@ -41,7 +42,8 @@ class Grid(BasicSweeper):
             jobs.say(place)
             raise
         failures = {number: failure for number, result in enumerate(returns) if (failure := _failure(result))}
-        folder.end(place, sweep, {number: failure.sentence for number, failure in failures.items()})
+        folder.end(place, sweep, {number: failure.sentence for number, failure in failures.items()},
+                   evaluated=cells[0].config.stage in ("pipeline", "evaluate", "report"))
         if failures:
             raise ChildFailed(next(iter(failures.values())).code, f"{len(failures)} of {len(cells)} cells failed")
         return [returns]

@@ -5,13 +5,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fireact import report
 from fireact.command import command
+from fireact.errors import ConfigError
 from fireact.jsonl import write_atomic
+from fireact.report.terminal import show
+from fireact.study.contrasts import complaints
+from fireact.study.read import read
+from fireact.study.text import parts
 from fireact.sweep.cells import Cell, axes, ident
 
 SWEEP = "sweep.json"
 SHOWN = 10
 """Failed cells that are named at the end; all are in sweep.json."""
+
+
+def need_contrasts(cells: Sequence[Cell]) -> None:
+    """Refuse planned contrasts that these cells cannot make, before anything runs. Raises ConfigError."""
+    varied = axes(cell.overrides for cell in cells)
+    for sentence in complaints([each.model_dump() for each in cells[0].config.report.contrasts], varied):
+        raise ConfigError(sentence)
 
 
 def begin(place: Path, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -24,11 +37,15 @@ def begin(place: Path, cells: Sequence[Cell]) -> dict[str, Any]:
     return sweep
 
 
-def end(place: Path, sweep: dict[str, Any], failed: Mapping[int, str]) -> None:
-    """Say which cells failed and why, and note it. Raises OSError."""
+def end(place: Path, sweep: dict[str, Any], failed: Mapping[int, str], evaluated: bool) -> None:
+    """Say what came out, and which cells failed and why, and note it. Raises OSError, DataError."""
     for cell in sweep["cells"]:
         cell["error"] = failed.get(cell["number"])
     write_atomic(place / SWEEP, json.dumps(sweep, indent=1))
+    if evaluated and len(failed) < len(sweep["cells"]):
+        study = read(place)
+        show(parts(study))
+        print(f"report: {report.write_html(place)}", flush=True)
     whole = len(sweep["cells"])
     print(f"\nsweep: {whole - len(failed)} of {whole} cells done, in {place}", flush=True)
     for number, why in list(failed.items())[:SHOWN]:
