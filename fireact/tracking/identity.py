@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -11,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from fireact.keys import hidden
 from fireact.plugins import is_node
@@ -47,11 +48,11 @@ def identify(run_dir: Path, config: Config) -> Identity:
     sweep = _sweep(run_dir)
     cell = {name: _counts(value) for name, value in config.model_dump(mode="json").items() if name not in _START_ONLY}
     cell["inputs"].pop("run")
-    material = {"cell": cell, "sweep": sweep.get("id"), "store": _store_id(config.store / "wandb"),
+    material = {"cell": cell, "sweep": sweep and sweep.id, "store": _store_id(config.store / "wandb"),
                 "project": [config.wandb.entity, config.wandb.project]}
-    group = config.wandb.group or sweep.get("group")
-    return Identity(key(**material), (_choices(sweep, run_dir.name) or config.name)[:_LONGEST],
-                    group and group[:_LONGEST])
+    group = config.wandb.group or (sweep and sweep.group)
+    name = (sweep and sweep.cell(run_dir.name)) or config.name
+    return Identity(key(**material), name[:_LONGEST], group and group[:_LONGEST])
 
 
 def _counts(value: Any) -> Any:
@@ -61,19 +62,36 @@ def _counts(value: Any) -> Any:
     return {name: _counts(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
-def _sweep(run_dir: Path) -> dict[str, Any]:
+class _Cell(BaseModel):
+    number: int
+    choices: dict[str, Any]
+
+
+class _Sweep(BaseModel):
+    """What sweep.json says, as far as it is needed here."""
+
+    id: str
+    name: str
+    cells: list[_Cell] = []
+
+    @property
+    def group(self) -> str:
+        return f"{self.name}-{self.id}" if self.name else self.id
+
+    def cell(self, number: str) -> str:
+        """What the sweep chose for a cell, in words."""
+        chosen = next((cell.choices for cell in self.cells if str(cell.number) == number), {})
+        return " ".join(f"{axis}={value}" for axis, value in chosen.items())
+
+
+def _sweep(run_dir: Path) -> _Sweep | None:
+    """The sweep of a cell; one that does not describe itself goes by its folder."""
     folder = run_dir.absolute().parent
     if not (folder / "multirun.yaml").exists():
-        return {}
+        return None
     with suppress(OSError, ValueError):
-        described = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
-        return {**described, "group": f"{described['name']}-{described['id']}"}
-    return {"id": folder.name, "group": folder.name}
-
-
-def _choices(sweep: Mapping[str, Any], number: str) -> str:
-    cells = {str(cell["number"]): cell["choices"] for cell in sweep.get("cells", [])}
-    return " ".join(f"{axis}={value}" for axis, value in cells.get(number, {}).items())
+        return _Sweep.model_validate_json((folder / SWEEP).read_bytes())
+    return _Sweep(id=folder.name, name="")
 
 
 def _store_id(folder: Path) -> str:

@@ -3,7 +3,9 @@
 A process may be killed, and with it what W&B's own process had not written. So every point is written here first, and
 a start that ended properly says so. The next start goes on behind the last point that W&B certainly has:
 
-    {"start": "offline-run-...", "online": false, "first": 0, "step": 0}     from which point on, at which W&B step
+    {"start": "offline-run-...", "online": false, "first": 0, "step": 0, "unsynced": {}}
+                                                  from which point on, as which step of W&B's, and the points that
+                                                  still lie in folders
     {"stage": "train", "values": {"step": 1, "loss": 0.5}}                   a point
     {"artifact": "adapter-...:<digest>"}
     {"end": 1}                                                               so many points are there
@@ -48,6 +50,8 @@ class Journal:
     """The line of the last start, where it did not end properly."""
     artifacts: set[str] = field(default_factory=set)
     """Those that were sent by starts that ended properly."""
+    _offline: dict[str, int] = field(default_factory=dict)
+    """The points in each folder of an offline start that ended properly."""
     _known: set[str] = field(default_factory=set)
     _logged: set[str] = field(default_factory=set)
 
@@ -69,6 +73,8 @@ class Journal:
         elif "start" in line:
             self.cut, self._logged = line, set()
         elif "end" in line:
+            if self.cut is not None and not self.cut["online"]:
+                self._offline[self.cut["start"]] = line["end"] - self.cut["first"]
             self.cut, self.sent = None, line["end"]
             self.artifacts |= self._logged
 
@@ -84,27 +90,37 @@ class Journal:
             self._append({"stage": stage, "values": values})
         return new
 
-    def first_missing(self, folder: Path, step: int | None) -> int | None:
+    def first_missing(self, step: int | None) -> int | None:
         """Return the first point that W&B lacks, None where only the server could tell.
 
-        `folder` holds the folders of W&B's runs, `step` is where the server's history ends, None where it was not
-        asked. What a killed process left offline is deleted, unless it was synced, to be written again.
+        `step` is where the server's history ends, None where it was not asked. What a killed process left offline is
+        deleted, unless it was synced, to be written again.
         """
         cut = self.cut
         if cut is None:
             return self.sent
-        if cut["online"]:
-            arrived = None if step is None else min(max(step - cut["step"], 0), len(self.points) - cut["first"])
-            return None if arrived is None else cut["first"] + arrived
-        left = folder / cut["start"]
-        if any(left.glob("*.synced")):
-            return len(self.points)
-        shutil.rmtree(left, ignore_errors=True)
-        return cut["first"]
+        if not cut["online"]:
+            if self._synced(cut["start"]):
+                return len(self.points)
+            shutil.rmtree(self.path.parent / cut["start"], ignore_errors=True)
+            return cut["first"]
+        if step is None:
+            return None
+        came_later = sum(points for name, points in cut["unsynced"].items() if self._synced(name))
+        arrived = step - cut["step"] - came_later
+        return cut["first"] + min(max(arrived, 0), len(self.points) - cut["first"])
 
     def start(self, name: str, online: bool, first: int, step: int) -> None:
-        """Note that points from `first` on are sent from now on, as W&B's steps from `step` on. Raises OSError."""
-        self._append({"start": name, "online": online, "first": first, "step": step})
+        """Note that points from `first` on are sent from now on, as W&B's steps from `step` on. Raises OSError.
+
+        `name` is that of the folder which W&B keeps beside the journal.
+        """
+        unsynced = {other: points for other, points in self._offline.items() if not self._synced(other)}
+        self._append({"start": name, "online": online, "first": first, "step": step, "unsynced": unsynced})
+
+    def _synced(self, name: str) -> bool:
+        """Whether `wandb sync` has sent a folder."""
+        return any((self.path.parent / name).glob("*.synced"))
 
     def artifact(self, name: str) -> None:
         """Note an artifact. Raises OSError."""

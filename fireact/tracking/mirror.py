@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import wandb
 from filelock import FileLock, Timeout
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _REACHED, _FINISHED = 10.0, 20.0
 """Seconds after which a server is given up, at the start and at the end."""
+_ANSWERED = 30.0
+"""Seconds for one answer, of those that W&B's process waits for while the run goes on."""
 _MEGABYTES_A_SECOND = 1.0
 """The least speed at which files are waited for."""
 _FLUSHED = 0.2
@@ -92,7 +94,7 @@ class Mirror:
         for name, (columns, data) in {"episodes": sample(rows), "results": result_table(metrics)}.items():
             mark = f"{name}:{key(columns=columns, data=data)}"
             if data and mark not in self.journal.artifacts:
-                self.run.summary[name] = wandb.Table(columns=columns, data=data)
+                self.run.summary[name] = wandb.Table(list(columns), data)
                 self.journal.artifact(mark)
         for output in outputs(self.run_dir, self.run.id, self.config, metrics):
             self._save(output)
@@ -158,7 +160,7 @@ def open_mirror(run_dir: Path, config: Config, online: bool) -> Mirror | None:
 def _begin(run_dir: Path, config: Config, whose: Identity, lock: FileLock, journal: Journal,
            online: bool) -> Mirror | None:
     run = _start(config, whose, "online") if online else None
-    first = journal.first_missing(config.store / "wandb", run.starting_step if run else None)
+    first = journal.first_missing(run.starting_step if run else None)
     if first is None:
         print("W&B: only its server knows what it got of this run, which was cut off online; the points are kept, and "
               "sent by the next start that reaches it", file=sys.stderr, flush=True)
@@ -170,13 +172,13 @@ def _begin(run_dir: Path, config: Config, whose: Identity, lock: FileLock, journ
     return Mirror(run, journal, first, run_dir, config, lock)
 
 
-def _start(config: Config, whose: Identity, mode: str) -> Any:
+def _start(config: Config, whose: Identity, mode: Literal["online", "offline"]) -> Any:
     """Return W&B's run, None with a sentence where it cannot be begun."""
     options = config.wandb
     settings = wandb.Settings(
         console="off", silent=True, symlink=False, x_disable_stats=True, disable_git=True, disable_code=True,
         init_timeout=_REACHED, finish_timeout=_FINISHED, finish_timeout_raises=True,
-        x_transaction_log_flush_interval=_FLUSHED)
+        x_graphql_timeout_seconds=_ANSWERED, x_transaction_log_flush_interval=_FLUSHED)
     try:
         return wandb.init(project=options.project, entity=options.entity, group=whose.group, id=whose.id,
                           resume="allow", tags=options.tags or None, name=whose.name, dir=str(config.store),

@@ -17,7 +17,7 @@ class Rows(NamedTuple):
     """A table."""
 
     columns: list[str]
-    data: list[list[Any]]
+    data: list[Sequence[Any]]
 
 
 def sample(rows: Sequence[Mapping[str, Any]]) -> Rows:

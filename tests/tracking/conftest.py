@@ -67,7 +67,8 @@ def sync(tmp_path: Path, server: Server) -> Sync:
 def child(code: str, *arguments: object, **variables: str) -> "subprocess.Popen[str]":
     """Run Python code in a process of its own, with the environment of the test."""
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **variables})
+                            stderr=subprocess.PIPE, text=True, cwd=ROOT,
+                            env={**os.environ, "PYTHONPATH": str(ROOT), **variables})
 
 
 def filled(run_dir: Path, store: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -59,7 +60,7 @@ def written(folder: Path) -> bool:
 
 def kill_one(folder: Path, mode: str, enough: Callable[[], bool]) -> None:
     """Have a process log three steps, and kill it as `kill -9` does once W&B has got as far as `enough` says."""
-    process = child(KILLED, folder, mode, WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL="0.2")
+    process = child(KILLED, folder, mode, WANDB__FILE_STREAM_TRANSMIT_INTERVAL="1")
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n", process.communicate()[1]
     end = time.monotonic() + 30
@@ -174,8 +175,9 @@ def test_cut_off_online_and_then_offline_waits_for_the_server(tmp_path: Path, se
 
 @pytest.mark.parametrize("status", [401, 500])
 def test_a_server_that_refuses_or_fails_leaves_the_run_offline(tmp_path: Path, server: Server, cell: Cell, sync: Sync,
-                                                               status: int,
+                                                               status: int, monkeypatch: pytest.MonkeyPatch,
                                                                capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("fireact.tracking.mirror._REACHED", 2.0)
     server.status, began = status, time.monotonic()
     tracker = start(filled(tmp_path / "run", tmp_path / "store"), cell(), 1, 3)
     tracker.finish(METRICS, ROWS)
@@ -191,6 +193,18 @@ def test_a_server_that_refuses_or_fails_leaves_the_run_offline(tmp_path: Path, s
     assert (done := sync()).returncode == 0, done.stderr
     assert steps(only(server)) == [1, 2, 3]
     assert_artifacts(server, only(server))
+
+
+def test_a_server_that_is_not_there_leaves_the_run_offline(tmp_path: Path, server: Server, cell: Cell,
+                                                           monkeypatch: pytest.MonkeyPatch,
+                                                           capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("fireact.tracking.mirror._REACHED", 2.0)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    began = time.monotonic()
+    start(tmp_path / "run", cell(), 1, 3).finish(METRICS, ROWS)
+    assert time.monotonic() - began < 20
+    assert re.fullmatch(r"W&B cannot be used \(.*\); the run goes on offline; send it later with: wandb sync \S+\n",
+                        capfd.readouterr().err)
 
 
 def test_a_key_that_is_none_leaves_the_run_offline(tmp_path: Path, server: Server, cell: Cell,
@@ -210,9 +224,7 @@ def test_a_key_that_is_none_leaves_the_run_offline(tmp_path: Path, server: Serve
 def test_a_server_that_goes_away_costs_seconds_and_gets_the_rest_next_time(tmp_path: Path, server: Server, cell: Cell,
                                                                            monkeypatch: pytest.MonkeyPatch,
                                                                            capfd: pytest.CaptureFixture[str]) -> None:
-    from fireact.tracking import mirror
-
-    monkeypatch.setattr(mirror, "_FINISHED", 2.0)
+    monkeypatch.setattr("fireact.tracking.mirror._FINISHED", 2.0)
     tracker = start(filled(tmp_path / "run", tmp_path / "store"), cell(), 1, 3)
     server.status = 503
     tracker.log("train", {"step": 4, "loss": 0.25})
