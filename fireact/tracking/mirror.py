@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from fireact.keys import hidden
 from fireact.store import key
 from fireact.tracking.artifacts import Output, outputs
 from fireact.tracking.identity import Identity, identify, without_secrets
-from fireact.tracking.journal import Journal
+from fireact.tracking.journal import Journal, Point
 from fireact.tracking.metrics import flatten
 from fireact.tracking.tables import result_table, sample
 
@@ -70,19 +71,24 @@ class Mirror:
 
     def catch_up(self) -> None:
         """Send the points that a killed start left."""
+        if not self.online:
+            # A synced folder's summary takes the place of the one before, so each has the last values of all points.
+            earlier = [_named(point) for point in self.journal.points[:self.first]]
+            self._attempt(lambda: self.run.summary.update({name: value for told in earlier
+                                                           for name, value in told.items()}))
         for index in range(self.first, len(self.journal.points)):
             if not self.failed:
                 self._attempt(partial(self._send, index))
 
     def _send(self, index: int) -> None:
-        stage, values = self.journal.points[index]
+        point = self.journal.points[index]
+        stage, values = point
         axis = next((name for name in ("step", "played") if values.get(name) is not None), None)
         if axis and stage not in self._axes:
             self._axes.add(stage)
             self.run.define_metric(f"{stage}/{axis}")
             self.run.define_metric(f"{stage}/*", step_metric=f"{stage}/{axis}")
-        told = {f"{stage}/{name}": value for name, value in values.items() if name != "worker"}
-        self.run.log(told, step=self.run.starting_step + index - self.first, commit=True)
+        self.run.log(_named(point), step=self.run.starting_step + index - self.first, commit=True)
 
     def conclude(self, metrics: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Send what is known at the end: the summary, tables of the results, and the files of the run."""
@@ -93,8 +99,8 @@ class Mirror:
         self.run.summary.update(flatten(dict(metrics)))
         for name, (columns, data) in {"episodes": sample(rows), "results": result_table(metrics)}.items():
             mark = f"{name}:{key(columns=columns, data=data)}"
-            if data and mark not in self.journal.artifacts:
-                self.run.summary[name] = wandb.Table(list(columns), data)
+            if data and not (self.online and mark in self.journal.artifacts):
+                self.run.summary[name] = wandb.Table(list(columns), list(data))
                 self.journal.artifact(mark)
         for output in outputs(self.run_dir, self.run.id, self.config, metrics):
             self._save(output)
@@ -118,7 +124,9 @@ class Mirror:
         """End the run. What W&B did not take in time is left to the next start."""
         try:
             self._attempt(lambda: self.run.finish(exit_code=exit_code))
-            if not self.failed:
+            if self.failed:
+                _let_go()
+            else:
                 self._attempt(self.journal.end)
         finally:
             self.lock.release()
@@ -133,6 +141,10 @@ class Mirror:
                 print(f"W&B did not take everything ({_reason(error)}); start the same command again to send it what "
                       "is missing", file=sys.stderr, flush=True)
             self.failed = True
+
+
+def _named(point: Point) -> dict[str, Any]:
+    return {f"{point.stage}/{name}": value for name, value in point.values.items() if name != "worker"}
 
 
 def open_mirror(run_dir: Path, config: Config, online: bool) -> Mirror | None:
@@ -185,11 +197,17 @@ def _start(config: Config, whose: Identity, mode: Literal["online", "offline"]) 
                           mode=mode, config=without_secrets(config.model_dump(mode="json")), settings=settings)
     except (wandb.Error, OSError, ValueError) as error:
         # Its process holds on to the id of a run that it could not begin.
-        wandb.teardown()
+        _let_go()
         later = ("the run goes on offline; send it later with: wandb sync " + str(config.store / "wandb")
                  if mode == "online" else "metrics go to metrics.jsonl only")
         print(f"W&B cannot be used ({_reason(error)}); {later}", file=sys.stderr, flush=True)
         return None
+
+
+def _let_go() -> None:
+    """End W&B's process, which may be gone, so that the next run begins with another."""
+    with suppress(OSError):
+        wandb.teardown()
 
 
 def _reason(error: Exception) -> str:

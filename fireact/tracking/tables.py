@@ -17,7 +17,7 @@ class Rows(NamedTuple):
     """A table."""
 
     columns: list[str]
-    data: list[Sequence[Any]]
+    data: Sequence[Sequence[Any]]
 
 
 def sample(rows: Sequence[Mapping[str, Any]]) -> Rows:

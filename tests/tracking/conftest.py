@@ -15,7 +15,7 @@ from fireact.store import Store
 from tests.helpers import ROOT, composed
 from tests.tracking.server import KEY, Server, serving
 
-METRICS = {"train": {"step": 4, "loss": 0.25},
+METRICS = {"train": {"steps": 4, "loss": 0.25},
            "evaluate": {"factbook": {"prompted": {"n": 2, "em": 0.0, "em_se": 0.0},
                                      "finetuned": {"n": 2, "em": 0.5, "em_se": 0.5}}}}
 ROWS: list[dict[str, Any]] = [

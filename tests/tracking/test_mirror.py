@@ -112,14 +112,17 @@ def assert_artifacts(server: Server, run: SentRun) -> None:
 
 def test_what_is_recorded_offline_is_synced_later_as_one_run(tmp_path: Path, server: Server, cell: Cell,
                                                              sync: Sync) -> None:
-    """Two starts, of two stages: the second forwards all points again."""
+    """Starts of two stages, and one that has nothing new: each forwards all points again."""
     start(tmp_path / "first", cell("wandb.mode=offline", "stage=train"), 1, 3).close(exit_code=1)
-    start(filled(tmp_path / "second", tmp_path / "store"), cell("wandb.mode=offline"), 1, 5).finish(METRICS, ROWS)
+    for name in ("second", "third"):
+        start(filled(tmp_path / name, tmp_path / "store"), cell("wandb.mode=offline"), 1, 5).finish(METRICS, ROWS)
     assert server.requests == []
     assert (done := sync()).returncode == 0, done.stderr
     run = only(server)
     assert steps(run) == [1, 2, 3, 4, 5]
     assert [point["_step"] for point in run.history] == [0, 1, 2, 3, 4]
+    assert run.summary["episodes"]["nrows"] == 4
+    assert run.summary["train/step"] == 5
     assert run.config["stage"] == "pipeline"
     assert run.summary["evaluate/factbook/finetuned/em"] == 0.5
     assert_artifacts(server, run)
@@ -133,6 +136,7 @@ def test_a_start_that_changes_nothing_sends_nothing_twice(tmp_path: Path, server
     assert len(run.used) == 2
     assert server.requests.count("CreateArtifact") == 8  # dataset and adapter made and used; two tables; two more
     assert run.exit_codes == [0, 0]
+    assert run.summary["episodes"]["nrows"] == 4
     for name in ("first", "second"):
         assert len((tmp_path / name / FILE).read_text().splitlines()) == 3
 
@@ -238,6 +242,33 @@ def test_a_server_that_goes_away_costs_seconds_and_gets_the_rest_next_time(tmp_p
     start(filled(tmp_path / "again", tmp_path / "store"), cell(), 1, 5).finish(METRICS, ROWS)
     assert steps(only(server)) == [1, 2, 3, 4, 5]
     assert_artifacts(server, only(server))
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from psutil import Process
+from tests.tracking.conftest import METRICS, ROWS
+from tests.tracking.test_mirror import start
+from tests.helpers import composed
+folder = Path(sys.argv[1])
+tracker = start(folder / "run", composed(f"store={folder}/store", "wandb.mode=online"), 1, 3)
+(core,) = [process for process in Process().children() if "wandb-core" in process.name()]
+core.kill()
+core.wait()
+tracker.log("train", {"step": 4, "loss": 0.25})
+tracker.finish(METRICS, ROWS)
+start(folder / "next", composed(f"store={folder}/store", "wandb.mode=online"), 1, 5).finish(METRICS, ROWS)
+"""
+
+
+def test_a_client_that_dies_ends_no_run_and_the_next_one_has_another(tmp_path: Path, server: Server) -> None:
+    pytest.importorskip("psutil", reason="psutil is not installed")
+    said = child(DIES, tmp_path).communicate()[1].strip().splitlines()
+    assert len(said) == 1, said
+    assert said[0].startswith("W&B did not take everything (")
+    assert len((tmp_path / "run" / FILE).read_text().splitlines()) == 4
+    assert steps(only(server)) == [1, 2, 3, 4, 5]
 
 
 def test_two_processes_do_not_write_into_one_run(tmp_path: Path, server: Server, cell: Cell,
