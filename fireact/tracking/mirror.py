@@ -61,12 +61,11 @@ class Mirror:
         return self.run.settings.mode == "online"
 
     def log(self, stage: str, values: dict[str, Any]) -> None:
-        """Send a point, unless W&B has it."""
-        if not self.failed:
-            self._attempt(lambda: self._log(stage, values))
+        """Send a point, unless W&B has it; after a failure, write it down for the next start."""
+        self._attempt(lambda: self._log(stage, values))
 
     def _log(self, stage: str, values: dict[str, Any]) -> None:
-        if self.journal.add(stage, values):
+        if self.journal.add(stage, values) and not self.failed:
             self._send(len(self.journal.points) - 1)
 
     def catch_up(self) -> None:
@@ -171,21 +170,27 @@ def open_mirror(run_dir: Path, config: Config, online: bool) -> Mirror | None:
 
 def _begin(run_dir: Path, config: Config, whose: Identity, lock: FileLock, journal: Journal,
            online: bool) -> Mirror | None:
-    run = _start(config, whose, "online") if online else None
+    undecided = journal.cut is not None and journal.cut["online"]
+    later = _LATER if undecided else f"the run goes on offline; send it later with: wandb sync {config.store / 'wandb'}"
+    run = _start(config, whose, "online", later) if online else None
     first = journal.first_missing(run.starting_step if run else None)
     if first is None:
-        print("W&B: only its server knows what it got of this run, which was cut off online; the points are kept, and "
-              "sent by the next start that reaches it", file=sys.stderr, flush=True)
+        if not online:
+            print(f"W&B: only its server knows what it got of this run, which was cut off online; {_LATER}",
+                  file=sys.stderr, flush=True)
         return None
-    run = run or _start(config, whose, "offline")
+    run = run or _start(config, whose, "offline", "metrics go to metrics.jsonl only")
     if run is None:
         return None
     journal.start(Path(run.settings.sync_dir).name, run.settings.mode == "online", first, run.starting_step)
     return Mirror(run, journal, first, run_dir, config, lock)
 
 
-def _start(config: Config, whose: Identity, mode: Literal["online", "offline"]) -> Any:
-    """Return W&B's run, None with a sentence where it cannot be begun."""
+_LATER = "what it lacks is sent by the next start that reaches it"
+
+
+def _start(config: Config, whose: Identity, mode: Literal["online", "offline"], otherwise: str) -> Any:
+    """Return W&B's run; None where it cannot be begun, with a sentence that ends with what is done otherwise."""
     options = config.wandb
     settings = wandb.Settings(
         console="off", silent=True, symlink=False, x_disable_stats=True, disable_git=True, disable_code=True,
@@ -195,12 +200,10 @@ def _start(config: Config, whose: Identity, mode: Literal["online", "offline"]) 
         return wandb.init(project=options.project, entity=options.entity, group=whose.group, id=whose.id,
                           resume="allow", tags=options.tags or None, name=whose.name, dir=str(config.store),
                           mode=mode, config=without_secrets(config.model_dump(mode="json")), settings=settings)
-    except (wandb.Error, OSError, ValueError) as error:
+    except Exception as error:  # As above.
         # Its process holds on to the id of a run that it could not begin.
         _let_go()
-        later = ("the run goes on offline; send it later with: wandb sync " + str(config.store / "wandb")
-                 if mode == "online" else "metrics go to metrics.jsonl only")
-        print(f"W&B cannot be used ({_reason(error)}); {later}", file=sys.stderr, flush=True)
+        print(f"W&B cannot be used ({_reason(error)}); {otherwise}", file=sys.stderr, flush=True)
         return None
 
 

@@ -172,6 +172,10 @@ def test_cut_off_online_and_then_offline_waits_for_the_server(tmp_path: Path, se
     kill_one(tmp_path, "online", lambda: bool(server.runs) and len(only(server).history) > 0)
     assert start(tmp_path / "second", cell("wandb.mode=offline"), 1, 4).mirror is None
     assert "only its server knows what it got" in capsys.readouterr().err
+    server.status = 401
+    assert start(tmp_path / "refused", cell(), 1, 4).mirror is None
+    assert capsys.readouterr().err.endswith("what it lacks is sent by the next start that reaches it\n")
+    server.status = 0
     start(tmp_path / "third", cell(), 1, 5).finish(METRICS, ROWS)
     assert sync().returncode == 0
     assert steps(only(server)) == [1, 2, 3, 4, 5]
