@@ -41,7 +41,7 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
     check(stages, wanted)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_atomic(run_dir / "config.yaml", resolved)
-    tracker = open_tracker(run_dir, config.wandb, config.model_dump(mode="json"), config.name)
+    tracker = open_tracker(run_dir, config)
     this = Run(config, run_dir, stages, tracker)
     try:
         _run_stages(this, wanted)
@@ -87,9 +87,7 @@ def _run_stages(this: Run, wanted: list[str]) -> None:
         report.print_results(this.metrics)
     if this.config.paper and this.config.paper.table and last in ("evaluate", "report"):
         _compare_with_paper(this.run_dir, this.config.paper.table)
-    adapter = this.run_dir / "adapter"
-    rows = report.read_results(this.run_dir)
-    this.tracker.finish(this.metrics, rows, adapter.resolve() if adapter.exists() else None)
+    this.tracker.finish(this.metrics, report.read_results(this.run_dir))
     print(f"report: {this.run_dir / report.HTML}" if last == "report" else f"run: {this.run_dir}", flush=True)
 
 

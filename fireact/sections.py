@@ -167,7 +167,10 @@ class Wandb(Section):
     project: str = "fireact"
     entity: str | None = None
     group: str | None = None
+    """None: the sweep's, where there is one."""
     tags: list[str] = []
+    upload_mb: NotNegative = 256
+    """The largest adapter or model that is sent, in megabytes; of a larger one only its place is told."""
 
 
 class Inputs(Section):

@@ -1,16 +1,11 @@
-"""Metrics: the files that are always there, and W&B where it is wanted."""
+"""The metrics files, which are always there."""
 
 import json
-import re
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fireact.errors import ConfigError
-from fireact.sections import Wandb
 from fireact.tracking import (
     METRICS,
     Tracker,
@@ -18,7 +13,6 @@ from fireact.tracking import (
     clock,
     flatten,
     last_seconds,
-    open_tracker,
     seconds_per_episode,
 )
 from fireact.train import checkpoint
@@ -29,37 +23,9 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
 
 
-def settled(path: Path) -> bytes:
-    """A file's content once it no longer grows: W&B's service may write the last of it after `finish`."""
-    size, end = -1, time.monotonic() + 5
-    while time.monotonic() < end and (path.stat().st_size != size or size < 100):
-        size = path.stat().st_size
-        time.sleep(0.1)
-    return path.read_bytes()
-
-
 def record(em: float = 1.0, stop: StopReason = StopReason.FINISHED, error: str | None = None) -> Trajectory:
     step = Step("ask", "Action: finish[x]", form="react", completion=Completion("x", completion_tokens=5))
     return Trajectory("q", Question("q", "Q?", ("x",)), "react", (step,), "x", stop, Score(em, em), error)
-
-
-@pytest.fixture
-def no_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No key, and no file outside the test's folder."""
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / "wandb-home"))
-
-
-def test_metrics_are_written_without_wandb(tmp_path: Path, no_wandb: None) -> None:
-    tracker = open_tracker(tmp_path, Wandb(mode="disabled"), {}, "x")
-    tracker.log("train", {"step": 1, "loss": 0.5})
-    tracker.log("train", {"step": 2, "loss": 0.25})
-    tracker.finish({"em": 1}, [], None)
-    tracker.close()
-    assert lines(tmp_path) == [{"stage": "train", "step": 1, "loss": 0.5}, {"stage": "train", "step": 2, "loss": 0.25}]
-    assert [path.name for path in tmp_path.iterdir()] == [METRICS]
 
 
 def test_only_whole_lines_are_taken_over_and_each_once(tmp_path: Path) -> None:
@@ -129,42 +95,6 @@ def test_two_stages_are_read_apart(tmp_path: Path) -> None:
         append_metrics(tmp_path / f"{name}.jsonl", {"from": name})
         tracker.forward(name, tmp_path / f"{name}.jsonl")
     assert lines(tmp_path) == [{"stage": "a", "from": "a"}, {"stage": "b", "from": "b"}]
-
-
-def test_online_needs_a_key(tmp_path: Path, no_wandb: None) -> None:
-    with pytest.raises(ConfigError, match=r"wandb\.mode=online needs the environment variable WANDB_API_KEY; set it"):
-        open_tracker(tmp_path, Wandb(mode="online"), {}, "x")
-
-
-def test_without_the_package_auto_goes_on_and_offline_is_refused(tmp_path: Path, no_wandb: None,
-                                                                 monkeypatch: pytest.MonkeyPatch,
-                                                                 capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    assert open_tracker(tmp_path, Wandb(), {}, "x").wandb_run is None
-    assert "W&B is not installed" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match=r"wandb\.mode=offline needs W&B: pip install wandb, or set"):
-        open_tracker(tmp_path, Wandb(mode="offline"), {}, "x")
-
-
-def test_an_offline_run_has_it_all(tmp_path: Path, no_wandb: None, capfd: pytest.CaptureFixture[str]) -> None:
-    """Without a key `auto` is offline: real W&B, which asks nothing and needs no network."""
-    pytest.importorskip("wandb", reason="W&B is not installed")
-    tracker = open_tracker(tmp_path, Wandb(tags=["t"]), {"seed": 0, "model": {"name": "m"}}, "mine")
-    assert tracker.wandb_run.settings.mode == "offline"
-    tracker.log("train", {"loss": 0.25})
-    rows = [{"id": "q1", "em": 1, "answer": None}, {"id": "q2", "em": 0.5, "answer": "x"}]
-    tracker.finish({"evaluate": {"factbook": {"em": 0.5}}}, rows, tmp_path / "adapter")
-    assert tracker.wandb_run is None
-    tracker.close()
-    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
-    (synced,) = folder.glob("*.wandb")
-    kept = settled(synced)
-    for name, value in (("evaluate/factbook/em", "0.5"), ("adapter", json.dumps(str(tmp_path / "adapter"))),
-                        ("train/loss", "0.25"), ("results", "table-file")):
-        assert re.search(name.encode() + b".{0,80}" + re.escape(value.encode()), kept, re.DOTALL), name
-    assert len(list(folder.rglob("results*.table.json"))) == 1
-    assert capfd.readouterr().out == ""
-    assert lines(tmp_path) == [{"stage": "train", "loss": 0.25}]
 
 
 def test_flatten() -> None:
