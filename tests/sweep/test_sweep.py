@@ -1,4 +1,4 @@
-"""A grid of 24 cells with real trainings: killed in the middle, gone on with by two sweeps at once, and done only once."""
+"""A grid of 24 cells with real trainings: killed in the middle, gone on with by two sweeps at once, done only once."""
 
 import json
 import os
