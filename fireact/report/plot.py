@@ -87,7 +87,7 @@ def _set(axes, scale: Scale) -> None:
     if scale.log:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
         axes.minorticks_off()
     if scale.ticks:
         axes.set_xticks(list(scale.ticks), [f"{tick:,.0f}" for tick in scale.ticks])

@@ -71,7 +71,7 @@ def _shown(contrast: Contrast, measure: Measure) -> list[str]:
 
 def _evidence(contrast: Contrast, measure: Measure) -> str:
     said = [p_value(contrast.p), f"n = {contrast.n}"]
-    if contrast.adjusted is not None:
+    if contrast.adjusted is not None and contrast.family > 1:
         said[1:1] = [f"by Holm among {contrast.family} contrasts {p_value(contrast.adjusted)}"]
     if contrast.low is None or contrast.high is None:
         return ", ".join(["no interval", *said])
