@@ -20,6 +20,10 @@ class DataError(FireActError):
     """A file or record of a dataset, corpus or store cannot be read."""
 
 
+class NewerVersion(DataError):
+    """A file or record was written by a newer FireAct."""
+
+
 class FormatError(FireActError):
     """A model's reply does not follow the grammar; the text is sent back to the model."""
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from fireact.errors import DataError
 from fireact.evaluate import EPISODES
-from fireact.jsonl import decode, decode_text
+from fireact.play.records import parse
 from fireact.report.steps import shown
 from fireact.study.types import Series, Study
-from fireact.types import RECORD_VERSION, Trajectory
 
 Steps = Sequence[tuple[str, str]]
 """What each is, and its text."""
@@ -48,10 +47,8 @@ def _begin(id: str) -> bytes:
 
 def _played(line: bytes, where: str) -> Played | None:
     try:
-        record = decode(Trajectory, decode_text(line, where), where)
+        record = parse(line, where)
     except DataError as failure:
         return Played(missing=str(failure))
-    if record.version > RECORD_VERSION:
-        return Played(missing=f"{where}: a newer FireAct wrote it (version {record.version})")
     return Played([part for step in record.steps for part in shown(step)]) if record.attempt == 0 else None
 

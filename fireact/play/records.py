@@ -9,18 +9,19 @@ folder's lock; when all are there they are put into the order of the questions, 
 """
 
 import fcntl
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from fireact.errors import DataError
+from fireact.errors import DataError, NewerVersion
 from fireact.jsonl import Appender, decode, open_file
-from fireact.types import StopReason, Trajectory
+from fireact.types import RECORD_VERSION, StopReason, Trajectory
 
 TRAJECTORIES = "trajectories.jsonl"
 _HEAD = re.compile(rb'\{"id":"([^"\\]*)",')
@@ -62,6 +63,29 @@ def look(line: bytes) -> Look | None:
     attempt = _ATTEMPT.search(line, max(0, len(line) - 30))
     name = head[1].decode("utf-8", "replace"), int(attempt[1]) if attempt else 0
     return Look(name, stop[1] not in _UNPLAYED, float(stop[2]) == 1)
+
+
+def parse(line: bytes, where: str) -> Trajectory:
+    """Read a record's line. Raises DataError, which is NewerVersion for a record that a newer FireAct wrote."""
+    try:
+        record = decode(Trajectory, line.decode("utf-8", "replace"), where)
+        version = record.version
+    except DataError:
+        version = _version(line)
+        if version <= RECORD_VERSION:
+            raise
+    if version > RECORD_VERSION:
+        raise NewerVersion(f"{where}: a newer FireAct wrote this record (version {version}, here up to "
+                           f"{RECORD_VERSION}); update FireAct")
+    return record
+
+
+def _version(line: bytes) -> int:
+    with suppress(ValueError):
+        values = json.loads(line)
+        version = values.get("version") if isinstance(values, dict) else None
+        return version if isinstance(version, int) else 0
+    return 0
 
 
 @dataclass
@@ -136,7 +160,9 @@ class Records:
 
     def _parsed(self, line: bytes) -> Trajectory:
         try:
-            return decode(Trajectory, line.decode("utf-8", "replace"), str(self.path))
+            return parse(line, str(self.path))
+        except NewerVersion:
+            raise
         except DataError as failure:
             raise DataError(f"{failure} (the line that begins {line[:40].decode('utf-8', 'replace')!r}); delete it, "
                             "and what it held is played again, from the tape as far as that goes") from None

@@ -123,7 +123,7 @@ def test_a_record_that_is_gone_damaged_or_newer_is_said_in_its_place(runs: tuple
     change(first, 0, steps="none")
     second.unlink()
     said = [part for part in parts(compare(*map(Side, runs)), 2) if isinstance(part, Table)][-2:]
-    assert "a newer FireAct wrote it (version 99)" in said[0].rows[0][1]
+    assert "a newer FireAct wrote this record (version 99" in said[0].rows[0][1]
     assert f"{first}:1: steps" in said[1].rows[0][1]
     assert said[0].rows[0][2] == f"its record is not in {second}"
 

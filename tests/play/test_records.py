@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fireact.errors import DataError
+from fireact.errors import DataError, NewerVersion
 from fireact.jsonl import decode, encode, read_finished
-from fireact.play.records import TRAJECTORIES, Name, Records
+from fireact.play.records import TRAJECTORIES, Name, Records, parse
 from fireact.types import Completion, Question, Score, Step, StopReason, Trajectory
 from tests.episodes import record
 from tests.helpers import ROOT, files_up_to
@@ -317,3 +317,11 @@ def test_records_of_two_samples_are_two_attempts(tmp_path: Path) -> None:
         records.refresh()
         assert [records.correct("q", attempt) for attempt in range(3)] == [False, True, False]
         assert [records.played("q", attempt) for attempt in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize("more", [{}, {"score": "of another form"}, {"steps": None}])
+def test_a_record_of_a_newer_version_is_refused_as_such(more: dict) -> None:
+    """Whether its fields are those of today or not."""
+    values = {**asdict(record("q")), "version": 2, **more}
+    with pytest.raises(NewerVersion, match=r"file:3: a newer FireAct wrote this record \(version 2, here up to 1\)"):
+        parse(json.dumps(values, default=str).encode(), "file:3")

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fireact.errors import DataError
-from fireact.jsonl import decode, open_file
-from fireact.play.records import look
+from fireact.errors import DataError, NewerVersion
+from fireact.jsonl import open_file
+from fireact.play.records import look, parse
 from fireact.report.browser.outcomes import QuestionSet
 from fireact.report.steps import clip, shown
 from fireact.study.types import Study
-from fireact.types import RECORD_VERSION, Trajectory
+from fireact.types import Trajectory
 
 Entry = list[Any]
 """[the series that it is an episode of, its labelled steps or None, its error, why there are no steps]."""
@@ -69,25 +69,16 @@ class Shelf:
 def steps(line: bytes) -> tuple[list[tuple[str, str]] | None, str | None, str | None]:
     """A record's labelled steps, its error, and why there are none."""
     try:
-        record = decode(Trajectory, line.decode("utf-8", "replace"), "")
-    except DataError:
-        return None, None, NEWER if _newer(line) else UNREADABLE
-    if record.version > RECORD_VERSION:
+        return told(parse(line, ""))
+    except NewerVersion:
         return None, None, NEWER
-    return told(record)
+    except DataError:
+        return None, None, UNREADABLE
 
 
 def told(record: Trajectory) -> tuple[list[tuple[str, str]], str | None, None]:
     """The same of a record that was read."""
     return [part for step in record.steps for part in shown(step)], record.error and clip(record.error), None
-
-
-def _newer(line: bytes) -> bool:
-    with suppress(ValueError):
-        values = json.loads(line)
-        return isinstance(values, dict) and isinstance(values.get("version"), int) and (
-            values["version"] > RECORD_VERSION)
-    return False
 
 
 def _parsed(line: bytes) -> tuple[str, int, bool]:
