@@ -36,7 +36,8 @@ def compare_page(study: Study, results: Sequence[Planned], sides: Mapping[str, t
         Part("differences", "How the configurations differ",
              prose=[] if differences else ["Both were run with the same configuration."],
              panels=[plain("differing", table)] if differences else []),
-        Part("leaderboard", "Both sides", panels=leaderboards(named, leaders, shown.links if shown else [])),
+        Part("leaderboard", "Both sides",
+             panels=leaderboards(named, leaders, shown.links if shown else [""] * len(study.series))),
         Part("why", "Why episodes went wrong", panels=[*failure_panels(named, leaders), *kind_panels(leaders)])]
     folders = [cell.folder.resolve() for cell in study.cells]
     facts = [(name, f"{folder.parent.name}/{folder.name}") for name, folder in zip(NAMES, folders, strict=False)]

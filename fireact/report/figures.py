@@ -15,6 +15,8 @@ CURVE_ROWS = 60
 """Rows of the table behind a training curve."""
 CURVE_POINTS = 400
 """Steps of a training in its drawing and in the CSV; of more, some are left out at equal distances."""
+CSV_ROWS = 20_000
+"""Rows of the CSV of many trainings, of which each then has fewer."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def training_figure(curves: Sequence[TrainingCurve]) -> list[Figure]:
     description = ("Loss per trained token in nats over the steps of training: of each batch as a line, of held-out "
                    "trajectories as marks.")
     drawing = draw("losses-drawing", "Training", description, lines, Scale("step", "loss, nats", whole=True))
-    data: list[list[Datum]] = [row for curve in known for row in _losses(curve, CURVE_POINTS)]
+    points = max(10, min(CURVE_POINTS, CSV_ROWS // len(known)))
+    data: list[list[Datum]] = [row for curve in known for row in _losses(curve, points)]
     per_curve = max(4, CURVE_ROWS // len(known))
     rows = tuple(tuple(Mark("-" if value is None else value if isinstance(value, str) else
                             format(value, ".4f" if place > 1 else ","), tone="" if place else "wrap")

@@ -133,7 +133,9 @@ function arrive() {
   if (outside && document.activeElement !== document.body) byId("episodes").focus();
 }
 
-if (page.sets.length) {
+if (page.sets.length && !("DecompressionStream" in window)) {
+  byId("count").textContent = "This browser cannot open the episodes; one of 2023 or later can.";
+} else if (page.sets.length) {
   fill(byId("by-set"), page.sets.map((set) => [set.name, set.name]));
   byId("by-set").parentElement.hidden = page.sets.length < 2;
   fill(byId("by-failure"), page.failures.map(([name]) => [name, name.replaceAll("_", " ")]));
