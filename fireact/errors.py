@@ -20,7 +20,7 @@ class DataError(FireActError):
     """A file or record of a dataset, corpus or store cannot be read."""
 
 
-class NewerVersion(DataError):
+class NewerVersion(FireActError):
     """A file or record was written by a newer FireAct."""
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fireact.errors import DataError
+from fireact.errors import DataError, NewerVersion
 from fireact.evaluate import EPISODES
 from fireact.play.records import parse
 from fireact.report.steps import shown
@@ -48,7 +48,7 @@ def _begin(id: str) -> bytes:
 def _played(line: bytes, where: str) -> Played | None:
     try:
         record = parse(line, where)
-    except DataError as failure:
+    except (DataError, NewerVersion) as failure:
         return Played(missing=str(failure))
     return Played([part for step in record.steps for part in shown(step)]) if record.attempt == 0 else None
 

@@ -66,7 +66,7 @@ def look(line: bytes) -> Look | None:
 
 
 def parse(line: bytes, where: str) -> Trajectory:
-    """Read a record's line. Raises DataError, which is NewerVersion for a record that a newer FireAct wrote."""
+    """Read a record's line. Raises DataError, and NewerVersion for a record that a newer FireAct wrote."""
     try:
         record = decode(Trajectory, line.decode("utf-8", "replace"), where)
         version = record.version
@@ -161,8 +161,6 @@ class Records:
     def _parsed(self, line: bytes) -> Trajectory:
         try:
             return parse(line, str(self.path))
-        except NewerVersion:
-            raise
         except DataError as failure:
             raise DataError(f"{failure} (the line that begins {line[:40].decode('utf-8', 'replace')!r}); delete it, "
                             "and what it held is played again, from the tape as far as that goes") from None

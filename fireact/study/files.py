@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from fireact.errors import first_line
+from fireact.errors import NewerVersion, first_line
 from fireact.types import RUN_VERSION
 
 CONFIG, METRICS, MANIFEST, RESULTS = "config.yaml", "metrics.json", "manifest.json", "results.jsonl"
@@ -52,8 +52,8 @@ class Reader:
 def _current(values: dict[str, Any], path: Path) -> dict[str, Any]:
     version = values.get("version", RUN_VERSION)
     if isinstance(version, int) and version > RUN_VERSION:
-        raise NewerVersion(f"{path}: a newer FireAct wrote these results (version {version} of their form; this one reads "
-                           f"versions up to {RUN_VERSION}); update FireAct to read them")
+        raise NewerVersion(f"{path}: a newer FireAct wrote these results (version {version}, here up to "
+                           f"{RUN_VERSION}); update FireAct to read them")
     return values
 
 

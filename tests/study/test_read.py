@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.sweep import DATASET, cell, make, row
-from fireact.errors import ConfigError, DataError
+from fireact.errors import ConfigError, NewerVersion
 from fireact.study.read import read, read_runs
 
 AXES = {"strategy": ("react", "cot"), "seed": ("0", "1")}
@@ -143,7 +143,7 @@ def test_why_a_cell_never_began_is_what_the_sweep_noted(sweep: Path) -> None:
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.json"])
 def test_results_of_a_newer_version_are_refused(sweep: Path, name: str) -> None:
     change(sweep / "1" / name, version=99)
-    with pytest.raises(DataError, match=rf"1/{name}: a newer FireAct wrote .*version 99.*update FireAct"):
+    with pytest.raises(NewerVersion, match=rf"1/{name}: a newer FireAct wrote .*version 99.*update FireAct"):
         read(sweep)
 
 
