@@ -11,7 +11,7 @@ import platform
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -129,9 +129,9 @@ def take(wanted: int, gpus: Gpus) -> Iterator[Taken]:
 def _slots(devices: Sequence[str]) -> list[tuple[str, Path]]:
     """The file of each; of a GPU that is named twice, two."""
     folder = Path("/tmp") / f"fireact-gpus-{platform.node()}"
-    folder.mkdir(exist_ok=True)
-    if folder.stat().st_uid == os.geteuid():
-        folder.chmod(_ALL_USERS)  # Another user's stages are to find these locks too.
+    with suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(_ALL_USERS)  # The locks are for all who use this machine.
     return [(device, folder / f"{re.sub(r'[^a-zA-Z0-9-]', '_', device)}.{devices[:at].count(device)}")
             for at, device in enumerate(devices)]
 
