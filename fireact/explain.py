@@ -55,7 +55,7 @@ def explain(message: str) -> str:
     launcher, option = _LAUNCHER.search(message), _OPTION.search(message)
     if launcher:
         package = f"hydra-{launcher['name']}-launcher"
-        install = f"'{package}'" if launcher["name"] == "ray" else "-e '.[workers]'"
+        install = package if launcher["name"] == "ray" else "-e '.[workers]'"
         return f"this hydra/launcher needs {package}, which is not installed; run: pip install {install}"
     if option:
         available = _AVAILABLE.search(message)

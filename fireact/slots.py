@@ -11,7 +11,7 @@ import platform
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -129,9 +129,9 @@ def take(wanted: int, gpus: Gpus) -> Iterator[Taken]:
 def _slots(devices: Sequence[str]) -> list[tuple[str, Path]]:
     """The file of each; of a GPU that is named twice, two."""
     folder = Path("/tmp") / f"fireact-gpus-{platform.node()}"
-    folder.mkdir(exist_ok=True)
-    if folder.stat().st_uid == os.geteuid():
-        folder.chmod(_ALL_USERS)  # Another user's stages are to find these locks too.
+    with suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(_ALL_USERS)  # The locks are for all who use this machine.
     return [(device, folder / f"{re.sub(r'[^a-zA-Z0-9-]', '_', device)}.{devices[:at].count(device)}")
             for at, device in enumerate(devices)]
 
@@ -140,35 +140,57 @@ def _slots(devices: Sequence[str]) -> list[tuple[str, Path]]:
 class _Hand:
     """What a stage has taken so far.
 
-    A stage that wants several keeps none while some are missing, or two such could wait for each other. But one of
-    them at a time, whose turn it is, keeps what it gets: else those that want a single one would always come first.
+    One that wants several claims all GPUs that it may take before it takes any. So two of them never wait for each
+    other, and what is free falls to it rather than to those that want a single one again and again.
     """
 
     slots: list[tuple[str, Path]]
     wanted: int
     held: dict[str, int] = field(default_factory=dict)
-    _turn: int | None = None
+    _claims: list[int] = field(default_factory=list)
 
     def full(self) -> bool:
         """Take what is free, and return whether that is all that is wanted."""
+        if self.wanted > 1 and not self._claims and not self._claim():
+            return False
         for device, file in self.slots:
-            if len(self.held) < self.wanted and device not in self.held:
+            if len(self.held) < self.wanted and device not in self.held and (self._claims or not _claimed(file)):
                 descriptor = taken(file)
                 if descriptor is not None:
                     self.held[device] = descriptor
         if len(self.held) < self.wanted:
-            if self._turn is None and self.wanted > 1:
-                self._turn = taken(self.slots[0][1].with_name("turn"))
-            if self._turn is None:
-                self.drop()
             return False
-        if self._turn is not None:
-            os.close(self._turn)
-            self._turn = None
+        self._unclaim()
         return True
 
     def drop(self) -> None:
         """Free all."""
-        for descriptor in (*self.held.values(), *(() if self._turn is None else (self._turn,))):
-            os.close(descriptor)
-        self.held, self._turn = {}, None
+        self._unclaim()
+        while self.held:
+            os.close(self.held.popitem()[1])
+
+    def _claim(self) -> bool:
+        """Claim all, or nothing."""
+        for file in dict.fromkeys(_claim_on(file) for _, file in self.slots):
+            descriptor = taken(file)
+            if descriptor is None:
+                self._unclaim()
+                return False
+            self._claims.append(descriptor)
+        return True
+
+    def _unclaim(self) -> None:
+        while self._claims:
+            os.close(self._claims.pop())
+
+
+def _claim_on(file: Path) -> Path:
+    """The file that is locked by who claims the GPU of `file`."""
+    return file.with_suffix(".claimed")
+
+
+def _claimed(file: Path) -> bool:
+    descriptor = taken(_claim_on(file))
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
