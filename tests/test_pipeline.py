@@ -156,7 +156,7 @@ def test_generation_goes_on_after_a_blow(start_main, run_main, tmp_path, store, 
 def test_training_goes_on_after_a_kill(start_main, run_main, store: Path, tiny_options: Path) -> None:
     """And where the run alone was killed, its training ends by itself, from the last checkpoint on which it goes on."""
     options = ("--config-dir", str(tiny_options), "model=tiny_a", "generate.n=80", "curate.n=40", "train.batch_size=1",
-               "train.checkpoint_every=5", *LEAN)
+               "train.epochs=10", "train.checkpoint_every=5", *LEAN)
     for stage in ("generate", "curate"):
         assert run_main(*options, f"stage={stage}").returncode == 0
     process = start_main(*options, "stage=train")
@@ -168,7 +168,7 @@ def test_training_goes_on_after_a_kill(start_main, run_main, store: Path, tiny_o
     done = run_main(*options, "stage=train")
     assert done.returncode == 0, done.stderr
     steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in steps if "loss" in line] == list(range(1, 41))
+    assert [line["step"] for line in steps if "loss" in line] == list(range(1, 401))
 
 
 def test_two_runs_of_the_same_job_share_it(start_main, store: Path) -> None:

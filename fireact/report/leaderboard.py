@@ -34,8 +34,8 @@ def leaderboards(study: Study, leaders: Sequence[Leader], links: Sequence[str]) 
 
 
 def _head(axis: Axis, several: bool, priced: bool, paper: bool) -> tuple[Head, ...]:
-    after = ["n", *(["seeds"] if several else []), "F1 %", "finished %", "rounds", "tool calls", "tokens in",
-             "tokens out", "seconds", *(["US$"] if priced else []), *(["paper"] if paper else [])]
+    after = ["n", *(["seeds", "sd of seeds"] if several else []), "F1 %", "finished %", "rounds", "tool calls",
+             "tokens in", "tokens out", "seconds", *(["US$"] if priced else []), *(["paper"] if paper else [])]
     return (Head("Condition"), Head("EM %"), Head("95% interval of EM", axis), *map(Head, after),
             Head("Episodes", hidden=True))
 
@@ -46,7 +46,7 @@ def _row(rank: int, leader: Leader, axis: Axis, links: Sequence[str], *, several
     label = Mark(f"{rank}. {leader.condition.label}", leader.condition.label.casefold(), tone="wrap")
     return (label, Mark(percent(em.value, em.se), em.value, tone="strong"),
             interval(axis, em.low, em.value, em.high),
-            number(em.n, ",.0f"), *([number(len(seeds), ".0f")] if several else []),
+            number(em.n, ",.0f"), *(_seeds(leader) if several else ()),
             Mark(percent(leader.f1.value, leader.f1.se), leader.f1.value),
             Mark(percent(effort.get("finished")), effort.get("finished")),
             number(effort.get("rounds"), ".1f"), number(effort.get("tool_calls"), ".1f"),
@@ -54,6 +54,11 @@ def _row(rank: int, leader: Leader, axis: Axis, links: Sequence[str], *, several
             number(effort.get("seconds"), ",.1f"), *([number(effort.get("cost"), ".4f")] if priced else []),
             *([Mark(leader.paper or "-", leader.paper)] if paper else []),
             Mark("", links=tuple(("episodes", links[series]) for series in seeds[:1])))
+
+
+def _seeds(leader: Leader) -> tuple[Mark, ...]:
+    spread = leader.seed_spread
+    return number(len(leader.condition.series), ".0f"), Mark(percent(spread), spread)
 
 
 def number(value: float | None, form: str) -> Mark:
@@ -72,7 +77,8 @@ def _high(leader: Leader) -> float:
 
 
 def _note(several: bool) -> str:
-    seeds = " Seeds of a condition are averaged by question first." if several else ""
+    seeds = (" Seeds of a condition are averaged by question first; their standard deviation tells how far another run "
+             "may lie, which no interval holds." if several else "")
     return ("EM is exact match, F1 the overlap of words, both in percent with one standard error, clustered by "
             f"question.{seeds} Rounds, tool calls, tokens and seconds are means an episode; the seconds are those of "
             "its model's replies. Overlapping intervals do not say that two conditions are alike: what is paired on "
@@ -81,14 +87,15 @@ def _note(several: bool) -> str:
 
 def _csv(study: Study, board: Sequence[Leader]) -> str:
     axes = list(dict.fromkeys(axis for leader in board for axis in leader.condition.choices))
-    head = ["rank", "condition", *axes, "dataset", "guise", "fault", "seeds", "n", "em", "em_se", "em_low", "em_high",
-            "f1", "f1_se", *_EFFORT, "paper", "folders"]
+    head = ["rank", "condition", *axes, "dataset", "guise", "fault", "seeds", "seed_sd", "n", "em", "em_se", "em_low",
+            "em_high", "f1", "f1_se", *_EFFORT, "paper", "folders"]
     rows: list[list[Datum]] = []
     for rank, leader in enumerate(board, 1):
         condition, em = leader.condition, leader.em
         folders = " ".join(str(study.cells[study.series[series].cell].number) for series in condition.series)
         rows.append([rank, condition.label, *(condition.choices.get(axis, "") for axis in axes), condition.dataset,
-                     condition.guise, condition.fault, len(condition.series), em.n, em.value, em.se, em.low, em.high,
-                     leader.f1.value, leader.f1.se, *(leader.effort.get(name) for name in _EFFORT), leader.paper,
+                     condition.guise, condition.fault, len(condition.series), leader.seed_spread, em.n, em.value, em.se,
+                     em.low, em.high, leader.f1.value, leader.f1.se,
+                     *(leader.effort.get(name) for name in _EFFORT), leader.paper,
                      folders])
     return csv_link(head, rows)

@@ -9,9 +9,9 @@ import numpy as np
 
 from fireact.errors import ConfigError, DataError
 from fireact.failures import FAILURES
-from fireact.stats import Estimate, pass_estimate
+from fireact.stats import Estimate, pass_estimate, seed_spread
 from fireact.study.conditions import conditions
-from fireact.study.outcomes import counted, estimated, table
+from fireact.study.outcomes import counted, estimated, outcomes, table
 from fireact.study.types import Asked, Condition, Leader, Series, Study
 from fireact.types import StopReason
 
@@ -39,7 +39,7 @@ def _leader(study: Study, condition: Condition, groups: "_Groups", printed: Mapp
     return Leader(condition, estimated(values), estimated(table(study, condition.series, "f1")), _effort(parts),
                   {name: failures[name] for name in FAILURES if failures[name]}, groups.kinds(values),
                   groups.hops(values), next((printed[place] for place in places if place in printed), ""),
-                  _passes(parts))
+                  _passes(parts), seed_spread(outcomes(values)) if len(parts) > 1 else None)
 
 
 def _effort(parts: Sequence[Series]) -> dict[str, float | None]:

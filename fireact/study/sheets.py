@@ -29,9 +29,11 @@ def leaderboard_sheet(study: Study, leaders: Sequence[Leader] | None = None) -> 
     leaders = leaderboard(study) if leaders is None else leaders
     powers = sorted({k for leader in leaders for k in leader.passes})
     columns = (*_CONDITION, Column("n", "n", "count"), Column("em", "EM %", "estimate"),
-               Column("f1", "F1 %", "estimate"), *(Column(f"pass_{k}", f"pass@{k} %", "estimate") for k in powers),
+               Column("seed_sd", "sd of seeds", "share"), Column("f1", "F1 %", "estimate"),
+               *(Column(f"pass_{k}", f"pass@{k} %", "estimate") for k in powers),
                *_EFFORT, Column("paper", "paper's EM %"))
-    rows = [(*_named(leaders, leader), leader.em.n, leader.em, leader.f1, *(leader.passes.get(k) for k in powers),
+    rows = [(*_named(leaders, leader), leader.em.n, leader.em, leader.seed_spread, leader.f1,
+             *(leader.passes.get(k) for k in powers),
              *(leader.effort[column.name] for column in _EFFORT), leader.paper) for leader in leaders]
     best = _best(study, leaders)
     return Sheet("leaderboard", f"Leaderboard of {study.name}", *filled(columns, rows),

@@ -115,6 +115,8 @@ class Leader:
     """What the paper has for it, in words; empty where it has nothing."""
     passes: Mapping[int, Estimate] = field(default_factory=dict)
     """pass@k by k, for questions that were played several times; empty where each was played once."""
+    seed_spread: float | None = None
+    """The standard deviation of EM between seeds, how far another run may lie; None for one seed."""
 
 
 @dataclass(frozen=True)

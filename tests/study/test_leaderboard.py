@@ -30,6 +30,8 @@ def test_em_is_the_mean_over_questions_of_their_means_over_seeds(sweep: Path) ->
     assert best.em.value == 0.5
     assert best.em.se == pytest.approx((1 / 6 / 4) ** 0.5)
     assert best.em.n == 4
+    # The seeds have 0.75 and 0.25 right.
+    assert best.seed_spread == pytest.approx(0.125 ** 0.5)
     assert last.em.value == 0
 
 
