@@ -108,6 +108,8 @@ def _start(module: str, arguments: Sequence[str], environment: dict[str, str], d
            torch: bool) -> "subprocess.Popen[bytes] | Fork":
     """Start `python -m module`, as a fork of what has imported torch where it would import that itself."""
     if torch and forkserver.usable():
+        for name, value in CHILD_ENV.items():
+            os.environ.setdefault(name, value)  # Some are read by the libraries when they are loaded.
         return Fork.start(module, arguments, environment, descriptors)
     return subprocess.Popen([sys.executable, "-m", module, *arguments], pass_fds=descriptors, env=environment)
 

@@ -8,10 +8,11 @@ import os
 import runpy
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -42,9 +43,6 @@ class Fork:
         """Start it with this environment; the open files `descriptors` stay open in it until it ends."""
         context = get_context("forkserver")
         context.set_forkserver_preload(_IMPORTED)
-        for name in environment:
-            # Some are read by the libraries when they are loaded.
-            os.environ.setdefault(name, environment[name])
         process = context.Process(target=_stage, args=(module, list(arguments), dict(environment),
                                                        [_Held(each) for each in descriptors]))
         process.start()
@@ -89,7 +87,16 @@ class _Held:
 def _stage(module: str, arguments: Sequence[str], environment: Mapping[str, str], held: Sequence[_Held]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    os.environ[PARENT] = str(os.getppid())
+    # The fork server outlives a run that was killed for as long as there are forks: they watch the run itself.
+    os.environ[PARENT] = ""
+    threading.Thread(target=_stop_with_run, daemon=True).start()
     sys.stdin = os.fdopen(0, closefd=False)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _stop_with_run() -> None:
+    run = parent_process()
+    assert run is not None
+    run.join()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from fireact.store import fingerprint
 
 if TYPE_CHECKING:
-    from fireact.schema import Config
     from wandb import Artifact
+
+    from fireact.schema import Config
 
 _DATASET = ("train.jsonl", "validation.jsonl", "funnel.json")
 _EVALUATION = ("results.jsonl", "metrics.json")

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import wandb
 from filelock import FileLock, Timeout
 
-import wandb
 from fireact.errors import first_line
 from fireact.keys import hidden
 from fireact.store import key

@@ -1,5 +1,6 @@
 """A stage waits for its folder first and takes GPUs only then; both are its own until its process has ended."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -9,6 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from fireact import forkserver
 from fireact.children import Task, work
 from fireact.locks import lock, locked, taken
 from fireact.slots import take
@@ -20,7 +24,10 @@ STAGE = "tests.launchers.stage"
 RUN = """
 import json, sys
 from pathlib import Path
+from fireact import forkserver
 from fireact.children import Task, work
+if sys.argv[3] == "process":
+    forkserver.usable = lambda: False
 from tests.launchers.stage import Job
 done = work("tests.launchers.stage", [Task("x", Job(**json.loads(sys.argv[2])), Path(sys.argv[1]))], lambda _: None,
             gpus=[0], locked=True)
@@ -33,6 +40,12 @@ with take(1, [0]):
 """
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages of this process are processes, for a fork waits for torch."""
+    monkeypatch.setattr(forkserver, "usable", lambda: False)
+
+
 def do(folder: Path, gpus: list[int] | None = None, **options) -> bool:
     """Have a process do it."""
     return work(STAGE, [Task("x", Job(**options), folder)], lambda _: None, gpus=gpus, locked=True)
@@ -43,9 +56,9 @@ def python(script: str, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE)
 
 
-def run(folder: Path, until: Path) -> "subprocess.Popen[str]":
-    """A run that has the stage done, on the first GPU."""
-    return python(RUN, str(folder), json.dumps({"until": str(until)}))
+def run(folder: Path, until: Path, how: str = "process") -> "subprocess.Popen[str]":
+    """A run that has the stage done, on the first GPU, in a process or a fork."""
+    return python(RUN, str(folder), json.dumps({"until": str(until)}), how)
 
 
 def line(process: "subprocess.Popen[str]") -> str:
@@ -73,6 +86,18 @@ def test_a_stage_sees_the_gpus_it_took(tmp_path: Path, devices: list[str]) -> No
     assert saw == {"one": devices[1], "two": f"{devices[2]},{devices[1]}", "none": everything, "free": everything}
 
 
+def test_a_run_is_not_told_what_its_stages_are(tmp_path: Path, devices: list[str],
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder and the GPUs of one stage are not the next one's."""
+    monkeypatch.setattr(forkserver, "usable", lambda: importlib.util.find_spec("torch") is not None)
+    before = dict(os.environ)
+    for number in (1, 0):
+        assert do(tmp_path / str(number), [number])
+        assert (tmp_path / str(number) / "saw").read_text() == devices[number]
+    assert {name: os.environ[name] for name in before} == before
+    assert not [name for name in {*os.environ} - {*before} if name.startswith(("FIREACT", "CUDA"))]
+
+
 def test_what_another_run_finished_meanwhile_starts_no_process(tmp_path: Path, devices: list[str]) -> None:
     """And who only waits for it keeps no GPU from others."""
     with lock(tmp_path / "work"):
@@ -94,8 +119,9 @@ def test_of_two_runs_of_the_same_stage_one_does_it(tmp_path: Path, devices: list
     assert not locked(tmp_path / "work")
 
 
-def test_a_stage_of_a_killed_run_keeps_both_until_it_has_ended(tmp_path: Path, devices: list[str]) -> None:
-    killed = run(tmp_path / "work", tmp_path / "never")
+@pytest.mark.parametrize("how", ["process", "fork"])
+def test_a_stage_of_a_killed_run_keeps_both_until_it_has_ended(how: str, tmp_path: Path, devices: list[str]) -> None:
+    killed = run(tmp_path / "work", tmp_path / "never", how)
     wait(lambda: (tmp_path / "work" / "process").exists())
     stage = int((tmp_path / "work" / "process").read_text())
     os.kill(stage, signal.SIGSTOP)  # So that it cannot see yet that its run is gone.
