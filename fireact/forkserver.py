@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -26,9 +26,13 @@ _IMPORTED = ["hydra", "torch", "transformers", "transformers.models.auto.modelin
 
 
 def usable() -> bool:
-    """Whether stages can be forks: where torch is, and no driver of a GPU, which an import could wake for all forks."""
-    return ("forkserver" in get_all_start_methods() and find_spec("torch") is not None
-            and not Path("/proc/driver/nvidia").exists())
+    """Whether stages can be forks: where torch is, and no driver of a GPU, which an import could wake for all forks.
+
+    A worker of joblib's starts processes in a way of its own, which a fork would not know.
+    """
+    known = get_all_start_methods()
+    return ("forkserver" in known and get_start_method(allow_none=True) in (None, *known)
+            and find_spec("torch") is not None and not Path("/proc/driver/nvidia").exists())
 
 
 @dataclass(frozen=True)
