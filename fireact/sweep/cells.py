@@ -12,6 +12,7 @@ from fireact.order import upstream
 from fireact.schema import Config
 from fireact.stages import AnyJob, Stages
 from fireact.store import key
+from fireact.tracking.identity import asked
 
 STAGES = {"generate": "generation", "curate": "set", "tokenize": "tokenised set", "train": "training",
           "evaluate": "evaluation"}
@@ -75,7 +76,7 @@ def distinct(cells: Iterable[Cell]) -> list[Cell]:
 
 def ident(cells: Sequence[Cell]) -> str:
     """What stands for a sweep: the same whenever the same cells are asked for, whatever is done about them."""
-    return key(sweep=[cell.config.model_dump(mode="json", exclude={"stage"}) for cell in cells])[:8]
+    return key(sweep=[asked(cell.config) for cell in cells])[:8]
 
 
 def merged(cells: Iterable[Cell]) -> dict[str, dict[str, Task]]:

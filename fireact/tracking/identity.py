@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fireact.schema import Config
 
 SWEEP = "sweep.json"
-_START_ONLY = {"stage", "store", "concurrency", "journal", "tape", "budget", "report", "wandb"}
+_START_ONLY = {"stage", "store", "concurrency", "journal", "gpus", "tape", "budget", "report", "wandb"}
 """What is only about this start, or how it is looked at. `worker` is not: W&B takes one writer a run, so each worker
 that is swept over has a run of its own."""
 _LONGEST = 128
@@ -46,13 +46,18 @@ def identify(run_dir: Path, config: Config) -> Identity:
     the same recipe in one project would else write into one run.
     """
     sweep = _sweep(run_dir)
-    cell = {name: _counts(value) for name, value in config.model_dump(mode="json").items() if name not in _START_ONLY}
-    cell["inputs"].pop("run")
-    material = {"cell": cell, "sweep": sweep and sweep.id, "store": _store_id(config.store / "wandb"),
+    material = {"cell": asked(config), "sweep": sweep and sweep.id, "store": _store_id(config.store / "wandb"),
                 "project": [config.wandb.entity, config.wandb.project]}
     group = config.wandb.group or (sweep and sweep.group)
     name = (sweep and sweep.cell(run_dir.name)) or config.name
     return Identity(key(**material), name[:_LONGEST], group and group[:_LONGEST])
+
+
+def asked(config: Config) -> dict[str, Any]:
+    """What a configuration asks for, without what is only about one start, and options that cannot change a result."""
+    found = {name: _counts(value) for name, value in config.model_dump(mode="json").items() if name not in _START_ONLY}
+    found["inputs"].pop("run")
+    return found
 
 
 def _counts(value: Any) -> Any:

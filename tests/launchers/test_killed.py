@@ -76,18 +76,18 @@ def wait(for_what: Callable[[], bool]) -> None:
     raise AssertionError("it never came")
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGHUP, id="closed")])
 def test_jobs_of_a_cluster_go_on_and_are_collected(blow: int, sweep, server: Served, tmp_path: Path) -> None:
     """SIGHUP reaches all processes of a terminal that is closed, and is no end to those of a job."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
     launching = sweep("hydra/launcher=slurm_local")
     wait(lambda: server.stats.answered >= 10)
     (os.killpg if blow == signal.SIGHUP else os.kill)(launching.pid, blow)
-    launching.wait(30)
+    launching.wait(300)
     assert ("jobs that were submitted go on" in (tmp_path / "said").read_text()) == (blow == signal.SIGTERM)
     seen = server.stats.answered
     again = sweep("hydra/launcher=slurm_local")
-    assert again.wait(60) == 0, (tmp_path / "said").read_text()
+    assert again.wait(300) == 0, (tmp_path / "said").read_text()
     # Not by the second sweep alone: nothing was asked for again, although the first one's jobs were not disturbed.
     assert (server.stats.answered, server.stats.repeated) == (CALLS, 0)
     assert seen < CALLS
@@ -106,7 +106,7 @@ def test_workers_of_this_machine_end_with_the_launching_process(sweep, server: S
     launching.wait()
     wait(lambda: not of_session(launching.pid))
     assert server.stats.answered < CALLS
-    assert sweep("hydra/launcher=gpus", "gpus=[0,1]").wait(60) == 0
+    assert sweep("hydra/launcher=gpus", "gpus=[0,1]").wait(300) == 0
     # What was under way when the kill came may be asked for again.
     assert server.stats.repeated <= 2 * 2 * CELLS
 
@@ -120,7 +120,7 @@ def test_a_job_whose_time_is_up_goes_on_in_the_next(sweep, server: Served, tmp_p
     stage = next(process for process in job.children() if "fireact.generate" in process.cmdline())
     for process in (job, stage):
         process.send_signal(signal.SIGUSR2)
-    assert launching.wait(60) == 0, (tmp_path / "said").read_text()
+    assert launching.wait(300) == 0, (tmp_path / "said").read_text()
     assert server.stats.repeated <= 4
     states = [json.loads((tmp_path / "sweep" / str(number) / "manifest.json").read_text())["state"]
               for number in range(CELLS)]
