@@ -1,7 +1,7 @@
 """Why an episode went wrong: each wrong one is of exactly one kind, told from its record alone.
 
-The kinds follow an episode from its form to its end, and the first that fits counts. So what is left for `reasoning`
-had a sound form, came to an answer, saw what it needed, and is wrong all the same.
+The first kind of `FAILURES` that fits counts. So what is left for `reasoning` had a sound form, came to an answer, saw
+what it needed, and is wrong all the same.
 """
 
 from collections import Counter
@@ -15,15 +15,15 @@ from fireact.types import Question, StopReason, Trajectory
 Failure = Literal["wrong_tool", "format", "loop", "no_finish", "no_search", "retrieval", "reasoning"]
 
 FAILURES: dict[str, str] = {
+    "wrong_tool": "called a tool that there is not, and was without what it needed",
     "format": "replies that could not be read",
-    "wrong_tool": "called a tool that there is not",
     "loop": "repeated a call until a limit was reached",
     "no_finish": "came to no answer within the limits",
     "no_search": "answered without a search",
     "retrieval": "a gold passage was never seen",
     "reasoning": "the gold passages were seen, the answer is wrong",
 }
-"""The kinds in words, in the order of an episode's course."""
+"""The kinds in words, in the order in which they are tried."""
 
 _REPEATS = 2
 """So many calls that were made before make a loop of an episode without an answer."""

@@ -18,7 +18,7 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
-from fireact.process import PARENT
+from fireact.process import INTERRUPTED, PARENT
 
 _IMPORTED = ["hydra", "torch", "transformers", "transformers.models.auto.modeling_auto",
              "transformers.models.llama.modeling_llama", "peft", "accelerate"]
@@ -96,7 +96,11 @@ def _stage(module: str, arguments: Sequence[str], environment: Mapping[str, str]
     threading.Thread(target=_stop_with_run, daemon=True).start()
     sys.stdin = os.fdopen(0, closefd=False)
     sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:
+        # While it was still importing: its own guard says nothing then either.
+        sys.exit(INTERRUPTED)
 
 
 def _stop_with_run() -> None:

@@ -202,10 +202,13 @@ def _disk(failure: OSError) -> str | None:
     place = f" ({failure.filename})" if failure.filename else ""
     if failure.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full{place}; free some space and start the same command again, finished work is kept"
-    if failure.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"a folder cannot be made or found{place}; choose another with store=... or hydra.run.dir=..."
     if failure.errno in (errno.ENOLCK, errno.EOPNOTSUPP):
-        return f"a file cannot be locked{place}, for its file system has no locks; choose another with store=..."
+        return f"a file cannot be locked{place}, for its file system has no locks; choose another place"
     if failure.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return f"no permission to write{place}; choose another folder with store=... and hydra.run.dir=..."
+        return f"no permission to write{place}; choose another place"
+    if failure.errno in _NO_PLACE and failure.filename:
+        return f"{failure.filename} cannot be written or read ({failure.strerror}); choose another place"
     return None
+
+
+_NO_PLACE = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP)

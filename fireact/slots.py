@@ -89,6 +89,8 @@ def count(gpus: Any) -> int:
     if gpus is None:
         raise ConfigError("hydra/launcher=gpus has as many cells at once as GPUs are shared out, and gpus=null names "
                           "none; set e.g. gpus=[0,1] or gpus=all")
+    if gpus != "all" and (isinstance(gpus, str) or not isinstance(gpus, Sequence)):
+        raise ConfigError(f"gpus={gpus} is no list; give numbers, e.g. gpus=[0,1], or gpus=all")
     return len(named("all") if gpus == "all" else gpus)
 
 

@@ -30,7 +30,7 @@ class Grid(BasicSweeper):
         if show.only_shown(cells):
             return []
         place = Path(self._master.hydra.sweep.dir)
-        place.mkdir(parents=True, exist_ok=True)
+        folder.make(place)
         OmegaConf.save(self._master, place / "multirun.yaml")
         sweep = folder.begin(place, cells)
         assert self.launcher is not None

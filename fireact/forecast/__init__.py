@@ -165,7 +165,8 @@ def total(label: str, forecasts: Sequence[Forecast]) -> Forecast:
 def _source(samples: Sequence[int]) -> str:
     """Where the figures of several jobs are from."""
     without = samples.count(0)
-    return f"{len(samples)} jobs" + (f", {without} without a sample: about the most" if without else "")
+    jobs = f"{len(samples)} job{'' if len(samples) == 1 else 's'}"
+    return jobs + (f", {without} without a sample: about the most" if without else "")
 
 
 def save(forecasts: Sequence[Forecast], path: Path) -> None:

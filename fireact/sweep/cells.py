@@ -1,6 +1,6 @@
 """The cells of a sweep: their configurations, what tells them apart, and the stages that they are made of."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from fireact.tracking.identity import asked
 STAGES = {"generate": "generation", "curate": "set", "tokenize": "tokenised set", "train": "training",
           "evaluate": "evaluation"}
 """The stages that a cell is made of, in their order, and what one of each makes."""
+SHOWN = 3
+"""Cells that are named of those that cannot be run for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,17 @@ def merged(cells: Iterable[Cell]) -> dict[str, dict[str, Task]]:
                 if _asked(task) > _asked(known):
                     found[stage][task.folder.name] = task
     return found
+
+
+def refused(cells: Iterable[Cell]) -> Iterator[str]:
+    """Say which cells cannot be run and why, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.error is not None:
+            reasons.setdefault(cell.error, []).append(cell.label)
+    for reason, labels in reasons.items():
+        more = f" and {counted(len(labels) - SHOWN, 'more cell')}" if len(labels) > SHOWN else ""
+        yield f"Cannot be run: {', '.join(labels[:SHOWN])}{more}: {reason}"
 
 
 def counted(n: int, noun: str) -> str:

@@ -27,6 +27,14 @@ def need_contrasts(cells: Sequence[Cell]) -> None:
         raise ConfigError(sentence)
 
 
+def make(place: Path) -> None:
+    """Make the sweep's folder. Raises ConfigError."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"hydra.sweep.dir={place} cannot be made ({error.strerror}); choose another folder") from None
+
+
 def begin(place: Path, cells: Sequence[Cell]) -> dict[str, Any]:
     """Write what the sweep is made of, and return it. Raises OSError."""
     varied = axes(cell.overrides for cell in cells)
@@ -56,4 +64,4 @@ def end(place: Path, sweep: dict[str, Any], failed: Mapping[int, str], evaluated
 
 def label(cell: Mapping[str, Any]) -> str:
     """What tells a cell from the others."""
-    return " ".join(f"{axis}={value}" for axis, value in cell["choices"].items())
+    return " ".join(f"{axis}={value}" for axis, value in cell["choices"].items()) or "the only cell"

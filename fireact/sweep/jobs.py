@@ -10,7 +10,8 @@ FOLDER = ".submitit"
 def submitted(place: Path) -> list[str]:
     """The numbers of the jobs of the sweep in `place`: of SLURM's arrays, the numbers of the arrays."""
     folders = (place / FOLDER).iterdir() if (place / FOLDER).is_dir() else ()
-    return sorted({folder.name.partition("_")[0] for folder in folders if folder.name[:1].isdigit()}, key=int)
+    numbers = {folder.name.partition("_")[0] for folder in folders}
+    return sorted((number for number in numbers if number.isdecimal()), key=int)
 
 
 def say(place: Path) -> None:

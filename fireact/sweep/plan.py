@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fireact.children import Task
+from fireact.errors import ConfigError
 from fireact.forecast import Forecast, forecast, total
 from fireact.forecast.sample import Samples
 from fireact.forecast.training import Trained, Training
@@ -16,7 +17,7 @@ from fireact.report.forecast import SCOPES
 from fireact.report.forecast import parts as forecast_parts
 from fireact.report.text import Table
 from fireact.sweep import power
-from fireact.sweep.cells import STAGES, Cell, counted, merged
+from fireact.sweep.cells import STAGES, Cell, counted, merged, refused
 from fireact.sweep.state import State
 from fireact.sweep.status import cell_kind, states
 from fireact.train.job import TrainJob
@@ -39,7 +40,12 @@ class Outlook:
 
 
 def look_ahead(cells: Sequence[Cell]) -> Outlook:
-    """See what is done, and estimate the rest by what the store holds. Raises ConfigError, DataError."""
+    """See what is done, and estimate the rest by what the store holds.
+
+    Raises DataError, and ConfigError where none of the cells can be run.
+    """
+    if all(cell.error is not None for cell in cells):
+        raise ConfigError(f"none of {counted(len(cells), 'cell')} can be run: {cells[0].error}")
     tasks, found = merged(cells), states(cells)
     splits, samples = Splits(), Samples()
     plays = [_forecast(task, cells[0].config.concurrency, splits, samples)
@@ -61,9 +67,7 @@ def parts(outlook: Outlook) -> Iterator[Table | str]:
         yield _trainings(outlook.trainings)
     yield _hours(outlook)
     yield from power.sentences(cells, outlook.tasks["evaluate"], Splits())
-    for cell in cells:
-        if cell.error is not None:
-            yield f"Cannot be run: {cell.label}: {cell.error}"
+    yield from refused(cells)
 
 
 def headline(outlook: Outlook) -> str:
@@ -128,4 +132,8 @@ def _hours(outlook: Outlook) -> str:
         return "How long it will take is not known: the store has nothing of its like."
     unknown = len(left) - len(known)
     more = f", and what {counted(unknown, 'job')} will take of whose like the store has none" if unknown else ""
-    return f"About {sum(known) / 3600:,.1f} hours one after the other{more}."
+    return f"About {_duration(sum(known))} one after the other{more}."
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fireact import forecast
+from fireact.errors import ConfigError
 from fireact.report.terminal import show
 from fireact.sweep import plan, status
 from fireact.sweep.cells import Cell
@@ -18,6 +19,9 @@ def only_shown(cells: Sequence[Cell], run_dir: Path | None = None) -> bool:
     The plan of a single run is written to its directory as well. Raises ConfigError, DataError.
     """
     stages = {cell.config.stage for cell in cells}
+    if stages & STAGES and len(stages) > 1:
+        raise ConfigError(f"stage={','.join(sorted(stages))} mixes what is only shown with what is done; give one at "
+                          "a time")
     if stages == {"plan"}:
         outlook = plan.look_ahead(cells)
         if run_dir:

@@ -1,14 +1,17 @@
 """How far a job is, told from its folder alone: whoever works on it, and on whichever machine."""
 
-from contextlib import closing
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from fireact.children import Task
 from fireact.generate import PlayJob, Splits, open_dataset
-from fireact.locks import LOCK, locked
-from fireact.play.claims import EVERYTHING, NAME, Claims
+from fireact.locks import LOCK, locked, taken
+from fireact.play.claims import EVERYTHING, Claims
+from fireact.play.claims import NAME as CLAIMS
 from fireact.play.played import plan
 from fireact.play.records import Records
 from fireact.store import DONE, FAILED
@@ -52,9 +55,24 @@ def state(task: Task, splits: Splits) -> State:
 def busy(folder: Path, plays: bool) -> bool:
     """Whether a process works in a stage's folder, on any machine that shares it; `plays`: of a stage that plays."""
     # Looking leaves nothing behind, and no time of change.
-    if not (folder / (NAME if plays else LOCK)).exists():
+    if not (folder / (CLAIMS if plays else LOCK)).exists():
         return False
     if not plays:
         return locked(folder)
-    with closing(Claims(folder)) as claims:
-        return not claims.take(EVERYTHING)
+    with held(folder, plays) as mine:
+        return not mine
+
+
+@contextmanager
+def held(folder: Path, plays: bool) -> Iterator[bool]:
+    """Keep others from working in a stage's folder, and tell whether that is possible. Raises FileNotFoundError."""
+    if plays:
+        with closing(Claims(folder)) as claims:
+            yield claims.take(EVERYTHING)
+        return
+    descriptor = taken(folder / LOCK)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)

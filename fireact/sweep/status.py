@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fireact.generate import Splits
 from fireact.report.text import Table
-from fireact.sweep.cells import STAGES, Cell, merged
+from fireact.sweep.cells import STAGES, Cell, merged, refused
 from fireact.sweep.state import State, state
 
 KINDS = ("done", "running", "failed", "waiting")
 SHOWN = 20
-"""Stages that are named one by one; and cells."""
+"""Stages that are named one by one."""
 
 
 def states(cells: Sequence[Cell]) -> dict[str, dict[str, State]]:
@@ -42,11 +42,7 @@ def parts(cells: Sequence[Cell]) -> Iterator[Table | str]:
         yield f"{each.kind}: {stage}/{task.label} in {task.folder}{_progress(each)}{each.why and f': {each.why}'}"
     if len(under_way) > SHOWN:
         yield f"and {len(under_way) - SHOWN} more"
-    refused = [cell for cell in cells if cell.error is not None]
-    for cell in refused[:SHOWN]:
-        yield f"cannot be run: {cell.label}: {cell.error}"
-    if len(refused) > SHOWN:
-        yield f"and {len(refused) - SHOWN} more"
+    yield from refused(cells)
 
 
 def _counts(kinds: Sequence[str]) -> tuple[str, ...]:

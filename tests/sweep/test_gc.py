@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from fireact.gc import look
+from fireact.gc import Found, _collect, _delete, look
 from tests.helpers import ROOT
 
 OLD = time.time() - 40 * 86_400
@@ -94,7 +94,28 @@ def test_the_command(tmp_path: Path, delete: bool) -> None:
     assert [path.name for path in (store / "train").iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_store_that_is_not_there(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "fireact.gc", "--store", tmp_path / "nowhere"], cwd=ROOT,
-                          capture_output=True, text=True)
+@pytest.mark.parametrize(("options", "sentence"), [
+    (("--store", "nowhere", "--runs", "."), "--store nowhere is no folder; name that of the store"),
+    (("--store", ".", "--runs", "nowhere"), "--runs nowhere is no folder; name that of the runs"),
+    (("--store", "."), "neither outputs nor multirun is here"),
+    (("--store", ".", "--runs", ".", "--days", "-1"), "--days -1 is no age"),
+    (("--store", ".", "--runs", ".", "--days", "nan"), "--days nan is no age"),
+])
+def test_what_would_delete_too_much_is_refused(tmp_path: Path, options: tuple[str, ...], sentence: str) -> None:
+    forgotten = stage(tmp_path, "train", 1)
+    done = subprocess.run([sys.executable, "-m", "fireact.gc", *options, "--delete"], cwd=tmp_path, capture_output=True,
+                          text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert sentence in done.stderr
+    assert forgotten.exists()
+
+
+def test_what_a_killed_gc_left_goes_and_what_somebody_has_begun_with_stays(tmp_path: Path) -> None:
+    left = tmp_path / "train" / f".{1:016x}.deleted"
+    left.mkdir(parents=True)
+    forgotten, begun = stage(tmp_path, "train", 2), stage(tmp_path, "train", 3)
+    (begun / ".lock").touch()
+    with FileLock(begun / ".lock"):
+        assert not _delete(Found("train", begun, 100, ""))
+        _collect(tmp_path, [tmp_path], 30, paid=False, delete=True)
+    assert (left.exists(), forgotten.exists(), begun.exists()) == (False, False, True)
