@@ -34,8 +34,14 @@ def compose(job: Callable[[], None]) -> None:
         job()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(f"{error}\n{error.__cause__ or ''}")) from None
+    except OSError as error:
+        # Hydra makes a run's folder itself.
+        if error.filename is None or any(name.startswith("fireact") for name in _modules(error)[1:]):
+            raise
+        raise ConfigError(f"{error.filename} cannot be made ({error.strerror}); choose another folder with "
+                          "hydra.run.dir=... or hydra.sweep.dir=...") from None
     except (ValueError, RuntimeError) as error:
-        modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        modules = _modules(error)
         # Not what a job does, which has frames of its own above Hydra's.
         if modules[-1].startswith("hydra."):
             text = str(error)
@@ -48,6 +54,11 @@ def compose(job: Callable[[], None]) -> None:
             raise ConfigError(f"hydra/launcher cannot be used here: {error}; choose another one, e.g. "
                               "hydra/launcher=joblib") from None
         raise
+
+
+def _modules(error: Exception) -> list[str]:
+    """Where an error came through, from here to where it was raised."""
+    return [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 
 def explain(message: str) -> str:

@@ -19,6 +19,7 @@ MISTAKES = [
     (["model@teacher=api", "teacher.modl=x"], "error: teacher.modl is not an option (did you mean teacher.model?)"),
     (["model@teacher=api", "teacher.options={top_k: 5}"],
      "error: teacher.options.top_k is not there yet; write +teacher.options=... to add it"),
+    (["stage=generate", "generate.n=2", "hydra.run.dir=/proc/x"], "error: /proc/x cannot be made (No such file or"),
     (["stage=generate", "store=/proc/x"], "error: store=/proc/x cannot be made (No such file or directory); choose"),
     (["-m", "hydra/launcher=submitit_slurm", "worker=0,1"], "error: hydra/launcher cannot be used here: Could not"),
     (["model@teachr=api"], "error: nothing is selected for model@teachr yet; write +model@teachr=... to add it"),
