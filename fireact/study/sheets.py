@@ -11,8 +11,8 @@ from fireact.study.contrasts import planned
 from fireact.study.curves import learning_curves
 from fireact.study.leaderboard import leaderboard
 from fireact.study.outcomes import outcomes, table
+from fireact.study.sheet import Column, Sheet, Value, filled
 from fireact.study.types import Leader, Planned, Study
-from fireact.tables.sheet import Column, Sheet, Value, filled
 
 _SPREADS = "EM and F1 in percent, over n questions; ± is the standard error, clustered by question."
 _BEST = ("Bold: the best EM, only where it is distinguishable from the second best on the same questions (paired test, "

@@ -9,10 +9,10 @@ from fireact import report
 from fireact.command import command
 from fireact.errors import ConfigError
 from fireact.jsonl import write_atomic
+from fireact.report.study import parts
 from fireact.report.terminal import show
 from fireact.study.contrasts import complaints
 from fireact.study.read import read
-from fireact.study.text import parts
 from fireact.sweep.cells import Cell, axes, ident
 
 SWEEP = "sweep.json"

@@ -14,11 +14,11 @@ from fireact.jsonl import write_atomic
 from fireact.process import guard
 from fireact.study import sheets
 from fireact.study.read import read
+from fireact.study.sheet import Sheet
 from fireact.study.types import Study
 from fireact.tables.latex import latex
 from fireact.tables.markdown import markdown
 from fireact.tables.plain import to_csv
-from fireact.tables.sheet import Sheet
 
 TABLES: dict[str, Callable[[Study], Sheet]] = {
     "leaderboard": sheets.leaderboard_sheet, "contrasts": sheets.contrasts_sheet, "failures": sheets.failures_sheet,

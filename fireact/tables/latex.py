@@ -6,7 +6,7 @@ font has.
 
 import re
 
-from fireact.tables.sheet import Kind, Sheet, Spread, shown
+from fireact.study.sheet import Kind, Sheet, Spread, shown
 
 _SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
             "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from fireact.tables.sheet import Sheet, Spread, shown
+from fireact.study.sheet import Sheet, Spread, shown
 
 _SPECIAL = re.compile(r"[\\|*`]|<(?=[A-Za-z/!?])")
 """What ends a cell, or is taken for markup: a text is to be read as it is."""

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from fireact.stats import Contrast, Estimate
-from fireact.tables.sheet import Column, Sheet, Value
+from fireact.study.sheet import Column, Sheet, Value
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""

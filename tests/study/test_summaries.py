@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from bench.sweep import cell, make
+from fireact.report.study import TOP, parts
 from fireact.study.complement import complements
 from fireact.study.curves import learning_curves
 from fireact.study.grid import grids
 from fireact.study.read import read
-from fireact.study.text import TOP, parts
 from fireact.study.training import training_curves
 from tests.study.test_conditions import share, wrong
 

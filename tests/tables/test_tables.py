@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from bench.sweep import make
 from fireact.stats import contrast, estimate
+from fireact.study.sheet import Column, Sheet, shown
 from fireact.tables.__main__ import TABLES, main
 from fireact.tables.latex import escape, latex
 from fireact.tables.markdown import markdown
 from fireact.tables.plain import csv_text, to_csv
-from fireact.tables.sheet import Column, Sheet, shown
 
 HALF = estimate({str(number): [float(number < 50)] for number in range(100)})
 COLUMNS = (Column("condition", ""), Column("n", "n", "count"), Column("em", "EM %", "estimate"))

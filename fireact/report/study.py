@@ -7,9 +7,9 @@ from fireact.report.text import Table
 from fireact.study.conditions import axes
 from fireact.study.contrasts import complaints, named, planned
 from fireact.study.leaderboard import leaderboard
+from fireact.study.sheet import Sheet, shown
 from fireact.study.sheets import contrasts_sheet, leaderboard_sheet
 from fireact.study.types import Cell, Leader, Planned, Study
-from fireact.tables.sheet import Sheet, shown
 
 TOP = 20
 """Conditions that are shown."""
