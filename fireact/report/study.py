@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fireact.report.text import Table
-from fireact.study.conditions import axes
-from fireact.study.contrasts import complaints, named, planned
+from fireact.study.contrasts import complaints_of, planned
 from fireact.study.leaderboard import leaderboard
 from fireact.study.sheet import Sheet, shown
 from fireact.study.sheets import contrasts_sheet, leaderboard_sheet
@@ -29,7 +28,7 @@ def parts(study: Study, leaders: Sequence[Leader] | None = None, found: Sequence
         several = len({one.dataset for one in found}) > 1
         said += [as_table(_brief(contrasts_sheet(study, found))),
                  *(f"{one.dataset}: {one.verdict}" if several else one.verdict for one in found[:TOP])]
-    said += complaints(named(study), axes(study))
+    said += complaints_of(study)
     return [*said, *_unread(study)]
 
 

@@ -5,50 +5,30 @@ fine-tuned against prompted. A contrast is between the means of each question ov
 what is contrasted: cells of which one side is missing are left out, and so are questions that one side lacks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from fireact.errors import suggest
-from fireact.sections import STUDENT, PlannedContrast
+from fireact.sections import STUDENT
 from fireact.stats import adjust, contrast, verdict
 from fireact.study.conditions import axes, grouped, is_name, keys
 from fireact.study.outcomes import mean_by_question, outcomes
+from fireact.study.pairs import Pair, complaints, pairs
 from fireact.study.types import GUISES, Condition, Planned, Study
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """What is to be contrasted on a dataset: two values of an axis in one guise, or the two guises."""
-
-    axis: str
-    first: str
-    second: str
-    dataset: str
-    guise: str
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """What both sides are called."""
-        if self.axis == STUDENT:
-            return GUISES[self.first], GUISES[self.second]
-        return self.first, self.second
 
 
 def planned(study: Study) -> list[Planned]:
     """Return the planned contrasts that there are episodes for. Holm counts those too that have none yet."""
     parts = [part for part in grouped(study) if not part.fault]
-    pairs = list(_pairs(study, parts))
+    family = pairs(axes(study), played(parts), named(study))
     found = {}
-    for pair in pairs:
+    for pair in family:
         sides = _sides(study, parts, pair)
         if sides is not None:
             found[pair] = contrast(*map(outcomes, sides))
     result = []
-    for pair, one in adjust(found, len(pairs)).items():
+    for pair, one in adjust(found, len(family)).items():
         first, second = pair.names
         in_guise = f" ({GUISES[pair.guise]})" if pair.guise in GUISES and pair.guise != "finetuned" else ""
         label = f"{second} against {first}" if pair.axis == STUDENT else f"{pair.axis}: {second} against {first}"
@@ -57,53 +37,27 @@ def planned(study: Study) -> list[Planned]:
     return result
 
 
-def complaints(wanted: Sequence[Any], compared: Mapping[str, Sequence[str]]) -> list[str]:
-    """Say which of the contrasts in `report.contrasts` cannot be made with the axes that are compared, and why."""
-    said, values = [], {**compared, STUDENT: list(GUISES)}
-    for node in wanted:
-        try:
-            one = PlannedContrast.model_validate(node)
-        except ValidationError:
-            said.append(f"report.contrasts has {node!r}, expected e.g. {{axis: strategy, first: react, "
-                        "second: reflexion}")
-            continue
-        if one.axis not in values:
-            said.append(f"report.contrasts names {one.axis!r}, which is no axis that the sweep compares"
-                        f"{suggest(one.axis, values)}")
-            continue
-        said += [f"report.contrasts names {one.axis}={value}, which the sweep does not have"
-                 f"{suggest(value, values[one.axis])}"
-                 for value in (one.first, one.second) if value not in values[one.axis]]
-    return said
-
-
 def named(study: Study) -> list[Any]:
     """The contrasts that the study's recipe names, as its configuration has them."""
     return next((list((cell.config.get("report") or {}).get("contrasts") or []) for cell in study.cells if cell.config),
                 [])
 
 
-def _pairs(study: Study, parts: Sequence[Condition]) -> Iterable[_Pair]:
-    for dataset in dict.fromkeys(part.dataset for part in parts):
-        guises = {part.guise for part in parts if part.dataset == dataset}
-        usual = "finetuned" if "finetuned" in guises else "prompted"
-        own = named(study)
-        if own:
-            for one in map(PlannedContrast.model_validate, _sound(own, study)):
-                guise = "" if one.axis == STUDENT else one.guise or usual
-                yield _Pair(one.axis, one.first, one.second, dataset, guise)
-            continue
-        for axis, values in axes(study).items():
-            yield from (_Pair(axis, values[0], value, dataset, usual) for value in values[1:])
-        if len(guises) > 1:
-            yield _Pair(STUDENT, "prompted", "finetuned", dataset, "")
+def played(parts: Sequence[Condition]) -> dict[str, set[str]]:
+    """The guises that have episodes, by dataset."""
+    found: dict[str, set[str]] = {}
+    for part in parts:
+        found.setdefault(part.dataset, set()).add(part.guise)
+    return found
 
 
-def _sound(own: Sequence[Any], study: Study) -> list[Any]:
-    return [node for node in own if not complaints([node], axes(study))]
+def complaints_of(study: Study) -> list[str]:
+    """Say which of the contrasts that the recipe names this study cannot make, and why."""
+    guises = set().union(*played(grouped(study)).values())
+    return complaints(named(study), axes(study), guises)
 
 
-def _sides(study: Study, parts: Sequence[Condition], pair: _Pair) -> tuple[np.ndarray, np.ndarray] | None:
+def _sides(study: Study, parts: Sequence[Condition], pair: Pair) -> tuple[np.ndarray, np.ndarray] | None:
     """Return both sides' mean of each question; None where there is no pair of cells, or both are the same episodes."""
     strata: dict[tuple, dict[str, Condition]] = {}
     for part in parts:
@@ -135,7 +89,7 @@ def _same(study: Study, first: Condition, second: Condition) -> bool:
     return names is not None and names == keys(study, second.series)
 
 
-def _said(pair: _Pair) -> tuple[str, str]:
+def _said(pair: Pair) -> tuple[str, str]:
     """What both sides are called in a sentence, which begins with the second."""
     first, second = pair.names
     if pair.axis == STUDENT:

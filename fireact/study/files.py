@@ -24,12 +24,18 @@ class Reader:
 
     skipped: list[str] = field(default_factory=list)
 
-    def json(self, path: Path) -> dict[str, Any]:
+    def json(self, path: Path, parts: Mapping[str, type]) -> dict[str, Any]:
         """The object in a JSON file; {} where there is none, or nothing that can be read.
 
-        Raises DataError for a file that a newer FireAct wrote.
+        Of its `parts` those are left out that do not map names to values of this type. Raises NewerVersion.
         """
-        return _current(self._mapping(path, json.loads), path)
+        values = _current(self._mapping(path, json.loads), path)
+        for name, kind in parts.items():
+            part = values.get(name, {})
+            if not isinstance(part, dict) or not all(isinstance(each, kind) for each in part.values()):
+                self.skipped.append(f"{path}: its {name!r} is {str(part)[:60]!r}, which is of another form")
+                del values[name]
+        return values
 
     def config(self, path: Path) -> dict[str, Any]:
         """A run's resolved configuration; {} where there is none, or nothing that can be read."""

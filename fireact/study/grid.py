@@ -11,21 +11,25 @@ from fireact.study.types import Condition, Grid, Study
 def grids(study: Study) -> list[Grid]:
     """Return a grid for each pair of axes, dataset and guise, of the sound tool.
 
-    Where cells are missing, a place of the grid is the mean of those that are there. A guise whose episodes are the
-    same everywhere, as the prompted student's where only the training differs, has no grid.
+    Where cells are missing, a place of the grid is the mean of those that are there. An axis along which a guise's
+    episodes are the same, as the prompted student's along the options of the training, has no grid of it.
     """
     groups: dict[tuple[str, str], list[Condition]] = defaultdict(list)
     for part in grouped(study):
         if not part.fault:
             groups[part.dataset, part.guise].append(part)
     return [_grid(study, dataset, guise, parts, rows, columns)
-            for (dataset, guise), parts in groups.items() if not _alike(study, parts)
-            for rows, columns in combinations(axes(study), 2)]
+            for (dataset, guise), parts in groups.items()
+            for rows, columns in combinations([axis for axis in axes(study) if not _alike(study, parts, axis)], 2)]
 
 
-def _alike(study: Study, parts: list[Condition]) -> bool:
-    names = {keys(study, part.series) for part in parts}
-    return len(names) == 1 and None not in names
+def _alike(study: Study, parts: list[Condition], axis: str) -> bool:
+    """Whether the episodes are the same whatever is chosen on an axis; not, where that is not known."""
+    known: dict[tuple, set[frozenset[str] | None]] = defaultdict(set)
+    for part in parts:
+        rest = tuple(choice for choice in part.choices.items() if choice[0] != axis)
+        known[rest].add(keys(study, part.series))
+    return all(len(names) == 1 and None not in names for names in known.values())
 
 
 def _grid(study: Study, dataset: str, guise: str, parts: list[Condition], rows: str, columns: str) -> Grid:

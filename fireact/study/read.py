@@ -11,8 +11,12 @@ from fireact.study.files import CONFIG, HYDRA_SWEEP, MANIFEST, METRICS, RESULTS,
 from fireact.study.rows import Questions, read_rows
 from fireact.study.types import Cell, Series, Study
 
-_MARKS = (METRICS, MANIFEST, CONFIG, RESULTS)
+_MARKS = (METRICS, MANIFEST, RESULTS)
 """What tells a run directory from any other."""
+_MEASURED = ("generate", "curate", "evaluate")
+"""The parts of metrics.json that have one of a form each for several."""
+_COUNTS = ("played", "kept", "train", "validation")
+"""Of a curated set."""
 _UNENDED = {"running": "it has not ended: it is running still, or was killed", "stopped": "it was stopped"}
 
 
@@ -25,12 +29,12 @@ def read(folder: Path) -> Study:
     reader = Reader()
     if is_run(folder) and not is_sweep(folder):
         return _study(folder, reader, [_cell(folder, 0, {}, reader)], {})
-    sweep = reader.json(folder / SWEEP)
+    sweep = reader.json(folder / SWEEP, {"axes": list})
     listed = sweep.get("cells")
     if isinstance(listed, list) and all(map(_is_listed, listed)):
         cells = [_cell(folder / word(node["number"]), node["number"], _choices(node.get("choices")), reader,
                        node.get("error")) for node in listed]
-        axes = {axis: list(map(word, values)) for axis, values in dict(sweep.get("axes") or {}).items()}
+        axes = {axis: list(map(word, values)) for axis, values in sweep.get("axes", {}).items()}
     else:
         inside = sorted((path for path in folder.glob("*/") if is_run(path)), key=_order)
         if not inside:
@@ -75,8 +79,13 @@ def _study(folder: Path, reader: Reader, cells: Sequence[Cell], axes: Mapping[st
 
 def _cell(folder: Path, number: int, choices: Choices, reader: Reader, told: Any = None) -> Cell:
     """Read a cell; `told` is why it failed by what the sweep noted, which knows cells too that never began."""
-    manifest = reader.json(folder / MANIFEST)
-    metrics = reader.json(folder / METRICS)
+    manifest = reader.json(folder / MANIFEST, {"stages": dict})
+    metrics = reader.json(folder / METRICS, dict.fromkeys(_MEASURED, dict))
+    for name, funnel in metrics.get("curate", {}).items():
+        if not all(isinstance(funnel.get(count), int) for count in _COUNTS):
+            reader.skipped.append(f"{folder / METRICS}: the counts of {name!r} under 'curate' are no numbers")
+            metrics = {key: value for key, value in metrics.items() if key != "curate"}
+            break
     return Cell(number, folder, choices, reader.config(folder / CONFIG), metrics, manifest,
                 _error(folder, manifest, bool(metrics), told))
 

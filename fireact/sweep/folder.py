@@ -11,9 +11,10 @@ from fireact.errors import ConfigError
 from fireact.jsonl import write_atomic
 from fireact.report.study import parts
 from fireact.report.terminal import show
-from fireact.study.contrasts import complaints
+from fireact.study.pairs import complaints
 from fireact.study.read import read
 from fireact.sweep.cells import Cell, axes, ident
+from fireact.sweep.power import compared, played
 
 SWEEP = "sweep.json"
 SHOWN = 10
@@ -22,8 +23,9 @@ SHOWN = 10
 
 def need_contrasts(cells: Sequence[Cell]) -> None:
     """Refuse planned contrasts that these cells cannot make, before anything runs. Raises ConfigError."""
-    varied = axes(cell.overrides for cell in cells)
-    for sentence in complaints([each.model_dump() for each in cells[0].config.report.contrasts], varied):
+    guises = set().union(*played(cells).values())
+    wanted = [each.model_dump(exclude_none=True) for each in cells[0].config.report.contrasts]
+    for sentence in complaints(wanted, compared(cells), guises):
         raise ConfigError(sentence)
 
 

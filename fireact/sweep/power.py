@@ -7,7 +7,8 @@ from fireact.generate import PlayJob, Splits
 from fireact.report.text import percent
 from fireact.stats import ALPHA, smallest_difference
 from fireact.study.conditions import REPEATS
-from fireact.sweep.cells import Cell, counted
+from fireact.study.pairs import pairs
+from fireact.sweep.cells import Cell, axes, counted
 
 DISAGREE = (0.2, 0.4)
 """Shares of the questions that just one of two cells gets right, for which the plan is told. In the paper's tables and
@@ -16,29 +17,31 @@ in our own runs they lie about between these."""
 
 def sentences(cells: Sequence[Cell], evaluations: Mapping[str, Task], splits: Splits) -> Iterator[str]:
     """Say for each number of questions which difference is found eight times out of ten. Raises ConfigError."""
-    m = contrasts(cells)
+    own = [each.model_dump() for each in cells[0].config.report.contrasts]
+    m = max(len(pairs(compared(cells), played(cells), own)), 1)
     for n, datasets in _questions(evaluations, splits).items():
-        alpha = ALPHA / max(m * len(datasets), 1)
-        found = [smallest_difference(n, share, alpha=alpha) for share in DISAGREE]
-        shown = " or ".join(f"{percent(each)} points of EM where they disagree on {share:.0%} of the questions"
-                            for share, each in zip(DISAGREE, found, strict=True) if each is not None)
+        found = [smallest_difference(n, share, alpha=ALPHA / m) for share in DISAGREE]
+        shown = [f"{percent(each)} points of EM where they disagree on {share:.0%} of the questions"
+                 for share, each in zip(DISAGREE, found, strict=True) if each is not None]
+        family = f", {counted(m, 'contrast')} being planned" if m > 1 else ""
         what = f"{counted(n, 'question')} of {' and of '.join(datasets)}"
-        among = f" among {counted(m * len(datasets), 'planned contrast')}" if m > 1 else ""
-        yield (f"On {what} two cells are told apart with 80% power{among} from {shown} on." if shown else
-               f"{what} are too few to tell two cells apart{among}, unless they disagree on nearly all of them.")
+        yield (f"{what} tell two cells apart with 80% power{family}, if they differ by at least {' or '.join(shown)}."
+               if shown else f"{what} are too few to tell two cells apart{family}, unless they disagree on most.")
 
 
-def contrasts(cells: Sequence[Cell]) -> int:
-    """How many contrasts are planned on a dataset: those that are named, or each value of each axis and of the
-    student's guise against the first one."""
-    values: dict[str, set[str]] = {}
+def compared(cells: Sequence[Cell]) -> dict[str, list[str]]:
+    """The axes along which cells are compared."""
+    return {axis: values for axis, values in axes(cell.overrides for cell in cells).items() if axis not in REPEATS}
+
+
+def played(cells: Sequence[Cell]) -> dict[str, set[str]]:
+    """The guises that are to be evaluated, by dataset."""
+    found: dict[str, set[str]] = {}
     for cell in cells:
-        for axis, value in cell.choices.items():
-            if axis not in REPEATS:
-                values.setdefault(axis, set()).add(value)
-    config = cells[0].config
-    guises = config.evaluate.prompted and config.evaluate.finetuned
-    return len(config.report.contrasts) or sum(len(each) - 1 for each in values.values()) + int(guises)
+        for task in cell.tasks.get("evaluate", ()):
+            assert isinstance(task.job, PlayJob)
+            found.setdefault(task.job.task, set()).add("prompted" if task.job.few_shot else "finetuned")
+    return found
 
 
 def _questions(evaluations: Mapping[str, Task], splits: Splits) -> dict[int, list[str]]:

@@ -87,7 +87,7 @@ def test_runs_with_other_questions_are_refused_unless_told(tmp_path: Path, runs:
 def test_what_cannot_be_compared_is_said_in_a_sentence(arguments: list[str], said: str, runs: tuple[Path, Path],
                                                        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "config.yaml").write_text("{}")
+    (tmp_path / "empty" / "metrics.json").write_text("{}")
     assert main([text.format(*runs) for text in arguments]) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -13,7 +13,8 @@ from bench.sweep import cell, make, row
 from fireact.errors import ConfigError
 from fireact.schema import validate
 from fireact.sections import Report
-from fireact.study.contrasts import complaints, planned
+from fireact.study.contrasts import planned
+from fireact.study.pairs import complaints, pairs
 from fireact.study.read import read
 from tests.study.test_conditions import share
 
@@ -100,14 +101,33 @@ def test_a_recipe_names_its_own_contrasts(tmp_path: Path) -> None:
         "strategy: cot against direct", "train.rank: 16 against 8 (prompted)", "fine-tuned against prompted"]
 
 
-def test_a_contrast_that_the_sweep_does_not_have_is_said_with_the_nearest() -> None:
-    axes = {"strategy": ["react", "cot"]}
-    assert complaints([{"axis": "strategy", "first": "react", "second": "cot"}], axes) == []
-    assert complaints([{"axis": "strateg", "first": "react", "second": "cot"}], axes) == [
-        "report.contrasts names 'strateg', which is no axis that the sweep compares (did you mean strategy?)"]
-    assert complaints([{"axis": "strategy", "first": "reakt", "second": "cot"}], axes) == [
-        "report.contrasts names strategy=reakt, which the sweep does not have (did you mean react?)"]
-    assert "expected e.g. {axis: strategy" in complaints(["strategy"], axes)[0]
+AXES, BOTH = {"strategy": ["react", "cot"]}, ("prompted", "finetuned")
+COT = {"axis": "strategy", "first": "react", "second": "cot"}
+STUDENT = {"axis": "student", "first": "prompted", "second": "finetuned"}
+
+
+@pytest.mark.parametrize(("wanted", "guises", "sentence"), [
+    ([COT, STUDENT], BOTH, None),
+    ([{**COT, "axis": "strateg"}], BOTH, "'strateg', which is no axis that the sweep compares (did you mean strat"),
+    ([{**COT, "first": "reakt"}], BOTH, "strategy=reakt, which the sweep does not have (did you mean react?)"),
+    (["strategy"], BOTH, "expected e.g. {axis: strategy"),
+    ([{"axis": "seed", "first": "0", "second": "1"}], BOTH, "'seed', along which a measurement is repeated"),
+    ([STUDENT], ("finetuned",), "about the prompted student, which is not evaluated; set evaluate.prompted=true"),
+    ([{**COT, "guise": "prompted"}], ("finetuned",), "about the prompted student, which is not evaluated"),
+    ([COT, COT], BOTH, "twice; name it once"),
+])
+def test_a_contrast_that_cannot_be_made_is_said(wanted: list, guises: tuple, sentence: str | None) -> None:
+    said = complaints(wanted, AXES, guises)
+    assert not said if sentence is None else [sentence in each for each in said] == [True]
+
+
+def test_the_planned_contrasts_are_one_family_over_all_datasets() -> None:
+    guises = {"a": BOTH, "b": ("finetuned",)}
+    family = pairs(AXES, guises)
+    assert [(pair.dataset, pair.axis, pair.first, pair.second, pair.guise) for pair in family] == [
+        ("a", "strategy", "react", "cot", "finetuned"), ("a", "student", "prompted", "finetuned", ""),
+        ("b", "strategy", "react", "cot", "finetuned")]
+    assert len(pairs(AXES, guises, [COT, COT])) == 2
 
 
 def test_a_contrast_of_a_value_with_itself_is_refused_by_the_schema() -> None:

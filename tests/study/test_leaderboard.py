@@ -42,7 +42,7 @@ def test_effort_failures_kinds_and_hops_are_counted(sweep: Path) -> None:
     assert best.effort["cost"] == pytest.approx(0.0025)
     assert best.effort["finished"] == 1
     # The wrong ones: question 3 with seed 0; 1, 2 and 3 with seed 1, in the order of the kinds.
-    assert best.failures == {"wrong_tool": 1, "loop": 1, "no_finish": 2}
+    assert best.failures == {"format": 1, "loop": 1, "no_finish": 2}
     assert sum(last.failures.values()) == 8
     assert best.kinds == {"bridge": (2, 0.5), "comparison": (1, 0.5), "yes/no": (1, 0.5)}
     assert best.hops == {"1": (2, 0.5), "2": (1, 0.5), "3": (1, 0.5)}
