@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from io import FileIO
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from fireact.errors import DataError
+from fireact.errors import ConfigError, DataError
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 16
@@ -138,6 +139,14 @@ class Appender:
 
     def __exit__(self, *failure: object) -> None:
         self.close()
+
+
+def need_place(option: str, path: Path) -> None:
+    """Refuse a file that a user has named and that cannot be written, before the work for it. Raises ConfigError."""
+    with suppress(OSError):
+        if path.parent.is_dir() and not path.is_dir() and path.name:
+            return
+    raise ConfigError(f"{option} {str(path)[:200]} is no file that can be written; name one in a folder that exists")
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from fireact.jsonl import need_place
 from fireact.process import guard
 
 DIFFERS = 1
@@ -55,6 +56,7 @@ def _pack(given: argparse.Namespace) -> None:
     from fireact.capsule.pack import pack
 
     to = given.out or Path(f"{given.run.resolve().name}.capsule.zip")
+    need_place("--out", to)
     capsule = pack(given.run, to, with_adapter=not given.without_adapter, with_data=not given.without_data,
                    allow=given.allow)
     for what in capsule.left_out:

@@ -13,7 +13,8 @@ from pathlib import Path
 from fireact.compare import Side, compare
 from fireact.compare.page import compare_page
 from fireact.compare.text import parts
-from fireact.jsonl import write_atomic
+from fireact.errors import ConfigError
+from fireact.jsonl import need_place, write_atomic
 from fireact.process import guard
 from fireact.report.terminal import show
 from fireact.study.types import GUISES
@@ -32,9 +33,13 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
 
     def work() -> None:
+        if given.html:
+            need_place("--html", given.html)
+        if given.episodes < 0:
+            raise ConfigError(f"--episodes {given.episodes} is no number of episodes; give 0 or more")
         sides = [side if side.guise else replace(side, guise=given.guise) for side in map(Side.of, (given.a, given.b))]
         found = compare(sides[0], sides[1], dataset=given.dataset, shared=given.shared)
-        show(parts(found, max(given.episodes, 0)))
+        show(parts(found, given.episodes))
         if given.html:
             write_atomic(given.html, compare_page(found))
             print(f"written: {given.html}", flush=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fireact.errors import ConfigError
-from fireact.jsonl import write_atomic
+from fireact.jsonl import need_place, write_atomic
 from fireact.process import guard
 from fireact.study import sheets
 from fireact.study.read import read
@@ -39,6 +39,10 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
 
     def work() -> None:
+        if given.out:
+            need_place("--out", given.out)
+        if given.top is not None and given.top < 1:
+            raise ConfigError(f"--top {given.top} leaves no row; give 1 or more")
         study = read(given.folder)
         sheet = TABLES[given.table](study)
         for sentence in study.skipped:
