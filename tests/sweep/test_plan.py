@@ -7,6 +7,8 @@ import pytest
 
 from fireact.play.claims import Claims
 from fireact.store import FAILED
+from tests.play.helper import write_questions
+from tests.test_forecast import passages
 
 GRID = ("model=tiny_a,tiny_b", "strategy=react,cot,reflexion", "curate.n=4,6", "seed=0,1", "generate.n=12",
         "curate.validation=2", "curate.filters=[finished,correct]", "evaluate.n=3", "evaluate.parity.check=false")
@@ -77,13 +79,29 @@ def test_an_option_that_only_evaluation_reads_trains_nothing_again(run_main, gri
     (("train.rank=8,-1",), "train.rank=-1 does not fit: input should be greater than or equal to 1 (of the sweep's "
                            "cell train.rank=-1)"),
     (("seed=0,1", "+nope=1"), "nope is not an option"),
+    (("strategy=react,cot", "report.contrasts=[{axis: seed, first: 0, second: 1}]"),
+     "report.contrasts names 'seed', along which a measurement is repeated"),
+    (("stage=plan,generate", "seed=0,1"), "stage=generate,plan mixes what is only shown with what is done"),
 ])
 def test_a_sweep_with_a_bad_value_is_refused_before_anything_runs(run_main, tmp_path: Path, options, sentence) -> None:
-    done = run_main("-m", "stage=generate", "generate.n=4", *options)
+    stage = () if any(option.startswith("stage=") for option in options) else ("stage=generate",)
+    done = run_main("-m", *stage, "generate.n=4", *options)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "sweep").exists()
+
+
+def test_the_plan_says_which_differences_can_be_shown(run_main, tmp_path: Path) -> None:
+    """Holm's family is over all datasets: the strategies and the student's guises on one, and on the other too."""
+    write_questions(tmp_path / "test.jsonl", 100)
+    done = run_main("-m", "stage=plan", "strategy=react,cot", "seed=0,1", "+dataset@held_out.other=table",
+                    f"held_out.other.test={tmp_path}/test.jsonl", f"tool.corpus={passages(tmp_path)}",
+                    "evaluate.n={factbook: 200, other: 100}")
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "200 questions of factbook tell two cells apart with 80% power, 4 contrasts being planned, if they" in told
+    assert "100 questions of other tell two cells apart with 80% power, 4 contrasts being planned, if they" in told
 
 
 def test_cells_that_are_the_same_are_run_once(run_main, tmp_path: Path) -> None:
