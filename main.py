@@ -56,10 +56,9 @@ def main() -> int:
     """Return the exit code: 0 done, 2 bad input or a fault with a sentence, 130 interrupted."""
     import signal
 
-    from fireact.children import listen
     from fireact.command import announce
     from fireact.explain import compose
-    from fireact.process import guard, stop_on_sigterm
+    from fireact.process import guard, listen, stop_on_sigterm
 
     announce()
     stop_on_sigterm()

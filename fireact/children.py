@@ -8,19 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fireact import forkserver
 from fireact.forkserver import Fork
 from fireact.jsonl import write_atomic
 from fireact.locks import HELD, lock
-from fireact.process import INTERRUPTED, PARENT, REASON, ChildFailed, Terminated
+from fireact.process import INTERRUPTED, PARENT, REASON, ChildFailed, Terminated, listen
 from fireact.sections import Gpus, Section
 from fireact.slots import take, wanted_by
 from fireact.store import DONE, FAILED, key
@@ -121,12 +119,6 @@ def _reads_models(task: Task) -> bool:
 
 def _told(reason: Path) -> str:
     return reason.read_text(encoding="utf-8") if reason.exists() else ""
-
-
-def listen(handler: Any) -> None:
-    """Say what SIGUSR1 does, which asks where every episode stands; only a main thread can."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGUSR1, handler)
 
 
 def _frozen(task: Task) -> Path:

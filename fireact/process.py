@@ -191,6 +191,12 @@ def stop_on_sigterm() -> None:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
+def listen(handler: Any) -> None:
+    """Say what SIGUSR1 does, which asks where every episode stands; only a main thread can."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, handler)
+
+
 def _killed(signum: int) -> str:
     name = signal.Signals(signum).name if signum in list(signal.Signals) else f"signal {signum}"
     why = ", as the system does where memory runs out" if name == "SIGKILL" else ""
