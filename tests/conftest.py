@@ -27,6 +27,11 @@ Main = Callable[..., "subprocess.CompletedProcess[str]"]
 MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, so that at the end no core waits for it."""
+    items.sort(key=lambda item: "tests/sweep/test_sweep.py" not in item.nodeid)
+
+
 @pytest.fixture(autouse=True)
 def fresh_accelerate() -> Iterator[None]:
     """Let each test choose its precision: Accelerate, where it is imported, remembers the first of a process."""
