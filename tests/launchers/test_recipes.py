@@ -65,7 +65,7 @@ def test_a_job_of_slurm_goes_on_where_its_time_was_up() -> None:
 @pytest.mark.parametrize(("options", "sentence"), [
     (("hydra/launcher=gpus",), "hydra/launcher=gpus has as many cells at once as GPUs are shared out, and gpus=null"),
     (("hydra/launcher=gpus", "gpus=[0,5]"), "error: gpus=[0,5] names GPU 5, and 3 are visible here (CUDA_VISIBLE_"),
-    (("hydra/launcher=gpus", "gpus=some"), "error: gpus='some' does not fit: input should be a valid list"),
+    (("hydra/launcher=gpus", "gpus=some"), "error: gpus=some is no list; give numbers, e.g. gpus=[0,1], or gpus=all"),
     (("hydra/launcher=slurm",), 'hydra/launcher cannot be used here: Could not detect "srun"'),
 ])
 def test_what_cannot_be_is_told_in_a_sentence(options, sentence: str, run_main, devices: list[str]) -> None:
