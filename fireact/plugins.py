@@ -126,7 +126,8 @@ def expected(error: Any) -> str:
     if error["type"] == "literal_error":
         names = [name.strip("'") for name in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return f"it must be one of {', '.join(names)}{_near(error['input'], names)}"
-    return error["msg"][0].lower() + error["msg"][1:]
+    message = error["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
 
 
 def _near(value: Any, names: list[str]) -> str:

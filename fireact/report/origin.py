@@ -6,6 +6,7 @@ from typing import Any
 from fireact.report.attempts import attempts_table
 from fireact.report.panel import Panel, plain
 from fireact.report.text import Table, by_guise, faults_table, price_notes, prices_table
+from fireact.study.contrasts import complaints_of
 from fireact.study.types import Cell, Study
 from fireact.tracking import clock
 
@@ -101,13 +102,14 @@ def cells(study: Study) -> list[Panel]:
 
 
 def missing(study: Study) -> list[str]:
-    """What is not in the numbers, or not all of it, a sentence each: unfinished cells, records that cannot be read.
+    """What is not in the numbers, or not all of it, a sentence each: unfinished cells, records that cannot be read,
+    contrasts that are planned and cannot be made.
 
     That a run goes on while it writes its own page is not said.
     """
     own = not is_sweep(study) and study.cells[0].manifest.get("state") == "running"
     told = [f"{_named_cell(study, cell)}: {cell.error}" for cell in study.cells if cell.error is not None and not own]
-    return [*told, *study.skipped]
+    return [*told, *study.skipped, *complaints_of(study)]
 
 
 def _named_cell(study: Study, cell: Cell) -> str:

@@ -108,7 +108,7 @@ def price_notes(evaluation: Mapping[str, Any]) -> list[str]:
 
 def drops_evaluated(cells: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether a curation dropped the questions of its evaluation sets."""
-    return all("not_evaluated" in cell["dropped"] for cell in cells.values())
+    return bool(cells) and all("not_evaluated" in cell["dropped"] for cell in cells.values())
 
 
 def contaminated(found: Mapping[str, Any], *, dropped: bool) -> list[str]:

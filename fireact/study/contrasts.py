@@ -38,7 +38,9 @@ def planned(study: Study) -> list[Planned]:
 
 
 def named(study: Study) -> list[Any]:
-    """The contrasts that the study's recipe names, as its configuration has them."""
+    """The contrasts that the study's recipe names, as its configuration has them; none of a run, which has no axes."""
+    if len(study.cells) == 1:
+        return []
     return next((list((cell.config.get("report") or {}).get("contrasts") or []) for cell in study.cells if cell.config),
                 [])
 
@@ -52,9 +54,9 @@ def played(parts: Sequence[Condition]) -> dict[str, set[str]]:
 
 
 def complaints_of(study: Study) -> list[str]:
-    """Say which of the contrasts that the recipe names this study cannot make, and why."""
+    """Say which of the contrasts that the recipe names this study cannot make, and why; nothing before any episode."""
     guises = set().union(*played(grouped(study)).values())
-    return complaints(named(study), axes(study), guises)
+    return complaints(named(study), axes(study), guises) if guises else []
 
 
 def _sides(study: Study, parts: Sequence[Condition], pair: Pair) -> tuple[np.ndarray, np.ndarray] | None:

@@ -1,14 +1,18 @@
 """The small files of a run directory or a sweep's, read so that a damaged one costs no more than itself."""
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from fireact.errors import NewerVersion, first_line
+from fireact.plugins import expected
+from fireact.study.shapes import Configuration, Shape
 from fireact.types import RUN_VERSION
 
 CONFIG, METRICS, MANIFEST, RESULTS = "config.yaml", "metrics.json", "manifest.json", "results.jsonl"
@@ -24,22 +28,26 @@ class Reader:
 
     skipped: list[str] = field(default_factory=list)
 
-    def json(self, path: Path, parts: Mapping[str, type]) -> dict[str, Any]:
+    def json(self, path: Path, shape: type[Shape]) -> dict[str, Any]:
         """The object in a JSON file; {} where there is none, or nothing that can be read.
 
-        Of its `parts` those are left out that do not map names to values of this type. Raises NewerVersion.
+        Parts that are of another shape are left out. Raises NewerVersion.
         """
-        values = _current(self._mapping(path, json.loads), path)
-        for name, kind in parts.items():
-            part = values.get(name, {})
-            if not isinstance(part, dict) or not all(isinstance(each, kind) for each in part.values()):
-                self.skipped.append(f"{path}: its {name!r} is {str(part)[:60]!r}, which is of another form")
-                del values[name]
-        return values
+        return self._shaped(_current(self._mapping(path, json.loads), path), shape, path)
 
     def config(self, path: Path) -> dict[str, Any]:
         """A run's resolved configuration; {} where there is none, or nothing that can be read."""
-        return self._mapping(path, lambda text: yaml.load(text, Loader=_Loader))
+        values = self._mapping(path, lambda text: yaml.load(text, Loader=_Loader))
+        return self._shaped(values, Configuration, path)
+
+    def _shaped(self, values: dict[str, Any], shape: type[Shape], path: Path) -> dict[str, Any]:
+        try:
+            shape.model_validate(values)
+        except ValidationError as failure:
+            first = {str(error["loc"][0]): error for error in reversed(failure.errors())}
+            self.skipped += [_sentence(path, part, error) for part, error in first.items()]
+            return {name: value for name, value in values.items() if name not in first}
+        return values
 
     def _mapping(self, path: Path, parse: Any) -> dict[str, Any]:
         try:
@@ -61,6 +69,11 @@ def _current(values: dict[str, Any], path: Path) -> dict[str, Any]:
         raise NewerVersion(f"{path}: a newer FireAct wrote these results (version {version}, here up to "
                            f"{RUN_VERSION}); update FireAct to read them")
     return values
+
+
+def _sentence(path: Path, part: str, error: Any) -> str:
+    place = ".".join(map(str, error["loc"]))
+    return f"{path}: its {part!r} is left out, for {place} is {reprlib.repr(error['input'])} ({expected(error)})"
 
 
 def leaves(values: Any, prefix: str = "") -> dict[str, Any]:

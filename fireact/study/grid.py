@@ -25,11 +25,11 @@ def grids(study: Study) -> list[Grid]:
 
 def _alike(study: Study, parts: list[Condition], axis: str) -> bool:
     """Whether the episodes are the same whatever is chosen on an axis; not, where that is not known."""
-    known: dict[tuple, set[frozenset[str] | None]] = defaultdict(set)
+    groups: dict[tuple, list[frozenset[str] | None]] = defaultdict(list)
     for part in parts:
-        rest = tuple(choice for choice in part.choices.items() if choice[0] != axis)
-        known[rest].add(keys(study, part.series))
-    return all(len(names) == 1 and None not in names for names in known.values())
+        groups[tuple(choice for choice in part.choices.items() if choice[0] != axis)].append(keys(study, part.series))
+    several = [names for names in groups.values() if len(names) > 1]
+    return bool(several) and all(None not in names and len(set(names)) == 1 for names in several)
 
 
 def _grid(study: Study, dataset: str, guise: str, parts: list[Condition], rows: str, columns: str) -> Grid:

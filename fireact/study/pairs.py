@@ -51,15 +51,18 @@ def _usual(dataset: str, played: Collection[str], compared: Axes) -> Iterator[Pa
 
 
 def _named(dataset: str, played: Collection[str], compared: Axes, own: Sequence[Any]) -> Iterator[Pair]:
-    sound = [node for node in own if not complaints([node], compared, played)]
-    for one in dict.fromkeys(map(_frozen, sound)):
-        guise = "" if one[0] == STUDENT else one[3] or _guise(played)
-        yield Pair(*one[:3], dataset, guise)
+    found: dict[object, Pair] = {}
+    for node in own:
+        if not complaints([node], compared, played):
+            one = PlannedContrast.model_validate(node)
+            guise = "" if one.axis == STUDENT else one.guise or _guise(played)
+            found.setdefault(_test(one, played), Pair(one.axis, one.first, one.second, dataset, guise))
+    yield from found.values()
 
 
-def _frozen(node: Any) -> tuple[str, str, str, str]:
-    one = PlannedContrast.model_validate(node)
-    return one.axis, one.first, one.second, one.guise or ""
+def _test(one: PlannedContrast, played: Collection[str]) -> object:
+    """What two contrasts have in common that are the same test, though one be turned round or leave out the guise."""
+    return one.axis, frozenset((one.first, one.second)), one.axis != STUDENT and (one.guise or _guise(played))
 
 
 def _guise(played: Collection[str]) -> str:
@@ -72,18 +75,19 @@ def complaints(wanted: Sequence[Any], compared: Axes, played: Collection[str]) -
     `played` are the guises that are evaluated on any dataset.
     """
     said: list[str] = []
-    known: set[tuple[str, ...]] = set()
+    known: set[object] = set()
     for node in wanted:
         try:
-            one = _frozen(node)
+            one = PlannedContrast.model_validate(node)
         except ValidationError:
             said.append(f"report.contrasts has {node!r}, expected e.g. {{axis: strategy, first: react, "
                         "second: reflexion}")
             continue
-        if one in known:
+        test = _test(one, played)
+        if test in known:
             said.append(f"report.contrasts has {node!r} twice; name it once, for each counts in Holm's correction")
-        known.add(one)
-        said += _complaints(*one, compared, played)
+        known.add(test)
+        said += _complaints(one.axis, one.first, one.second, one.guise or "", compared, played)
     return said
 
 

@@ -9,14 +9,11 @@ from fireact.errors import ConfigError
 from fireact.study.axes import Choices, derive
 from fireact.study.files import CONFIG, HYDRA_SWEEP, MANIFEST, METRICS, RESULTS, SWEEP, Reader, word
 from fireact.study.rows import Questions, read_rows
+from fireact.study.shapes import Manifest, Metrics, Sweep
 from fireact.study.types import Cell, Series, Study
 
 _MARKS = (METRICS, MANIFEST, RESULTS)
 """What tells a run directory from any other."""
-_MEASURED = ("generate", "curate", "evaluate")
-"""The parts of metrics.json that have one of a form each for several."""
-_COUNTS = ("played", "kept", "train", "validation")
-"""Of a curated set."""
 _UNENDED = {"running": "it has not ended: it is running still, or was killed", "stopped": "it was stopped"}
 
 
@@ -29,12 +26,13 @@ def read(folder: Path) -> Study:
     reader = Reader()
     if is_run(folder) and not is_sweep(folder):
         return _study(folder, reader, [_cell(folder, 0, {}, reader)], {})
-    sweep = reader.json(folder / SWEEP, {"axes": list})
+    sweep = reader.json(folder / SWEEP, Sweep)
     listed = sweep.get("cells")
-    if isinstance(listed, list) and all(map(_is_listed, listed)):
-        cells = [_cell(folder / word(node["number"]), node["number"], _choices(node.get("choices")), reader,
-                       node.get("error")) for node in listed]
-        axes = {axis: list(map(word, values)) for axis, values in sweep.get("axes", {}).items()}
+    if listed is not None:
+        cells = [_cell(folder / str(node["number"]), node["number"], _choices(node), reader, node.get("error"))
+                 for node in listed]
+        noted = {axis: list(map(word, values)) for axis, values in sweep.get("axes", {}).items()}
+        axes = noted or _axes(cells)
     else:
         inside = sorted((path for path in folder.glob("*/") if is_run(path)), key=_order)
         if not inside:
@@ -79,13 +77,8 @@ def _study(folder: Path, reader: Reader, cells: Sequence[Cell], axes: Mapping[st
 
 def _cell(folder: Path, number: int, choices: Choices, reader: Reader, told: Any = None) -> Cell:
     """Read a cell; `told` is why it failed by what the sweep noted, which knows cells too that never began."""
-    manifest = reader.json(folder / MANIFEST, {"stages": dict})
-    metrics = reader.json(folder / METRICS, dict.fromkeys(_MEASURED, dict))
-    for name, funnel in metrics.get("curate", {}).items():
-        if not all(isinstance(funnel.get(count), int) for count in _COUNTS):
-            reader.skipped.append(f"{folder / METRICS}: the counts of {name!r} under 'curate' are no numbers")
-            metrics = {key: value for key, value in metrics.items() if key != "curate"}
-            break
+    manifest = reader.json(folder / MANIFEST, Manifest)
+    metrics = reader.json(folder / METRICS, Metrics)
     return Cell(number, folder, choices, reader.config(folder / CONFIG), metrics, manifest,
                 _error(folder, manifest, bool(metrics), told))
 
@@ -103,12 +96,16 @@ def _error(folder: Path, manifest: Mapping[str, Any], measured: bool, told: Any)
     return None
 
 
-def _is_listed(node: Any) -> bool:
-    return isinstance(node, dict) and isinstance(node.get("number"), int)
+def _choices(node: Mapping[str, Any]) -> Choices:
+    return {axis: word(value) for axis, value in node.get("choices", {}).items()}
 
 
-def _choices(node: Any) -> Choices:
-    return {str(axis): word(value) for axis, value in node.items()} if isinstance(node, dict) else {}
+def _axes(cells: Sequence[Cell]) -> dict[str, list[str]]:
+    """The axes that the cells' choices are on: without them, all cells would be seeds of one condition."""
+    found: dict[str, dict[str, None]] = {}
+    for axis, value in (choice for cell in cells for choice in cell.choices.items()):
+        found.setdefault(axis, {})[value] = None
+    return {axis: list(values) for axis, values in found.items()}
 
 
 def _order(folder: Path) -> tuple[int, str]:

@@ -22,8 +22,13 @@ SHOWN = 10
 
 
 def need_contrasts(cells: Sequence[Cell]) -> None:
-    """Refuse planned contrasts that these cells cannot make, before anything runs. Raises ConfigError."""
+    """Refuse planned contrasts that these cells cannot make, before anything runs. Raises ConfigError.
+
+    Where no cell can be run, that is to be told, and nothing is known of the contrasts.
+    """
     guises = set().union(*played(cells).values())
+    if not guises:
+        return
     wanted = [each.model_dump(exclude_none=True) for each in cells[0].config.report.contrasts]
     for sentence in complaints(wanted, compared(cells), guises):
         raise ConfigError(sentence)
