@@ -9,7 +9,7 @@ from fireact.report.html import Part, page
 from fireact.report.leaderboard import leaderboards
 from fireact.report.origin import missing
 from fireact.report.panel import plain
-from fireact.report.text import Table
+from fireact.report.text import Table, minus
 from fireact.report.why import failure_panels, kind_panels
 from fireact.study.leaderboard import leaderboard
 from fireact.study.types import Planned, Study
@@ -30,8 +30,7 @@ def compare_page(study: Study, results: Sequence[Planned], sides: Mapping[str, t
     table = Table("Values in which the configurations differ", ("", *NAMES), tuple(differences))
     parts = [
         Part("missing", "Not in these numbers", points=missing(named)),
-        Part("verdicts", "What it says", prose=[one.verdict if len(results) == 1 else f"{one.label}: {one.verdict}"
-                                                for one in results]),
+        Part("verdicts", "What it says", prose=[_said(one, alone=len(results) == 1) for one in results]),
         Part("contrasts", "Paired results", panels=forest(results, planned=False)),
         Part("differences", "How the configurations differ",
              prose=[] if differences else ["Both were run with the same configuration."],
@@ -44,6 +43,11 @@ def compare_page(study: Study, results: Sequence[Planned], sides: Mapping[str, t
     title = f"{folders[0].name} and {folders[-1].name}" if len(folders) > 1 else f"two students of {folders[0].name}"
     return page("comparison", named, [part for part in parts if part], shown, title,
                 [*facts, *((f"questions of {one.dataset}", f"{one.contrast.n:,}") for one in results)])
+
+
+def _said(one: Planned, *, alone: bool) -> str:
+    """The verdict, named by what it is of where there are several."""
+    return minus(one.verdict) if alone else f"{one.label}: {minus(one.verdict)}"
 
 
 def _named(study: Study) -> Study:

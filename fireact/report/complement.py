@@ -17,7 +17,7 @@ def complements(found: Sequence[Complement], link: Callable[[str, str], str]) ->
     for number, one in enumerate(found, 1):
         ends = [one.oracle, one.random]
         axis = share_axis(max(end.value if end.high is None else end.high for end in ends))
-        rows = tuple((Mark(name), Mark(percent(end.value, end.se), tone="strong"),
+        rows = tuple((Mark(name, tone="wrap"), Mark(percent(end.value, end.se), tone="strong"),
                       interval(axis, end.low, end.value, end.high))
                      for name, end in zip(("the best for each question (oracle)", "one at random"), ends, strict=True))
         data = [[name, end.n, end.value, end.se, end.low, end.high]

@@ -11,6 +11,8 @@ from fireact.report.plot import LINES, SHAPES, Line, Scale, draw
 from fireact.report.text import percent
 from fireact.study.types import Leader, LearningCurve, TrainingCurve
 
+NUMBERED = 8
+"""Conditions with their number in the drawing of quality and cost, besides those that no other beats."""
 CURVE_ROWS = 60
 """Rows of the table behind a training curve."""
 CURVE_POINTS = 400
@@ -63,17 +65,18 @@ def _front(name: str, dataset: str, board: Sequence[Leader], takes: Sequence[flo
     front = best_for_cost(list(zip(takes, ems, strict=True)))
     lows = [leader.em.value if leader.em.low is None else leader.em.low for leader in board]
     highs = [leader.em.value if leader.em.high is None else leader.em.high for leader in board]
-    names = [str(rank) if rank <= OPEN or rank - 1 in front else "" for rank in range(1, len(board) + 1)]
+    numbered = [(take, em, rank) for rank, (take, em) in enumerate(zip(takes, ems, strict=True), 1)
+                if rank <= NUMBERED or rank - 1 in front]
     steps_x = [takes[index] for index in front for _ in (0, 1)][1:]
     steps_y = [ems[index] for index in front for _ in (0, 1)][:-1]
     lines = [Line(steps_x, steps_y, style="--", colour=0),
-             Line(takes[:OPEN], ems[:OPEN], lows[:OPEN], highs[:OPEN], style="", colour=1, shape="o",
-                  names=names[:OPEN]),
-             Line(takes[OPEN:], ems[OPEN:], style="", colour=-1, shape="o", names=names[OPEN:])]
+             Line(takes[:OPEN], ems[:OPEN], lows[:OPEN], highs[:OPEN], style="", colour=1, shape="o"),
+             Line(takes[OPEN:], ems[OPEN:], style="", colour=-1, shape="o")]
     caption = f"Quality against cost, {dataset}"
+    best = f". The best {NUMBERED} and these are numbered" if len(numbered) < len(board) else ""
     description = (f"EM in percent over {unit}, {len(board)} conditions by their number on the leaderboard; the dashed "
                    "line joins those that no other beats on both: " +
-                   ", ".join(f"number {index + 1}" for index in front) + ".")
+                   ", ".join(f"number {index + 1}" for index in front) + best + ".")
     rows = tuple((Mark(f"{rank}. {leader.condition.label}", leader.condition.label.casefold(), tone="wrap"),
                   number(cost, ",.4f" if dollars else ",.0f"), Mark(percent(leader.em.value, leader.em.se),
                                                                     leader.em.value),
@@ -86,7 +89,8 @@ def _front(name: str, dataset: str, board: Sequence[Leader], takes: Sequence[flo
                   (Head("Condition"), Head(unit), Head("EM %"), Head("on the front")), rows,
                   csv_link(["rank", "condition", unit, "em", "em_low", "em_high", "on_the_front"], data), sortable=True)
     scale = Scale(unit + (", logarithmic" if _wide(takes) else ""), "EM, %", log=_wide(takes), percent=True)
-    return Figure(draw(f"{name}-drawing", caption, description, lines, scale), caption + ". " + description, (), panel)
+    return Figure(draw(f"{name}-drawing", caption, description, lines, scale, numbered), f"{caption}. {description}",
+                  (), panel)
 
 
 def _wide(values: Sequence[float]) -> bool:
@@ -103,11 +107,18 @@ def learning_figures(curves: Sequence[LearningCurve]) -> list[Figure]:
     return figures
 
 
+def best_curves(curves: Sequence[LearningCurve]) -> list[LearningCurve]:
+    """As many as can be told apart, those of the highest EM at their largest size, in the order they came in."""
+    best = sorted(range(len(curves)), key=lambda index: -curves[index].points[-1].value)[:LINES]
+    return [curves[index] for index in sorted(best)]
+
+
 def _learning(name: str, dataset: str, curves: Sequence[LearningCurve]) -> Figure:
+    drawn = best_curves(curves)
     lines = [Line(curve.sizes, [point.value for point in curve.points],
                   [point.value if point.low is None else point.low for point in curve.points],
                   [point.value if point.high is None else point.high for point in curve.points],
-                  colour=index, shape=SHAPES[index]) for index, curve in enumerate(curves[:LINES])]
+                  colour=index, shape=SHAPES[index]) for index, curve in enumerate(drawn)]
     sizes = sorted({size for curve in curves for size in curve.sizes})
     caption = f"Learning curves, {dataset}"
     description = f"EM in percent over {sizes[0]:,} to {sizes[-1]:,} trajectories, with 95% intervals."
@@ -125,7 +136,8 @@ def _learning(name: str, dataset: str, curves: Sequence[LearningCurve]) -> Figur
                   percent=True, ticks=sizes if len(sizes) <= 8 else ())
     notes = [f"{curve.label}: {words}" for curve in curves for _, words in curve.needed]
     return Figure(draw(f"{name}-drawing", caption, description, lines, scale), f"{caption}. {description}",
-                  _legend([curve.label for curve in curves]), panel, (*_left_out(curves), *notes))
+                  _legend([curve.label for curve in drawn]), panel,
+                  (*_left_out(curves, "best", " by final EM"), *notes))
 
 
 def training_figure(curves: Sequence[TrainingCurve]) -> list[Figure]:
@@ -174,10 +186,10 @@ def _legend(labels: Sequence[str]) -> tuple[tuple[int, str, str], ...]:
     return tuple((index + 1, glyphs[index], label) for index, label in enumerate(labels[:LINES]))
 
 
-def _left_out(curves: Sequence[object]) -> tuple[str, ...]:
+def _left_out(curves: Sequence[object], which: str = "first", by: str = "") -> tuple[str, ...]:
     if len(curves) <= LINES:
         return ()
-    return (f"The first {LINES} of {len(curves)} are drawn; all are among the numbers.",)
+    return (f"The {which} {LINES} of {len(curves)}{by} are drawn; all are among the numbers.",)
 
 
 def _ends(low: float | None, high: float | None) -> str:

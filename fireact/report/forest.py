@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fireact.report.leaderboard import number
 from fireact.report.panel import Axis, Head, Mark, Panel, balanced_axis, csv_link
+from fireact.report.text import minus
 from fireact.stats import p_value
 from fireact.study.types import Planned
 
@@ -40,8 +41,8 @@ def _row(one: Planned, axis: Axis, datasets: bool) -> tuple[Mark, ...]:
     low, high = min(_ends(one)), max(_ends(one))
     words = "no interval" if found.low is None or found.high is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
     return (Mark(one.label, one.label.casefold(), tone="wrap"),
-            Mark(f"{100 * found.value:+.1f}", found.value, tone="strong"),
-            Mark(words, found.value, (axis.place(low), axis.place(found.value), axis.place(high))),
+            Mark(minus(f"{100 * found.value:+.1f}"), found.value, tone="strong"),
+            Mark(minus(words), found.value, (axis.place(low), axis.place(found.value), axis.place(high))),
             Mark(p_value(one.adjusted_p), one.adjusted_p), Mark("yes" if found.distinguishable else "no"),
             number(found.n, ",.0f"), number(found.better, ",.0f"), number(found.worse, ",.0f"),
             *([Mark(one.dataset)] if datasets else []))

@@ -22,6 +22,7 @@ from fireact.report.forest import forest, told_first
 from fireact.report.heat import heat_maps
 from fireact.report.leaderboard import leaderboards
 from fireact.report.panel import Panel
+from fireact.report.text import minus
 from fireact.report.why import failure_panels, kind_panels, stop_panels
 from fireact.study.types import Study
 
@@ -57,10 +58,11 @@ def render(study: Study, findings: Findings) -> str:
 def _parts(study: Study, findings: Findings, shown: Browser | None) -> list[Part]:
     planned = told_first(findings.planned)
     links = shown.links if shown else [""] * len(study.series)
-    few = [one.verdict for one in planned] if len(planned) <= 2 else []
+    said = [minus(one.verdict) for one in planned]
+    few = said if len(said) <= 2 else []
     return [
         Part("missing", "Not in these numbers", points=origin.missing(study)),
-        Part("verdicts", "What it says", prose=few, points=[] if few else [one.verdict for one in planned]),
+        Part("verdicts", "What it says", prose=few, points=[] if few else said),
         Part("leaderboard", "Leaderboard", panels=leaderboards(study, findings.leaders, links)),
         Part("contrasts", "Contrasts", panels=forest(findings.planned)),
         Part("heat", "Heat maps", panels=heat_maps(findings.grids)),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fireact.report.panel import Axis, Datum, Head, Mark, Panel, csv_link, share_axis
-from fireact.report.text import percent
+from fireact.report.text import minus, percent
 from fireact.study.types import Leader, Study
 
 _EFFORT = ("finished", "rounds", "tool_calls", "prompt_tokens", "completion_tokens", "seconds", "cost")
@@ -63,7 +63,7 @@ def _seeds(leader: Leader) -> tuple[Mark, ...]:
 
 def number(value: float | None, form: str) -> Mark:
     """A number as a cell, a dash where it is not known."""
-    return Mark("-" if value is None else format(value, form), value)
+    return Mark("-" if value is None else minus(format(value, form)), value)
 
 
 def interval(axis: Axis, low: float | None, value: float, high: float | None) -> Mark:

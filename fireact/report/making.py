@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fireact.report.panel import Datum, Head, Mark, Panel, csv_link, plain
-from fireact.report.text import FEW, PAIRS, Table, contaminated, drops_evaluated, results_table, training_facts
+from fireact.report.text import FEW, PAIRS, Table, contaminated, drops_evaluated, minus, results_table, training_facts
 from fireact.study.types import Cell, Study
 
 Funnel = Mapping[str, Any]
@@ -118,4 +118,4 @@ def trainings(study: Study) -> list[Panel]:
 def facts(study: Study) -> list[tuple[str, str]]:
     """What the only training took and reached; empty where there are several."""
     found = distinct(study, "train")
-    return training_facts(found[0][1]) if len(found) == 1 else []
+    return [(name, minus(value)) for name, value in training_facts(found[0][1])] if len(found) == 1 else []

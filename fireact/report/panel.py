@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from fireact.report.text import Table
+from fireact.report.text import Table, minus
 
 OPEN = 20
 """Rows of a panel that are shown at once; the others are behind a fold."""
@@ -92,7 +92,8 @@ class Panel:
 
 def plain(name: str, table: Table, note: str = "") -> Panel:
     """A table of text as a panel, whose CSV holds the same text."""
-    rows = tuple(tuple(Mark(text, tone="wrap" if table.texts else "") for text in row) for row in table.rows)
+    rows = tuple(tuple(Mark(text, tone="wrap") if table.texts else Mark(minus(text) if place else text)
+                       for place, text in enumerate(row)) for row in table.rows)
     return Panel(name, table.caption, tuple(Head(text) for text in table.head), rows,
                  csv_link(table.head, table.rows), note)
 
@@ -106,7 +107,7 @@ def share_axis(highest: float, lowest: float = 0.0) -> Axis:
 def balanced_axis(reach: float) -> Axis:
     """An axis for differences, with 0 in its middle."""
     reach = max(_tenths(reach, up=True), 0.1) if reach > 0.05 else 0.05
-    return Axis(-reach, reach, (f"{-100 * reach:+.0f}", "0", f"{100 * reach:+.0f}"))
+    return Axis(-reach, reach, (minus(f"{-100 * reach:.0f}"), "0", f"{100 * reach:+.0f}"))
 
 
 def _tenths(value: float, *, up: bool) -> float:

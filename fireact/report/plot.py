@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from fireact.report.labels import SIZE, labels
+
 _INK = "#010100"
 _COLOURS = tuple(f"#0101{number:02x}" for number in range(1, 9))
 """Colours that stand for those of the page, which knows light from dark."""
@@ -30,8 +32,6 @@ class Line:
     colour: int = 0
     """From 0 to LINES - 1; -1 is the page's ink, pale."""
     shape: str = ""
-    names: Sequence[str] = ()
-    """Numbers beside the points."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,12 @@ class Scale:
     ticks: Sequence[float] = ()
 
 
-def draw(name: str, title: str, description: str, lines: Sequence[Line], scale: Scale) -> Markup:
-    """Return a drawing; `name` makes its ids its own, `title` and `description` are what a screen reader says."""
+def draw(name: str, title: str, description: str, lines: Sequence[Line], scale: Scale,
+         numbered: Sequence[tuple[float, float, int]] = ()) -> Markup:
+    """Return a drawing; `name` makes its ids its own, `title` and `description` are what a screen reader says.
+
+    `numbered` are points (x, y, number) that get their number beside them.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -58,9 +62,12 @@ def draw(name: str, title: str, description: str, lines: Sequence[Line], scale: 
             "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}):
         figure = Figure(figsize=(8, 3.4), layout="constrained")
         axes = figure.subplots()
+        factor = 100 if scale.percent else 1
         for line in lines:
-            _add(axes, line, 100 if scale.percent else 1)
+            _add(axes, line, factor)
         _set(axes, scale)
+        if numbered:
+            _number(figure, axes, [(x, factor * y, number) for x, y, number in numbered])
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
     return _inline(drawn.getvalue(), name, title, description)
@@ -75,8 +82,19 @@ def _add(axes, line: Line, factor: float) -> None:
         axes.errorbar(line.xs, ys, ends, fmt="none", ecolor=colour, elinewidth=1.2, alpha=0.55)
     axes.plot(line.xs, ys, line.shape + line.style, color=colour, linewidth=1.8, markersize=6,
               alpha=0.35 if line.colour < 0 else 1)
-    for x, y, text in zip(line.xs, ys, line.names, strict=False):
-        axes.annotate(text, (x, y), (6, 5), textcoords="offset points", fontsize=10)
+
+
+def _number(figure, axes, points: Sequence[tuple[float, float, int]]) -> None:
+    """Write numbers beside points, once it is known where on the drawing these lie."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # The numbers must not move what they stand beside.
+    scale = 72 / figure.dpi
+    placed = axes.transData.transform([(x, y) for x, y, _ in points]) * scale
+    middle = axes.bbox.x0 * scale + axes.bbox.width * scale / 2
+    for label in labels([(x, y, number) for (x, y), (_, _, number) in zip(placed, points, strict=True)], middle):
+        start, lower, end, upper = label.box
+        axes.annotate(label.text, (end if label.left else start, (lower + upper) / 2), xycoords="figure points",
+                      fontsize=SIZE, ha="right" if label.left else "left", va="center", annotation_clip=False)
 
 
 def _set(axes, scale: Scale) -> None:

@@ -1,5 +1,6 @@
 """What both forms of the report say, terminal and page: the tables as text, and the difference in words."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ PAIRS = {"both": "questions with good and bad ones", "only_good": "with good one
 """The counts of pairs in words, in their order."""
 FEW = 4
 """Columns that a table of methods may have; for more, each is a row."""
+_NEGATIVE = re.compile(r"(?<![^\s(])-(?=\.?\d)")
 Summary = Mapping[str, Any]
 """What `evaluate.summarize` returns."""
 
@@ -166,6 +168,11 @@ def training_facts(train: Mapping[str, Any]) -> list[tuple[str, str]]:
              ("peak learning rate", "peak_learning_rate", "{:g}"), ("cost, US$", "cost", "{:.2f}"),
              ("model", "model", "{}")]
     return [(label, form.format(train[name])) for label, name, form in known if train.get(name) is not None]
+
+
+def minus(text: str) -> str:
+    """Write the numbers below zero in a text with the minus sign, as the page does and a CSV does not."""
+    return _NEGATIVE.sub("\N{MINUS SIGN}", text)
 
 
 def percent(share: float | None, error: float | None = None) -> str:

@@ -1,10 +1,11 @@
 """The page in Chromium: what it shows, what it does, and that nothing on it runs or asks the network."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.sweep import by_chance, make
 from fireact import report
 from fireact.compare import Side, compare
 from fireact.compare.page import compare_page
+from fireact.report.text import minus
 from tests.report.made import HOSTILE, episode, make_run, write_episodes
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (pip install playwright)")
@@ -176,7 +178,7 @@ def test_a_view_can_be_linked_and_the_back_button_works(run, look):
     seen.tab.locator("#by-kind").select_option("comparison")
     seen.settle("10 of 30 questions")
     seen.tab.locator(f"{CARDS}[data-id=q4] summary").click()
-    seen.tab.wait_for_function("location.hash.includes('q=q4')")
+    playwright.expect(seen.tab).to_have_url(re.compile("q=q4"))
     linked = look(run, "#" + seen.tab.url.partition("#")[2])
     linked.settle("10 of 30 questions")
     linked.tab.locator(f"{CARDS}[data-id=q4][open] .steps").first.wait_for()
@@ -237,6 +239,40 @@ def test_a_phone_shows_it_without_scrolling_sideways(run, sweep, look, scheme):
         for fold in seen.tab.locator("details.fold").all():
             fold.evaluate("fold => { fold.open = true; }")
         assert seen.tab.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_a_phone_shows_condition_number_and_interval_at_once(run, sweep, look, width):
+    for path in (run, sweep):
+        seen = look(path, viewport={"width": width, "height": 740}, has_touch=True)
+        for panel in ("leaderboard-1", "contrasts-planned", "choice-1"):
+            rows = seen.tab.locator(f"#{panel} > .scroll > table > tbody > tr")
+            for row in rows.all()[:8]:
+                boxes = [cell.bounding_box() for cell in row.locator("th, td").all()[:3]]
+                assert [box["x"] >= 0 for box in boxes] == [True] * 3
+                assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"] + 1
+                assert boxes[2]["x"] + boxes[2]["width"] <= width
+                assert row.locator(".ends").bounding_box()["width"] <= boxes[2]["width"]
+
+
+def test_numbers_at_the_points_of_quality_and_cost_can_be_read(sweep, look):
+    seen = look(sweep)
+    drawing = seen.tab.locator("svg[aria-labelledby^=front-1]")
+    boxes = drawing.locator("text").evaluate_all("""all => all.map((one) => one.getBoundingClientRect())
+        .map((box) => [box.left, box.top, box.right, box.bottom])""")
+    assert len(boxes) > 10
+    for one, other in combinations(boxes, 2):
+        assert one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3] or other[1] >= one[3]
+
+
+def test_a_text_that_turns_its_letters_around_turns_nothing_after_it(look, tmp_path):
+    seen = look(report.write_html(make_run(tmp_path / "run", n=6, words=" \u202eabc")))
+    card = seen.tab.locator(f"{CARDS}[data-id=q3]")
+    card.locator("summary").first.click()
+    card.locator(".steps").first.wait_for()
+    for text in (".question", ".gold bdi", ".answer bdi", ".step .text", ".body > .effort bdi"):
+        found = card.locator(text).first.evaluate("node => getComputedStyle(node).unicodeBidi")
+        assert found == "isolate"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -321,6 +357,6 @@ def test_a_comparison_opens_with_both_sides(sweep, look, tmp_path):
     assert seen.tab.locator("#by-b option:checked").inner_text() == "B, fine-tuned"
     (result,) = found.results
     assert seen.tab.get_by_role("button", name=f"only B right {len(result.better)}").is_visible()
-    assert result.verdict in seen.tab.locator(".lead").inner_text()
+    assert minus(result.verdict) in seen.tab.locator(".lead").inner_text()
     seen.tab.locator(f"{CARDS} summary").first.click()
     playwright.expect(seen.tab.locator(f"{CARDS}[open] .side")).to_have_count(2)

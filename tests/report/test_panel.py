@@ -36,8 +36,8 @@ def test_a_scale_holds_what_is_drawn_on_it():
     assert share_axis(0.634).labels == ("0", "35", "70")
     assert share_axis(0.3).high == 0.3
     assert share_axis(0.0).high == 0.1
-    assert balanced_axis(0.226).labels == ("-30", "0", "+30")
-    assert balanced_axis(0.02).labels == ("-5", "0", "+5")
+    assert balanced_axis(0.226).labels == ("−30", "0", "+30")  # noqa: RUF001
+    assert balanced_axis(0.02).labels == ("−5", "0", "+5")  # noqa: RUF001
     assert balanced_axis(0.226).place(0) == 0.5
     assert share_axis(0.5).place(0.6) == 1.0
 

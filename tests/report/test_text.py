@@ -2,7 +2,7 @@
 
 import pytest
 
-from fireact.report.text import KindRow, by_guise, difference, kind_rows, p_value, percent
+from fireact.report.text import KindRow, by_guise, difference, kind_rows, minus, p_value, percent
 
 
 @pytest.mark.parametrize(("em", "ci95", "p", "words"), [
@@ -26,3 +26,10 @@ def test_kinds_stand_side_by_side():
 def test_numbers_have_the_digits_that_mean_something():
     assert [percent(0.41, 0.049), percent(1.0), percent(None)] == ["41.0 ± 4.9", "100.0", "-"]
     assert [p_value(p) for p in (1e-9, 0.004, 0.7)] == ["p < 0.001", "p = 0.004", "p = 0.70"]
+
+
+@pytest.mark.parametrize(("text", "written"), [
+    ("-5.0 to -0.3", "−5.0 to −0.3"), ("(-12.4 points)", "(−12.4 points)"), ("-.5", "−.5"),  # noqa: RUF001
+    *((same, same) for same in ("learning_rate=1e-4", "2026-11-03", "-", "fine-tuned", "+3.0"))])
+def test_only_numbers_below_zero_get_the_minus_sign(text, written):
+    assert minus(text) == written

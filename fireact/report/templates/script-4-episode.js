@@ -35,7 +35,7 @@ function answerOf(series, question) {
   const right = outcome(series, question) === "+";
   const line = element("p", "answer " + (right ? "right" : "wrong"));
   const text = !series.a ? "stands in its record" : series.a[question] === null ? "none" : series.a[question];
-  line.append(element("span", "label", "Answer, " + (right ? "right" : "wrong")), text);
+  line.append(element("span", "label", "Answer, " + (right ? "right" : "wrong")), element("bdi", "", text));
   return line;
 }
 
@@ -69,13 +69,15 @@ async function drawBody(state, both, question) {
   const [id, , gold, kind, hops, right, tried] = state.set.questions[question];
   const body = element("div", "body");
   const golden = element("p", "gold");
-  golden.append(element("span", "label", "Gold answer"), gold);
+  golden.append(element("span", "label", "Gold answer"), element("bdi", "", gold));
   const sides = element("div", "sides");
   const drawn = [drawSide(state, "a", both[0], question)];
   if (both[1]) drawn.push(drawSide(state, "b", both[1], question));
   sides.append(...await Promise.all(drawn));
   const facts = [id, kind, hops && hops + (hops === 1 ? " hop" : " hops"), tried > 2 && "right in " + right + " of " + tried + " series"];
-  body.append(golden, sides, element("p", "effort", facts.filter(Boolean).join(" · ")));
+  const last = element("p", "effort");
+  last.append(...facts.filter(Boolean).flatMap((fact, place) => [place ? " · " : "", element("bdi", "", fact)]));
+  body.append(golden, sides, last);
   return body;
 }
 
