@@ -58,7 +58,7 @@ def places(values: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
     ("1/manifest.json", {"stages": {"evaluate/factbook/finetuned": 5}}, "stages.evaluate/factbook/finetuned is 5"),
     ("1/manifest.json", {"state": ["done"]}, "state is ['done']"),
     ("1/metrics.json", {"evaluate": "x"}, "evaluate is 'x'"),
-    ("1/metrics.json", {"evaluate": {"factbook": {"faults": {"none": {"prompted": 5}}}}}, "does not have with a sound"),
+    ("1/metrics.json", {"evaluate": {"factbook": {"faults": {"none": {"prompted": 5}}}}}, "faults.none.prompted is 5"),
     ("1/metrics.json", {"curate": {"react": {"played": "x"}}}, "curate.react.played is 'x'"),
     ("1/metrics.json", {"generate": [1]}, "generate is [1]"),
     ("0/config.yaml", {"report": {"contrasts": 5}}, "report.contrasts is 5"),
