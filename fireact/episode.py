@@ -12,12 +12,31 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fireact import protocols
 from fireact.errors import ContextError, FilterError, ProviderError, ToolError, ToolUnavailable
 from fireact.protocols import Dataset, Model, Strategy, Tool
 from fireact.sections import Limits
 from fireact.strategy.grammar import join_prime
-from fireact.types import Act, Ask, Episode, Observation, Play, Question, Refuse, Request, Step, StopReason, Trajectory
+from fireact.toolspec import ToolSpec, find
+from fireact.types import (
+    Act,
+    Ask,
+    Choose,
+    Completion,
+    Episode,
+    Observation,
+    Play,
+    Question,
+    Refuse,
+    Request,
+    Step,
+    StopReason,
+    Tell,
+    Trajectory,
+)
 
+_ATTEMPT, _SAMPLE = 1_000_003, 15_485_863
+"""How far apart the seeds of attempts are, and those of samples of one reply."""
 NO_TOOL = "there is no tool"
 """How the refusal of a call to an unknown tool begins."""
 
@@ -55,7 +74,8 @@ class Player:
         self.under_way[question.id, attempt] = run
         answer, error = None, None
         try:
-            answer = await run.drive(self.strategy.play(question.text, few_shot=self.few_shot))
+            answer = await run.drive(self.strategy.play(question.text, few_shot=self.few_shot,
+                                                        tools=protocols.specs(self.tool)))
             stop = StopReason.ROUNDS if answer is None else StopReason.FINISHED
         except _Ended as ended:
             stop, error = ended.stop, str(ended)
@@ -63,12 +83,12 @@ class Player:
             del self.under_way[question.id, attempt]
         return Trajectory(question.id, question, self.method, tuple(run.steps), answer, stop,
                           self.dataset.score(question, answer), error, time.monotonic() - run.started, self.provenance,
-                          dataset=self.task, attempt=attempt)
+                          dataset=self.task, attempt=attempt, tools=run.offered)
 
 
-def sample_seed(seed: int, attempt: int) -> int:
-    """The seed of an attempt: the run's for the first, far from any other run's for those after it."""
-    return (seed + 1_000_003 * attempt) % 2**31
+def sample_seed(seed: int, number: int, step: int = _ATTEMPT) -> int:
+    """The seed of an attempt, or of a sample: the given one for the first, far from any other for those after it."""
+    return (seed + step * number) % 2**31
 
 
 @dataclass
@@ -80,6 +100,8 @@ class Playing:
     started: float = field(default_factory=time.monotonic)
     steps: list[Step] = field(default_factory=list)
     errors: int = 0
+    offered: tuple[ToolSpec, ...] = ()
+    """The functions that the model was offered."""
     waits_for: str = ""
     """What it waits for: the model, or a tool with its argument."""
     since: float = field(default_factory=time.monotonic)
@@ -98,7 +120,7 @@ class Playing:
                 requests = request if isinstance(request, list) else [request]
                 done = await self._within_time(self._do_all(requests))
                 self._record(done)
-                reply = [step.text for step in done] if isinstance(request, list) else done[0].text
+                reply = [_reply(step) for step in done] if isinstance(request, list) else _reply(done[0])
         except StopIteration as finished:
             return finished.value
         finally:
@@ -107,13 +129,16 @@ class Playing:
     def _record(self, done: list[Step]) -> None:
         self.steps += done
         for step in done:
-            if step.kind != "ask":
+            if step.kind in ("act", "refuse"):
                 self.errors = self.errors + 1 if step.kind == "refuse" else 0
         if self.errors >= self.player.limits.errors:
             raise _Ended(StopReason.FORMAT, f"{self.errors} replies in a row were refused; the last: {done[-1].text}")
 
     async def _do_all(self, requests: list[Request]) -> list[Step]:
-        return list(await asyncio.gather(*map(self._do, requests)))
+        acts = [request for request in requests if isinstance(request, Act)]
+        placed = [replace(request, place=acts.index(request)) if isinstance(request, Act) else request
+                  for request in requests]
+        return list(await asyncio.gather(*map(self._do, placed)))
 
     async def _within_time(self, work: Awaitable[list[Step]]) -> list[Step]:
         limit = self.player.limits.seconds
@@ -129,16 +154,20 @@ class Playing:
             return await self._ask(request)
         if isinstance(request, Act):
             return await self._act(request)
-        assert isinstance(request, Refuse)
-        return Step("refuse", request.text)
+        if isinstance(request, Choose):
+            return Step("choose", request.node, node=request.node)
+        assert isinstance(request, (Refuse, Tell))
+        return Step("refuse" if isinstance(request, Refuse) else "tell", request.text, node=request.node)
 
     async def _ask(self, ask: Ask) -> Step:
         used = sum(step.completion.completion_tokens for step in self.steps if step.completion)
         if self.player.limits.tokens is not None and used >= self.player.limits.tokens:
             raise _Ended(StopReason.TOKENS, f"{used} tokens were written, limits.tokens={self.player.limits.tokens}")
         started = self._begin("the model")
+        self.offered = self.offered or ask.tools
+        seed = sample_seed(self.episode.seed, ask.sample, _SAMPLE)
         try:
-            completion = await self.player.model.complete(replace(ask, episode=self.episode))
+            completion = await self.player.model.complete(replace(ask, episode=replace(self.episode, seed=seed)))
         except ContextError as error:
             raise _Ended(StopReason.CONTEXT, str(error)) from None
         except FilterError as error:
@@ -149,7 +178,7 @@ class Playing:
             # The scripted expert searches by itself where its strategy has no tool.
             raise _Ended(StopReason.TOOL, str(error)) from None
         return Step("ask", join_prime(ask.prime, completion.text), form=ask.form, completion=completion,
-                    seconds=time.monotonic() - started)
+                    seconds=time.monotonic() - started, node=ask.node)
 
     def _begin(self, what: str) -> float:
         self.waits_for, self.since = what, time.monotonic()
@@ -159,13 +188,30 @@ class Playing:
         tool = self.player.tool
         if act.tool not in tool.actions:
             names = ", ".join(f"{name}[...]" for name in (*tool.actions, "finish"))
-            return Step("refuse", f"{NO_TOOL} {act.tool!r}; use one of {names}")
+            return Step("refuse", f"{NO_TOOL} {act.tool!r}; use one of {names}", name=act.name, node=act.node)
         started = self._begin(f"{act.tool}[{act.argument[:60]}]")
+        spec = find(protocols.specs(tool), act.tool)
         try:
-            seen = await tool(replace(act, episode=self.episode, past=tuple(self.steps)))
+            if spec is not None and spec.parameters:
+                spec.arguments(act.argument)
+            seen = await tool(replace(act, episode=self.episode, past=self._past(act)))
         except ToolError as error:
             seen = Observation(str(error), origin="refused")
         except ToolUnavailable as error:
             raise _Ended(StopReason.TOOL, str(error)) from None
         return Step("act", seen.text, tool=act.tool, argument=act.argument, ids=seen.ids, origin=seen.origin,
-                    seconds=time.monotonic() - started)
+                    seconds=time.monotonic() - started, name=act.name, node=act.node)
+
+    def _past(self, act: Act) -> tuple[Step, ...]:
+        """What was done before a call; in a search only what is on its own way."""
+        return tuple(step for step in self.steps if on_way(step.node, act.node))
+
+
+def on_way(node: str, to: str) -> bool:
+    """Whether a node of a search tree is on the way from the root to another, or is that."""
+    return not node or f"{to}.".startswith(f"{node}.")
+
+
+def _reply(step: Step) -> str | Completion:
+    """What a strategy is sent for a step."""
+    return step.completion if step.completion and step.completion.calls else step.text

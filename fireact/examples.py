@@ -11,16 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fireact.episode import on_way
 from fireact.errors import FormatError
 from fireact.render import Piece, cut, knows_characters, mask, since
-from fireact.strategy.grammar import (
-    ParsedStep,
-    cut_at_observation,
-    format_observation,
-    format_step,
-    parse_answer,
-    parse_step,
-)
+from fireact.strategy.grammar import ParsedStep, format_step, parse_answer
+from fireact.strategy.turns import Event, Reply, heard, said
 from fireact.types import Example, Message, Step, Trajectory
 
 Loss = Literal["all_output", "assistant", "actions", "final"]
@@ -68,20 +63,22 @@ def conversation(trajectory: Trajectory) -> tuple[list[Message], list[int]]:
     if trajectory.steps and trajectory.steps[0].form in ("cot", "direct"):
         return [*messages, Message("assistant", _one_round(trajectory))], [1] if trajectory.answer else []
     learnt: list[int] = []
-    for step in trajectory.steps:
+    events: list[Event] = []
+    for step in chosen_path(trajectory.steps):
         if step.kind == "ask":
-            if messages[-1].role == "assistant":
+            if events:
+                messages += heard(events, messages[-1])
+            elif messages[-1].role == "assistant":
                 # The model was led on from a reply without an action; the new reply holds the old one.
                 messages.pop()
                 learnt.pop()
+            events = []
             learnt.append(len(messages))
-            messages.append(Message("assistant", _canonical(step)))
-        else:
-            if step.kind == "refuse":
+            messages.append(said(_reply(step), step.form or "react"))
+        elif learnt:
+            if step.kind == "refuse" and learnt[-1] == len(messages) - 1:
                 learnt.pop()
-            messages.append(Message("user", format_observation(step.text)))
-    if messages[-1].role == "user" and len(messages) > 1:
-        messages.pop()
+            events.append(Event(step.text, step.name))
     return messages, learnt
 
 
@@ -152,11 +149,17 @@ def _action_start(text: str) -> int | None:
     return 0 if text.startswith(_ACTION) else text.find(f"\n{_ACTION}") + 1 or None
 
 
-def _canonical(step: Step) -> str:
-    try:
-        return format_step(parse_step(step.text))
-    except FormatError:
-        return cut_at_observation(step.text)
+def chosen_path(steps: Sequence[Step]) -> list[Step]:
+    """The steps that a student learns: all, or of a search those on the way to the node that was chosen."""
+    chosen = next((step.node for step in reversed(steps) if step.kind == "choose"), None)
+    if chosen is None:
+        return list(steps)
+    return [step for step in steps if step.kind != "choose" and step.form != "value" and on_way(step.node, chosen)]
+
+
+def _reply(step: Step) -> Reply:
+    """What the strategy was sent for a reply."""
+    return step.completion if step.completion and step.completion.calls else step.text
 
 
 def _one_round(trajectory: Trajectory) -> str:

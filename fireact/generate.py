@@ -17,17 +17,20 @@ from typing import Any
 from fireact import __version__
 from fireact.episode import Player
 from fireact.errors import ConfigError
+from fireact.jsonl import encode
 from fireact.manifest import commit
+from fireact.meter import Meter
 from fireact.play import play
 from fireact.play.engine import Engine, Settings, open_engine
 from fireact.play.played import plan
 from fireact.play.records import Records
 from fireact.plugins import Node, build, is_node, options, target
 from fireact.process import guard, run_async, stop_on_sigterm
-from fireact.protocols import Dataset, Model, Strategy, Tool
+from fireact.protocols import Dataset, Model, Strategy, Tool, specs
 from fireact.sections import Limits, Sampling, Section
 from fireact.slots import wanted_by
 from fireact.store import fingerprint, identity, key
+from fireact.toolspec import ToolSpec
 from fireact.types import Question
 
 VERSION = 2
@@ -63,11 +66,19 @@ class PlayJob(Section):
     def key(self) -> str:
         """The store key of the folder that holds the records."""
         strategy = open_strategy(self.strategy, open_dataset(self.dataset, self.home))
-        opening = next(strategy.play("", few_shot=self.few_shot), None)
+        opening = next(strategy.play("", few_shot=self.few_shot, tools=self.tools(strategy)), None)
         return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model),
                    adapter=_adapter(self),
-                   strategy=identity(self.strategy), opening=repr(opening), tool=self._tool_identity(),
+                   strategy=identity(self.strategy), opening=_told(opening), tool=self._tool_identity(),
                    dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=self.limits.model_dump())
+
+    def tools(self, strategy: Strategy) -> tuple[ToolSpec, ...]:
+        """What a model can call, as far as can be told ahead of the work. Raises ConfigError."""
+        if not getattr(strategy, "uses_tool", True):
+            return ()
+        tool = build(self.tool, "tool", corpus=None, home=self.home / "tool", seed=self.seed, questions=(),
+                     meter=Meter(), journal="wal")
+        return specs(tool) if isinstance(tool, Tool) else ()
 
     @property
     def gpus(self) -> int:
@@ -195,6 +206,12 @@ def _at_once(model: Model, limits: Limits, concurrency: int) -> int:
     if requests is None:
         return concurrency
     return requests if limits.seconds else 2 * requests
+
+
+def _told(opening: Any) -> str:
+    """What a model is first told, for a key; of the functions that it is offered, only where there are some."""
+    first = opening[0] if isinstance(opening, list) else opening
+    return repr(opening) + (encode(first) if getattr(first, "tools", ()) else "")
 
 
 def _adapter(job: PlayJob) -> str | None:

@@ -1,4 +1,4 @@
-"""Follow a question's gold plan: fill in what is known, read what an observation says, conclude.
+"""A question's gold plan, and how it is followed: fill in what is known, read what an observation says, conclude.
 
 Used by the scripted expert, which plays such plans through the real tool, and by the embedded dataset, which keeps
 only questions that can be answered this way.
@@ -6,9 +6,9 @@ only questions that can be answered this way.
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-
-from fireact.types import Hop, Plan
+from typing import Literal
 
 HEAD = 40
 """So many characters of a sentence, to the end of a word, tell that it was shown, though a snippet may cut it off."""
@@ -16,6 +16,38 @@ HEAD = 40
 _SLOT = re.compile(r"\{(\d+)\}")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _DATE = re.compile(r"\b(\d{1,2} [A-Z][a-z]+) (\d{3,4})\b")
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One step of a gold plan. `{1}` stands for the value that hop 1 read, `{2}` for that of hop 2, and so on."""
+
+    thought: str
+    """Why this search: 'I need the country whose capital is Thimphu.'"""
+    query: str
+    """What to search: 'currency of {1}'."""
+    read: str
+    """A regular expression with one group, found in the observation: 'The capital of (.+?) is Thimphu'."""
+    found: str
+    """What was learnt: 'Thimphu is the capital of {1}.'"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a question is answered with the search tool.
+
+    But for the rule `given` it holds neither an intermediate value nor the answer: these can only be found.
+    """
+
+    hops: tuple[Hop, ...]
+    rule: Literal["last", "largest", "smallest", "larger", "smaller", "same", "given"] = "last"
+    """How the answer follows: the last value read; the choice whose value is `largest` or `smallest`; or yes/no,
+    whether the first value is `larger` or `smaller` than the second, or the `same`; or it is `given`, to be told only
+    once every hop's evidence was found."""
+    choices: tuple[str, ...] = ()
+    """For the rules `largest` and `smallest`: what each hop's value belongs to."""
+    answer: str = ""
+    """For the rule `given`."""
 
 
 def fill(template: str, values: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from fireact.toolspec import ToolSpec, text_argument
 from fireact.types import Act, Ask, Completion, Observation, Play, Question, Score
 
 if TYPE_CHECKING:
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 class Strategy(Protocol):
     """How a model is led through one question."""
 
-    def play(self, question: str, *, few_shot: bool) -> Play:
-        """Start on `question`; with `few_shot` the model is shown instructions and examples, else only the question."""
+    def play(self, question: str, *, few_shot: bool, tools: tuple[ToolSpec, ...] = ()) -> Play:
+        """Start on `question`; with `few_shot` the model is shown instructions and examples, else only the question.
+
+        `tools` are what it can call.
+        """
         ...
 
 
@@ -64,7 +68,11 @@ class OnGpu(Protocol):
 
 @runtime_checkable
 class Tool(Protocol):
-    """Anything an agent can call with one string."""
+    """Anything an agent can call.
+
+    Where it has `specs`, a tuple of `ToolSpec`, these tell what each action does and takes, and an argument that does
+    not fit is refused before it is called. Else each of its actions takes one text.
+    """
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -111,3 +119,10 @@ def with_inner(tool: Any) -> list[Any]:
     """A tool, and the one that it wraps, if there is one."""
     inner = getattr(tool, "tool", None)
     return [tool] if inner is None else [tool, inner]
+
+
+def specs(tool: Tool) -> tuple[ToolSpec, ...]:
+    """What a tool's actions do and take."""
+    return getattr(tool, "specs", None) or tuple(
+        ToolSpec(name, f"{name} words, and see what comes back", text_argument("argument", f"what to {name}"))
+        for name in tool.actions)

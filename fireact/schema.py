@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from fireact.database import Journal
 from fireact.errors import ConfigError, suggest
+from fireact.options import Count, NotNegative, Positive
 from fireact.plugins import Node, check, expected, plugin_name
 from fireact.sections import (
     Budget,
@@ -34,7 +35,6 @@ from fireact.sections import (
     Taping,
     Wandb,
 )
-from fireact.types import Count, NotNegative, Positive
 
 _BRANCHES = ("constrained-", "dict[", "list[", "literal[")
 STAGES = ("generate", "curate", "train", "evaluate", "report")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from fireact.types import Count, NotNegative, Positive, Share
+from fireact.options import Count, NotNegative, Positive, Share
 
 MOST_ATTEMPTS = 1000
 Mode = Literal["record", "replay", "strict", "off"]

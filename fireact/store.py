@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fireact.errors import ConfigError, DataError
+from fireact.options import ADDED, CONTENT, REPLY, RUNTIME
 from fireact.plugins import Node, hint, is_node, target, validated
-from fireact.types import CONTENT, REPLY, RUNTIME
 
 DONE = "done.json"
 """Written last: a stage whose folder has it is finished."""
@@ -69,6 +69,10 @@ def identity(node: Node, *, replies: bool = True) -> dict[str, Any]:
         values["file"] = fingerprint(Path(inspect.getfile(cls)))
     for field in fields(cls):
         marks = get_args(hint(cls, field.name))[1:]
+        if ADDED in marks and field.name in node and node[field.name] == field.default:
+            continue
+        if ADDED in marks and field.name not in node:
+            continue
         if field.init and not any(mark in ignored for mark in marks if isinstance(mark, str)):
             value = _value(cls, field, node)
             is_path = CONTENT in marks and isinstance(value, str) and Path(value).exists()

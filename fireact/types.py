@@ -8,69 +8,28 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from fireact.plan import Plan
+from fireact.toolspec import Call, ToolSpec
 
 RECORD_VERSION = 1
 """Of a trajectory on disk."""
 RUN_VERSION = 1
 """Of the files of results in a run directory: metrics.json and results.jsonl, written into its manifest.json."""
 
-Form = Literal["react", "cot", "direct"]
+Form = Literal["react", "cot", "direct", "plan", "program", "value"]
 """The wording of a reply that an `Ask` is after."""
-
-RUNTIME = "runtime"
-"""Marks a plug-in's field, as `Annotated[int, RUNTIME]`, that cannot change a result: it stays out of store keys."""
-REPLY = "reply"
-"""Marks an option that shapes a model's replies only: what is trained does not depend on it."""
-CONTENT = "content"
-"""Marks a text, as `Annotated[str, CONTENT]`, that may be a path: what is there then counts, not where it is."""
-
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
 class Message:
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
-
-
-@dataclass(frozen=True)
-class Hop:
-    """One step of a gold plan. `{1}` stands for the value that hop 1 read, `{2}` for that of hop 2, and so on."""
-
-    thought: str
-    """Why this search: 'I need the country whose capital is Thimphu.'"""
-    query: str
-    """What to search: 'currency of {1}'."""
-    read: str
-    """A regular expression with one group, found in the observation: 'The capital of (.+?) is Thimphu'."""
-    found: str
-    """What was learnt: 'Thimphu is the capital of {1}.'"""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a question is answered with the search tool.
-
-    But for the rule `given` it holds neither an intermediate value nor the answer: these can only be found.
-    """
-
-    hops: tuple[Hop, ...]
-    rule: Literal["last", "largest", "smallest", "larger", "smaller", "same", "given"] = "last"
-    """How the answer follows: the last value read; the choice whose value is `largest` or `smallest`; or yes/no,
-    whether the first value is `larger` or `smaller` than the second, or the `same`; or it is `given`, to be told only
-    once every hop's evidence was found."""
-    choices: tuple[str, ...] = ()
-    """For the rules `largest` and `smallest`: what each hop's value belongs to."""
-    answer: str = ""
-    """For the rule `given`."""
+    calls: tuple[Call, ...] = field(default=(), repr=False)
+    """Of an assistant: the functions it calls. As many messages of the role `tool` follow, in the same order."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +73,14 @@ class Ask:
     """The longest reply; None leaves it to the model's setting."""
     episode: Episode | None = None
     """Stamped by the driver; a strategy leaves it empty."""
+    tools: tuple[ToolSpec, ...] = field(default=(), repr=False)
+    """The functions that the model is offered. A reply that calls some is sent back as a whole `Completion`."""
+    sample: int = field(default=0, repr=False)
+    """Which sample of the same request it is, counted from 0."""
+    temperature: float | None = field(default=None, repr=False)
+    """None leaves it to the model's setting."""
+    node: str = field(default="", repr=False)
+    """Where in a search tree it stands: "0.2" is the third child of the first child of the root; see `Choose`."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +94,12 @@ class Act:
     """Stamped by the driver; a strategy leaves it empty."""
     past: tuple[Step, ...] = ()
     """What the episode did before, stamped by the driver: a tool keeps no memory of its own."""
+    place: int = 0
+    """Its number among the calls that are made at the same time, stamped by the driver."""
+    name: str = ""
+    """What its observation is called where several are shown together, e.g. E1."""
+    node: str = ""
+    """See `Ask`."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +107,24 @@ class Refuse:
     """A reply that broke the grammar: recorded and counted by the driver, and sent back as an observation."""
 
     text: str
+    node: str = ""
+    """See `Ask`."""
+
+
+@dataclass(frozen=True)
+class Tell:
+    """What the strategy itself tells the model, e.g. which step of a plan is next: recorded, and sent back as it is."""
+
+    text: str
+    node: str = ""
+    """See `Ask`."""
+
+
+@dataclass(frozen=True)
+class Choose:
+    """The end of a search: what was done on the way to this node, from the root, is what a student learns."""
+
+    node: str
 
 
 @dataclass(frozen=True)
@@ -148,6 +139,8 @@ class Completion:
     seconds: float = 0.0
     """Of the request that was answered, from sending it to the end of its answer."""
     cost: float | None = None
+    calls: tuple[Call, ...] = ()
+    """The functions that the model calls."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +156,11 @@ class Observation:
 
 @dataclass(frozen=True)
 class Step:
-    """One event of an episode: the model was asked, a tool was used, or a reply was refused."""
+    """One event of an episode: the model was asked, a tool was used, a reply was refused, ...: see `Request`."""
 
-    kind: Literal["ask", "act", "refuse"]
+    kind: Literal["ask", "act", "refuse", "tell", "choose"]
     text: str
-    """The reply with its prime, the observation, or the refusal."""
+    """The reply with its prime, the observation, the refusal, what was told, or the chosen node."""
     form: Form | None = None
     tool: str | None = None
     argument: str | None = None
@@ -176,6 +169,10 @@ class Step:
     """See `Observation`."""
     completion: Completion | None = None
     seconds: float = 0.0
+    name: str = ""
+    """See `Act`."""
+    node: str = ""
+    """See `Ask`."""
 
 
 class StopReason(str, Enum):
@@ -235,6 +232,8 @@ class Trajectory:
     """The name of the dataset the question is from."""
     attempt: int = 0
     """Which attempt at the question it is, counted from 0."""
+    tools: tuple[ToolSpec, ...] = ()
+    """The functions that the model was offered; empty where it wrote its actions as text."""
 
     @property
     def rounds(self) -> int:
@@ -286,7 +285,7 @@ class Pair:
         return self.chosen, self.rejected
 
 
-Request = Ask | Act | Refuse
+Request = Ask | Act | Refuse | Tell | Choose
 """What a strategy may yield, singly or as a list that is done concurrently."""
 Play = Generator[Request | list[Request], Any, str | None]
 """One running strategy: yields requests, is sent reply texts, returns the answer or None."""

@@ -18,10 +18,11 @@ from fireact.errors import (
 from fireact.jsonl import decode, encode
 from fireact.model.oracle import Oracle
 from fireact.model.scripted import Scripted
+from fireact.plan import Hop, Plan
 from fireact.sections import Limits
 from fireact.strategy.cot import Cot
 from fireact.strategy.react import React
-from fireact.types import Act, Ask, Completion, Hop, Message, Observation, Plan, Question, StopReason, Trajectory
+from fireact.types import Act, Ask, Completion, Message, Observation, Question, StopReason, Trajectory
 from tests.helpers import Gold
 
 QUESTION = Question("q1", "Capital of France?", ("Paris",))
@@ -186,7 +187,7 @@ def test_a_list_of_requests_is_done_at_once_and_answered_in_order() -> None:
     under_way, most = 0, 0
 
     class Parallel:
-        def play(self, question, *, few_shot):
+        def play(self, question, *, few_shot, tools=()):
             first = yield [Act("search", "a"), Ask((Message("user", "x"),)), Act("search", "b")]
             return "|".join(first)
 

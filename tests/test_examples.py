@@ -15,6 +15,7 @@ from fireact.formats import read
 from fireact.jsonl import encode
 from fireact.model.oracle import Oracle
 from fireact.model.scripted import Scripted
+from fireact.plan import Hop, Plan
 from fireact.protocols import Strategy
 from fireact.render import render_prompt
 from fireact.strategy.cot import Cot
@@ -22,7 +23,7 @@ from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
 from fireact.templates import chat_template
-from fireact.types import Act, Ask, Hop, Message, Observation, Plan, Question, Refuse, Trajectory
+from fireact.types import Act, Ask, Message, Observation, Question, Refuse, Trajectory
 from fireact.viewer import main
 from tests.helpers import ROOT, Gold, real_data
 from tests.model.tiny import tiny_tokenizer

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from fireact.episode import NO_TOOL
 from fireact.failures import FAILURES, failure, hops, seen
-from fireact.types import Completion, Hop, Plan, Question, Score, Step, StopReason, Trajectory
+from fireact.plan import Hop, Plan
+from fireact.types import Completion, Question, Score, Step, StopReason, Trajectory
 
 QUESTION = Question("q", "Who?", ("Marie Curie", "Curie"), "bridge", gold=("p1", "p2"))
 ASK = Step("ask", "Thought: hm", form="react", completion=Completion("x"))

@@ -9,10 +9,10 @@ ROOT = Path(__file__).parent.parent
 FILES = [*sorted((ROOT / "fireact").rglob("*.py")), *sorted((ROOT / "hydra_plugins").glob("*.py")), ROOT / "main.py"]
 
 LAYERS = [
-    {"types", "protocols", "errors"},
-    {"strategy.grammar", "dataset.scoring", "dataset.rows", "dataset.splits", "dataset.paragraphs", "batching",
-     "database", "templates", "keys", "command", "forks", "ledger", "locks", "meter", "order", "pacing", "plan",
-     "plugins", "process", "store", "jsonl", "render", "retrieval", "schema", "sections", "serving", "slots", "web",
+    {"types", "protocols", "errors", "options", "plan", "toolspec"},
+    {"strategy.grammar", "strategy.turns", "strategy.language", "dataset.scoring", "dataset.rows", "dataset.splits",
+     "dataset.paragraphs", "batching", "database", "templates", "keys", "command", "forks", "ledger", "locks", "meter",
+     "order", "pacing", "plugins", "process", "store", "jsonl", "render", "retrieval", "schema", "sections", "serving", "slots", "web",
      "recordings", "prices"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fireact.plan import HEAD, conclude, fill, magnitude, read, source_hop
-from fireact.types import Hop, Plan
+from fireact.plan import HEAD, Hop, Plan, conclude, fill, magnitude, read, source_hop
 
 
 def hop(pattern: str) -> Hop:

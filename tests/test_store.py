@@ -14,8 +14,8 @@ import pytest
 
 from fireact.errors import ConfigError, DataError
 from fireact.locks import lock
+from fireact.options import RUNTIME
 from fireact.store import CHECKSUMS, DONE, Store, checksums, fingerprint, identity, key, need_unchanged
-from fireact.types import RUNTIME
 from tests.helpers import ROOT, composed
 
 

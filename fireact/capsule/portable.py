@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from fireact.capsule.contents import PLACE
 from fireact.errors import DataError
+from fireact.options import CONTENT, RUNTIME
 from fireact.plugins import Node, hint, is_node, target
 from fireact.store import fingerprint
-from fireact.types import CONTENT, RUNTIME
 
 _PLATFORM = re.compile(r"x86_64|aarch64|arm64|amd64", re.IGNORECASE)
 _WEIGHTS = {"model", "teacher", "train"}

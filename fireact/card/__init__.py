@@ -14,10 +14,10 @@ import yaml
 from fireact import __version__
 from fireact.card import licence as licences
 from fireact.card.words import base_name, code, facts, plain, public, table
+from fireact.options import RUNTIME
 from fireact.report.text import GUISES, contaminated, difference, drops_evaluated, funnel_table, percent
 from fireact.store import fingerprint
 from fireact.train import Train
-from fireact.types import RUNTIME
 
 Form = Literal["adapter", "merged", "gguf"]
 _OF_ADAPTERS = ("rank", "alpha", "rslora", "dora", "dropout", "targets", "bias", "bits")

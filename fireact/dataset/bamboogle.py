@@ -14,7 +14,8 @@ from fireact.dataset.rows import cell, plain_text, rows, text_cell
 from fireact.dataset.scoring import Scoring
 from fireact.dataset.splits import PAPER_SEED, Source, read, source_of, sources_of
 from fireact.errors import DataError
-from fireact.types import CONTENT, Question, Score
+from fireact.options import CONTENT
+from fireact.types import Question, Score
 
 
 @dataclass(kw_only=True)

@@ -21,9 +21,10 @@ from fireact.dataset.rows import plain_text, rows, text_cell
 from fireact.dataset.scoring import Scoring
 from fireact.dataset.splits import PAPER_SEED, Source, ordered, row_id, source_of, sources_of
 from fireact.errors import ConfigError, DataError
-from fireact.plan import source_hop
+from fireact.options import CONTENT, RUNTIME
+from fireact.plan import Plan, source_hop
 from fireact.retrieval import Passage
-from fireact.types import CONTENT, RUNTIME, Plan, Question, Score
+from fireact.types import Question, Score
 
 Facts = dict[str, list[int]]
 """The numbers of the supporting sentences, counted from 0, by the title of their paragraph."""

@@ -16,7 +16,8 @@ from fireact.dataset.rows import Row, cell, parts, rows, text_cell
 from fireact.dataset.scoring import Scoring
 from fireact.dataset.splits import PAPER_SEED, Source, read, source_of, sources_of
 from fireact.errors import ConfigError, DataError
-from fireact.types import CONTENT, Question, Score
+from fireact.options import CONTENT
+from fireact.types import Question, Score
 
 _LETTERS = ("A", "B", "C", "D")
 _HEADER = ("question", *_LETTERS, "answer")

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Protocol
 from fireact.dataset.rows import Row
 from fireact.errors import ConfigError, DataError, suggest
 from fireact.jsonl import distinct
-from fireact.types import CONTENT, Question
+from fireact.options import CONTENT
+from fireact.types import Question
 
 Source = Annotated[str | None, CONTENT]
 """The type of a field that names a source, see `rows`; None where there is none."""

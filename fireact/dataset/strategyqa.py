@@ -16,8 +16,9 @@ from fireact.dataset.rows import cell, read_json, rows, text_cell
 from fireact.dataset.scoring import Scoring
 from fireact.dataset.splits import PAPER_SEED, Source, read, source_of, sources_of
 from fireact.errors import ConfigError, DataError
+from fireact.options import CONTENT, RUNTIME
 from fireact.retrieval import Passage
-from fireact.types import CONTENT, RUNTIME, Question, Score
+from fireact.types import Question, Score
 
 _ANSWERS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 _NO_PARAGRAPH = {"operation", "no_evidence"}

@@ -14,7 +14,8 @@ from fireact.dataset import scoring
 from fireact.dataset.rows import plain_text, rows
 from fireact.dataset.splits import Source, ordered, source_of, sources_of
 from fireact.errors import DataError, suggest
-from fireact.types import CONTENT, RUNTIME, Question, Score
+from fireact.options import CONTENT, RUNTIME
+from fireact.types import Question, Score
 
 
 @dataclass(kw_only=True)

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from fireact.errors import ConfigError, FormatError, ToolError
-from fireact.plan import conclude, fill, magnitude, read
+from fireact.options import RUNTIME, Share
+from fireact.plan import Hop, Plan, conclude, fill, magnitude, read
 from fireact.protocols import Tool
 from fireact.strategy.grammar import OBSERVATION, ParsedStep, format_step, parse_step
-from fireact.types import RUNTIME, Act, Ask, Completion, Hop, Plan, Share
+from fireact.types import Act, Ask, Completion
 
 UNKNOWN = "unknown"
 _LOST = ("I will look for something about this.", "I will try a broader search.", "Maybe another search will help.",

@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fireact.errors import ConfigError
-from fireact.types import RUNTIME, Count, NotNegative, Positive
+from fireact.options import RUNTIME, Count, NotNegative, Positive
 
 VLLM = ("-m", "vllm.entrypoints.openai.api_server")
 

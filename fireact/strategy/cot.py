@@ -8,6 +8,7 @@ from pydantic import Field
 from fireact.errors import FormatError
 from fireact.strategy.grammar import parse_answer
 from fireact.strategy.prompts import preamble
+from fireact.toolspec import ToolSpec
 from fireact.types import Ask, Message, Play, Refuse
 
 
@@ -22,7 +23,7 @@ class Cot:
     attempts: Annotated[int, Field(ge=1)] = 3
     """Replies before an answer that cannot be read ends the episode."""
 
-    def play(self, question: str, *, few_shot: bool) -> Play:
+    def play(self, question: str, *, few_shot: bool, tools: tuple[ToolSpec, ...] = ()) -> Play:
         """See `protocols.Strategy`."""
         shots = preamble("cot", self.prompt) if few_shot else []
         talk = [*shots, Message("user", question)]

@@ -5,24 +5,20 @@
     world: Observation: The capital of France is Paris.
     model: Thought: The capital is Paris.
            Action: finish[Paris]
+
+With `strategy.wire=tools` actions are functions that the model calls, several at once if it likes.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
-
 from fireact.errors import FormatError
-from fireact.strategy.grammar import (
-    STOPS,
-    cut_at_observation,
-    format_observation,
-    format_step,
-    has_action,
-    parse_step,
-)
-from fireact.strategy.prompts import preamble
+from fireact.options import ADDED, Count
+from fireact.strategy.grammar import STOPS, cut_at_observation, has_action, parse_step
+from fireact.strategy.prompts import called_preamble, preamble
+from fireact.strategy.turns import FINISH, Event, Wire, heard, read_calls, said
+from fireact.toolspec import ToolSpec
 from fireact.types import Act, Ask, Message, Play, Refuse
 
 
@@ -32,12 +28,18 @@ class React:
 
     prompt: str | None = None
     """The few-shot text: a name in strategy/prompts/react/, or the path of a file of your own; None: the dataset's."""
-    max_rounds: Annotated[int, Field(ge=1)] = 11
+    max_rounds: Count = 11
     """Replies of the model; FireAct's generation.py has 11."""
+    wire: Annotated[Wire, ADDED] = "text"
+    """text: actions are words. tools: they are functions that the model calls."""
 
-    def play(self, question: str, *, few_shot: bool) -> Play:
+    def play(self, question: str, *, few_shot: bool, tools: tuple[ToolSpec, ...] = ()) -> Play:
         """See `protocols.Strategy`."""
-        talk = preamble("react", self.prompt) if few_shot else []
+        if self.wire == "tools":
+            offered = (*tools, FINISH)
+            return rounds_of_calls(question, called_preamble("react", self.prompt, offered) if few_shot else [],
+                                   offered, self.max_rounds)
+        talk = preamble("react", self.prompt, tools) if few_shot else []
         return rounds(question, talk, {}, self.max_rounds, "Thought:" if few_shot else "")
 
 
@@ -58,10 +60,31 @@ def rounds(question: str, talk: list[Message], reflections: Mapping[int, str], m
         try:
             step = parse_step(text)
         except FormatError as error:
-            said, seen = cut_at_observation(text), (yield Refuse(str(error)))
+            seen = yield Refuse(str(error))
         else:
             if step.name == "finish":
                 return step.argument
-            said, seen = format_step(step), (yield Act(step.name, step.argument))
-        talk += [Message("assistant", said), Message("user", format_observation(seen))]
+            seen = yield Act(step.name, step.argument)
+        reply = said(text)
+        talk += [reply, *heard([Event(seen)], reply)]
+    return None
+
+
+def rounds_of_calls(question: str, talk: list[Message], offered: tuple[ToolSpec, ...], max_rounds: int) -> Play:
+    """The same where actions are functions: those that a reply calls are called at the same time."""
+    shots = len(talk)
+    talk = [*talk, Message("user", question)]
+    for _ in range(max_rounds):
+        got = yield Ask(tuple(talk), shots=shots, tools=offered)
+        try:
+            steps = read_calls(got, offered)
+        except FormatError as error:
+            seen = [(yield Refuse(str(error)))]
+        else:
+            answer = next((step.argument for step in steps if step.name == FINISH.name), None)
+            if answer is not None:
+                return answer
+            seen = yield [Act(step.name, step.argument) for step in steps]
+        reply = said(got)
+        talk += [reply, *heard([Event(text) for text in seen], reply)]
     return None

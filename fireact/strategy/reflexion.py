@@ -11,6 +11,7 @@ from pydantic import Field
 
 from fireact.strategy.prompts import preamble
 from fireact.strategy.react import rounds
+from fireact.toolspec import ToolSpec
 from fireact.types import Play
 
 REFLECTIONS = {
@@ -30,7 +31,7 @@ class Reflexion:
     reflections: dict[int, str] = field(default_factory=lambda: dict(REFLECTIONS))
     """The sentence with which the thought of a round begins, by round, counted from 1."""
 
-    def play(self, question: str, *, few_shot: bool) -> Play:
+    def play(self, question: str, *, few_shot: bool, tools: tuple[ToolSpec, ...] = ()) -> Play:
         """See `protocols.Strategy`."""
-        talk = preamble("react", self.prompt) if few_shot else []
+        talk = preamble("react", self.prompt, tools) if few_shot else []
         return rounds(question, talk, self.reflections, self.max_rounds, "Thought:" if few_shot else "")

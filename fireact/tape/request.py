@@ -58,7 +58,11 @@ def ask_request(party: Party, ask: Ask, *, seeded: bool = True) -> Request:
     An ask's seed is its sample's number; a model that is not `seeded` draws no sample: its reply is the same for all.
     """
     rest = {"stop": ask.stop, "prime": ask.prime, "form": ask.form, "shots": ask.shots, "max_tokens": ask.max_tokens,
-            "seed": ask.episode.seed if ask.episode and seeded else None}
+            "seed": ask.episode.seed if ask.episode and (seeded or ask.temperature) else None}
+    if ask.tools:
+        rest["tools"] = blake2b(json.dumps([spec.as_function() for spec in ask.tools]).encode()).hexdigest()[:32]
+    if ask.temperature is not None:
+        rest["temperature"] = ask.temperature
     return _request(party, {"messages": ask.messages}, rest)
 
 
@@ -68,7 +72,8 @@ def act_request(party: Party, act: Act, *, stateless: bool) -> Request:
         return _request(party, {"argument": (act.argument,)}, {"tool": act.tool})
     past = tuple(step for step in act.past if step.kind == "act")
     return _request(party, {"argument": (act.argument,), "past": past},
-                    {"tool": act.tool, "question": act.episode.question_id if act.episode else None})
+                    {"tool": act.tool, "question": act.episode.question_id if act.episode else None,
+                     **({"place": act.place} if act.place else {})})
 
 
 def _request(party: Party, texts: dict[str, tuple[Any, ...]], rest: dict[str, Any]) -> Request:
@@ -87,7 +92,8 @@ def _request(party: Party, texts: dict[str, tuple[Any, ...]], rest: dict[str, An
 @lru_cache(maxsize=1 << 14)
 def _link(before: bytes, part: Message | Step | str) -> Link:
     if isinstance(part, Message):
-        text = f"{part.role}: {part.content}"
+        called = "".join(f"\n{call.name}({call.arguments})" for call in part.calls)
+        text = f"{part.role}: {part.content}{called}"
     elif isinstance(part, Step):
         text = f"{part.tool}[{part.argument}]: {part.text} {list(part.ids)}"
     else:

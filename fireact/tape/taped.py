@@ -5,12 +5,14 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from fireact import protocols
 from fireact.errors import ContextError, FilterError, ToolError
 from fireact.jsonl import decode, encode
 from fireact.meter import Meter
 from fireact.protocols import Model, Tool
 from fireact.tape import Tape
 from fireact.tape.request import Party, act_request, ask_request
+from fireact.toolspec import ToolSpec
 from fireact.types import Act, Ask, Completion, Observation
 
 T = TypeVar("T")
@@ -63,6 +65,11 @@ class TapedTool:
     def actions(self) -> tuple[str, ...]:
         """The tool's."""
         return self.tool.actions
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """The tool's."""
+        return protocols.specs(self.tool)
 
     async def __call__(self, act: Act) -> Observation:
         """See `protocols.Tool`. What the tool refuses to do is an observation here: it would refuse it again."""

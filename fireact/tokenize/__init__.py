@@ -21,6 +21,7 @@ from fireact.curate import HELD_PREFERENCES, PREFERENCES, TRAIN, VALIDATION
 from fireact.errors import DataError
 from fireact.examples import Loss, Masking, name_of
 from fireact.jsonl import encode, read_jsonl, write_atomic
+from fireact.options import Count, NotNegative
 from fireact.plugins import Node, build
 from fireact.preferences import Preference
 from fireact.sections import Section
@@ -29,7 +30,7 @@ from fireact.tokenize.audit import summarize
 from fireact.tokenize.page import page
 from fireact.tokenize.pairs import Named, pairs, sides, together
 from fireact.tokenize.rows import Row, RowBuilder, TooLong
-from fireact.types import Count, Example, NotNegative, Pair, Trajectory
+from fireact.types import Example, Pair, Trajectory
 
 if TYPE_CHECKING:
     from fireact.model.local import Local

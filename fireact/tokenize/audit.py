@@ -8,8 +8,8 @@ from pydantic import ConfigDict
 
 from fireact.errors import DataError
 from fireact.examples import ROLES
+from fireact.options import Share
 from fireact.tokenize.rows import Row
-from fireact.types import Share
 
 
 @dataclass(kw_only=True)

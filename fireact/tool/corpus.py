@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from fireact.errors import ConfigError, ToolError
+from fireact.options import RUNTIME, Count
 from fireact.retrieval import INDEX_VERSION, Excerpt, Index, Passage, excerpts, render
-from fireact.types import RUNTIME, Act, Count, Observation
+from fireact.types import Act, Observation
 
 
 @dataclass(kw_only=True)

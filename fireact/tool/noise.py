@@ -15,9 +15,11 @@ from random import Random
 from typing import Annotated, Literal
 
 from fireact.errors import ConfigError
-from fireact.protocols import Tool
+from fireact.options import CONTENT, RUNTIME, Share
+from fireact.protocols import Tool, specs
 from fireact.recordings import Recording, read, same
-from fireact.types import CONTENT, RUNTIME, Act, Observation, Share
+from fireact.toolspec import ToolSpec
+from fireact.types import Act, Observation
 
 Fault = Literal["none", "random", "empty", "truncated", "distractor", "stale", "timeout", "rate_limited"]
 
@@ -57,11 +59,16 @@ class Noise:
         """What the model calls the tool."""
         return self.tool.actions
 
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """The tool's."""
+        return specs(self.tool)
+
     async def __call__(self, act: Act) -> Observation:
         """Call the tool, or a fault. Raises what the tool does; ConfigError where there is nothing to draw from."""
         before = [step for step in act.past if step.kind == "act"]
         question = act.episode.question_id if act.episode else ""
-        draw = Random(f"{self.seed} {len(before)} {question}")
+        draw = Random(f"{self.seed} {len(before) + act.place} {question}")
         if draw.random() >= self.probability or (self.fault == "stale" and not before):
             return await self.tool(act)
         if self.fault in TEXTS:

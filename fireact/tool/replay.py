@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from fireact.errors import ConfigError, ToolError
+from fireact.options import CONTENT, Share
 from fireact.recordings import read, same
-from fireact.types import CONTENT, Act, Observation, Share
+from fireact.types import Act, Observation
 
 _WORD = r"(?u)\b\w+\b"
 

@@ -16,8 +16,9 @@ from fireact.database import Journal
 from fireact.errors import ToolError, ToolUnavailable
 from fireact.keys import KeyVariable
 from fireact.meter import Meter
+from fireact.options import RUNTIME, Count, NotNegative, Positive
 from fireact.prices import Price, per_call
-from fireact.types import RUNTIME, Act, Count, NotNegative, Observation, Positive
+from fireact.types import Act, Observation
 from fireact.web import Passing, Web
 
 PARAMETERS = {"engine": "google", "google_domain": "google.com", "gl": "us", "hl": "en"}

@@ -19,8 +19,9 @@ from pydantic import Field
 from fireact import retrieval
 from fireact.database import Journal
 from fireact.errors import ConfigError, ToolError
+from fireact.options import RUNTIME, Count, Positive
 from fireact.recordings import same
-from fireact.types import RUNTIME, Act, Count, Observation, Positive, Step
+from fireact.types import Act, Observation, Step
 from fireact.web import AGENT, Passing, Web
 
 LONGEST = 255

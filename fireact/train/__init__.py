@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from fireact.examples import Loss
+from fireact.options import RUNTIME, Count, NotNegative, Positive, Share
 from fireact.tokenize.audit import Audit
 from fireact.tokenize.rows import TooLong
-from fireact.types import RUNTIME, Count, NotNegative, Positive, Share
 
 TOKENS = ("loss", "step_weights", "final_weight", "end_of_turn", "max_length", "too_long")
 """The options that decide which tokens are trained on: trainings that share them share their tokens."""

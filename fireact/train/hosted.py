@@ -19,6 +19,7 @@ from fireact.curate import TRAIN, VALIDATION
 from fireact.errors import ConfigError, DataError, ProviderError
 from fireact.jsonl import decode, write_atomic
 from fireact.model.api import Api
+from fireact.options import RUNTIME, Count, NotNegative, Positive
 from fireact.plugins import build
 from fireact.process import stage_main
 from fireact.store import DONE, key
@@ -26,7 +27,6 @@ from fireact.tracking import METRICS
 from fireact.train.hosted_api import Endpoint, Job
 from fireact.train.hosted_data import MIN_EXAMPLES, ChatFile, write_chat_file
 from fireact.train.hosted_job import BROKEN, LEDGER, Ledger, Tuning, figures
-from fireact.types import RUNTIME, Count, NotNegative, Positive
 
 MADE = "model.json"
 

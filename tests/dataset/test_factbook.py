@@ -18,12 +18,12 @@ from fireact.dataset.factbook.wordings import BORDERS, COMPARISONS, STARTS, TARG
 from fireact.dataset.scoring import normalize
 from fireact.errors import ConfigError
 from fireact.jsonl import read_jsonl
-from fireact.plan import conclude, fill, read
+from fireact.plan import Plan, conclude, fill, read
 from fireact.plugins import check
 from fireact.retrieval import Passage
 from fireact.store import identity
 from fireact.tool.corpus import Corpus
-from fireact.types import Act, Plan, Question
+from fireact.types import Act, Question
 
 SPLITS = ("train", "validation", "test")
 NODE = {"_target_": "fireact.dataset.factbook.Factbook"}

@@ -10,14 +10,14 @@ import pytest
 from fireact.episode import Player
 from fireact.errors import ConfigError
 from fireact.model.oracle import Oracle, conclusion
-from fireact.plan import source_hop
+from fireact.plan import Hop, Plan, source_hop
 from fireact.plugins import check
 from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
 from fireact.tool.corpus import Corpus
-from fireact.types import Ask, Episode, Hop, Message, Plan, Question, StopReason, Trajectory
+from fireact.types import Ask, Episode, Message, Question, StopReason, Trajectory
 from tests.helpers import Gold
 
 PASSAGES = {

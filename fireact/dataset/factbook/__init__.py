@@ -22,7 +22,8 @@ from fireact.dataset.factbook.questions import KINDS
 from fireact.dataset.scoring import score
 from fireact.errors import ConfigError, suggest
 from fireact.jsonl import read_jsonl
-from fireact.types import RUNTIME, Count, Question, Score
+from fireact.options import RUNTIME, Count
+from fireact.types import Question, Score
 
 
 @dataclass(kw_only=True)

@@ -10,9 +10,9 @@ from fireact.dataset.factbook.questions import KINDS, World, candidates, create_
 from fireact.dataset.scoring import normalize
 from fireact.errors import ConfigError
 from fireact.jsonl import encode, write_atomic
-from fireact.plan import conclude, fill, read
+from fireact.plan import Plan, conclude, fill, read
 from fireact.retrieval import Index, snippet
-from fireact.types import Plan, Question
+from fireact.types import Question
 
 BUILD_VERSION = 1
 """To be raised with every change that alters passages or questions."""

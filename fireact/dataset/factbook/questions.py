@@ -16,8 +16,8 @@ from fireact.dataset.factbook.clean import LONGEST_NAME, clean, dig
 from fireact.dataset.factbook.facts import ANTHEM, CAPITAL, CODE, DATE, SUMMIT, SYMBOL, Country, Fact
 from fireact.dataset.factbook.wordings import BORDERS, COMPARISONS, RELATIONS, STARTS, TARGETS, YES_NO, Facet, Rule
 from fireact.dataset.scoring import normalize
-from fireact.plan import conclude, magnitude
-from fireact.types import Hop, Plan, Question
+from fireact.plan import Hop, Plan, conclude, magnitude
+from fireact.types import Question
 
 KINDS = ("bridge", "three_hop", "comparison", "yes_no")
 SHARES = {"train": 0.60, "validation": 0.15, "test": 0.25}

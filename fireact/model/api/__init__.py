@@ -28,8 +28,9 @@ from fireact.model.api import access
 from fireact.model.api.calls import Calls
 from fireact.model.api.request import Dialect, Route
 from fireact.model.api.transport import Transport
+from fireact.options import REPLY, RUNTIME, Count, NotNegative, Positive
 from fireact.pacing import Lane, Pacer
-from fireact.types import REPLY, RUNTIME, Ask, Completion, Count, NotNegative, Positive
+from fireact.types import Ask, Completion
 
 _OPENAI = "https://api.openai.com/v1"
 

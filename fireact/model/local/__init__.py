@@ -23,9 +23,10 @@ from pydantic import Field
 from fireact.errors import ConfigError
 from fireact.model.local import weights
 from fireact.model.local.jobs import Job, Judge, Judged, settle
+from fireact.options import CONTENT, REPLY, RUNTIME, Count, NotNegative
 from fireact.serving import Serving
 from fireact.templates import Template
-from fireact.types import CONTENT, REPLY, RUNTIME, Ask, Completion, Count, NotNegative
+from fireact.types import Ask, Completion
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

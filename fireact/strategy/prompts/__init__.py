@@ -1,6 +1,7 @@
 """The few-shot texts, by method and task, and how they are shown: instructions, then examples as turns.
 
-The instructions of ReAct name the tool's actions: search, and in `wikipedia` lookup. Other actions need another text.
+The instructions of ReAct name the tool's actions: search, and in `wikipedia` lookup. What else a tool can do is told
+behind them.
 
 A file begins with the instructions; each example after them is a paragraph:
 
@@ -14,17 +15,23 @@ A file begins with the instructions; each example after them is a paragraph:
 A line without a label goes on with what is above it: a question may have options, an observation several lines.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from fireact.errors import ConfigError, suggest
+from fireact.errors import ConfigError, FormatError, suggest
 from fireact.jsonl import decode_text
 from fireact.strategy.grammar import OBSERVATION
+from fireact.strategy.turns import as_calls
+from fireact.toolspec import ToolSpec
 from fireact.types import Message
 
 QUESTION = "Question: "
+_CALLED = ("Answer the question in steps. In each step think in one sentence, then call one of the functions. Look up "
+           "one fact at a time. End by calling finish with the answer, which is as short as possible.")
+"""The instructions where actions are functions, which are described by themselves."""
 _WRITTEN = ("Thought:", "Action:", "Answer:")
 """The labels of the lines that the model writes."""
 
@@ -45,12 +52,15 @@ def read_prompt(method: str, name: str) -> str:
     return (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
 
 
-def preamble(method: str, name: str | None) -> list[Message]:
-    """The messages that come before the question of a prompted episode. Raises ConfigError."""
+def preamble(method: str, name: str | None, tools: Sequence[ToolSpec] = ()) -> list[Message]:
+    """The messages that come before the question of a prompted episode; `tools` are told where the text names them not.
+
+    Raises ConfigError.
+    """
     if name is None:
         raise ConfigError("strategy.prompt is missing, and no dataset names one; set it, e.g. strategy.prompt=hotpotqa")
     instructions, *examples = read_prompt(method, name).split(f"\n\n{QUESTION}")
-    talk = [Message("system", instructions.strip())]
+    talk = [Message("system", f"{instructions.strip()}{_more(tools, instructions)}")]
     for example in examples:
         turns = _turns(example)
         if turns[-1].role != "assistant":
@@ -59,6 +69,23 @@ def preamble(method: str, name: str | None) -> list[Message]:
                               "end it with a line such as Action: finish[Paris] or Answer: Paris")
         talk += turns
     return talk
+
+
+def called_preamble(method: str, name: str | None, offered: Sequence[ToolSpec],
+                    instructions: str = _CALLED) -> list[Message]:
+    """The same where actions are functions that the model calls. Raises ConfigError."""
+    _, *examples = preamble(method, name)
+    try:
+        return [Message("system", instructions), *as_calls(examples, offered)]
+    except FormatError as error:
+        raise ConfigError(f"strategy.prompt={name} cannot be shown with strategy.wire=tools: {error}; choose another "
+                          "few-shot text, or a tool that has that action") from None
+
+
+def _more(tools: Sequence[ToolSpec], instructions: str) -> str:
+    """What is told of actions that the instructions do not name."""
+    others = [spec for spec in tools if f"{spec.name}[" not in instructions]
+    return "\nThere are more actions:\n" + "\n".join(f"Action: {spec}" for spec in others) if others else ""
 
 
 def _turns(example: str) -> list[Message]:

@@ -1,0 +1,117 @@
+"""The turns of a conversation: how a reply is read and shown again, and how the world's answer is.
+
+Written by strategies when they play and by `fireact.examples` when a student learns, so that both are the same.
+
+On the wire `text` actions are words, `Action: search[Paris]`, and observations a user's turn; on the wire `tools` they
+are calls of functions as in OpenAI's messages, with a message of the role `tool` for each.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fireact.errors import FormatError, suggest
+from fireact.strategy.grammar import (
+    OBSERVATION,
+    ParsedStep,
+    clean_thought,
+    cut_at_observation,
+    format_step,
+    parse_step,
+)
+from fireact.toolspec import Call, ToolSpec, find, text_argument
+from fireact.types import Completion, Form, Message
+
+Wire = Literal["text", "tools"]
+Reply = str | Completion
+"""What a strategy is sent for an Ask: a text, or a whole completion that calls functions."""
+FINISH = ToolSpec("finish", "gives the answer, as short as possible, and ends the task.",
+                  text_argument("answer", "the answer, as short as possible"))
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened between two replies: an observation, a refusal, or a word of the strategy's own."""
+
+    text: str
+    name: str = ""
+    """What it is called where several are shown together, e.g. E1."""
+
+    def __str__(self) -> str:
+        """As the model reads it."""
+        return f"{self.name}: {self.text}" if self.name else self.text
+
+
+def said(reply: Reply, form: Form = "react") -> Message:
+    """A reply as it is shown again: in its canonical form where it has one."""
+    if isinstance(reply, Completion):
+        calls = tuple(_canonical(call) for call in reply.calls)
+        if all(calls):
+            return Message("assistant", clean_thought(reply.text), calls)
+        return Message("assistant", "\n".join([reply.text, *map(str, reply.calls)]).strip())
+    if form == "react":
+        try:
+            return Message("assistant", format_step(parse_step(reply)))
+        except FormatError:
+            pass
+    return Message("assistant", cut_at_observation(reply).strip())
+
+
+def heard(events: Sequence[Event], reply: Message) -> list[Message]:
+    """The world's turn after a `reply`: one message, or one for each function that was called.
+
+    Of several calls each is answered by the event in its place, and the last one by all that are left.
+    """
+    if not reply.calls:
+        return [Message("user", f"{OBSERVATION} {_joined(events)}")]
+    last = len(reply.calls) - 1
+    return [Message("tool", _joined(events[at:] if at == last else events[at: at + 1]) or _joined(events[-1:]))
+            for at in range(last + 1)]
+
+
+def read_calls(reply: Reply, offered: Sequence[ToolSpec]) -> list[ParsedStep]:
+    """The actions of a reply that was offered functions. Raises FormatError, which the model is shown."""
+    if not isinstance(reply, Completion):
+        names = ", ".join(spec.name for spec in offered)
+        raise FormatError(f"no function was called; call one of {names}, finish to give the answer")
+    thought = clean_thought(reply.text)
+    steps = []
+    for call in reply.calls:
+        spec = find(offered, call.name)
+        steps.append(ParsedStep(thought, call.name, spec.argument(call) if spec else call.arguments))
+        thought = ""
+    return steps
+
+
+def as_calls(messages: Sequence[Message], offered: Sequence[ToolSpec]) -> list[Message]:
+    """A conversation in text with its actions as calls of functions, e.g. few-shot examples.
+
+    Raises FormatError for an action that is not offered.
+    """
+    found: list[Message] = []
+    for message in messages:
+        if message.role == "assistant":
+            step = parse_step(message.content)
+            spec = find(offered, step.name)
+            if spec is None:
+                raise FormatError(f"the example's action {step.name!r} is none of the functions"
+                                  f"{suggest(step.name, [spec.name for spec in offered])}")
+            message = Message("assistant", step.thought, (spec.call(step.argument),))
+        elif found and found[-1].calls and message.content.startswith(OBSERVATION):
+            message = Message("tool", message.content.removeprefix(OBSERVATION).strip())
+        found.append(message)
+    return found
+
+
+def _joined(events: Sequence[Event]) -> str:
+    return "\n".join(map(str, events))
+
+
+def _canonical(call: Call) -> Call | None:
+    """With its arguments as JSON is mostly written; None where they are no JSON object."""
+    try:
+        given = json.loads(call.arguments or "{}")
+    except ValueError:
+        return None
+    return Call(call.name, json.dumps(given, ensure_ascii=False)) if isinstance(given, dict) else None

@@ -1,0 +1,154 @@
+"""What a model can call: the name of each action, what it takes, and what it does.
+
+One that takes a single argument is called by it, `search[Paris]`; one that takes several, or none, by a JSON object,
+`weather[{"city": "Paris", "days": 3}]`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fireact.errors import FormatError, ToolError
+
+_PLAIN = {"type", "description", "example", "title", "default"}
+"""What a schema may have that bounds no text."""
+LONGEST = 200
+"""Characters of a wrong argument that are repeated."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function that a model calls, as in OpenAI's messages; its id there follows from its place."""
+
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """One action of a tool."""
+
+    name: str
+    description: str = ""
+    """For the model: what it does, and what comes back."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """A JSON Schema of type object."""
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """The schema of each argument, by its name."""
+        return self.parameters.get("properties", {})
+
+    @property
+    def sole(self) -> str | None:
+        """The name of the only argument; None where there are several, or none."""
+        return next(iter(self.properties)) if len(self.properties) == 1 else None
+
+    def __str__(self) -> str:
+        """How a model is told of it: 'search[query: string] looks words up.'."""
+        required = self.parameters.get("required", [])
+        taken = ", ".join(f"{name}{'' if name in required else '?'}: {_kind(schema)}"
+                          for name, schema in self.properties.items())
+        called = f"{self.name}[{taken}]" if self.sole else f"{self.name}[{{{taken}}}]"
+        return f"{called} {self.description}".rstrip()
+
+    def as_function(self) -> dict[str, Any]:
+        """As OpenAI's `tools` and chat templates have it."""
+        return {"type": "function", "function": {
+            "name": self.name, "description": self.description,
+            "parameters": self.parameters or {"type": "object", "properties": {}}}}
+
+    def call(self, argument: str) -> Call:
+        """The call of this action with what stands in the brackets of its text form."""
+        sole = self.sole
+        if sole is None:
+            return Call(self.name, argument)
+        return Call(self.name, json.dumps({sole: _typed(argument, self.properties[sole])}, ensure_ascii=False))
+
+    def argument(self, call: Call) -> str:
+        """What stands in the brackets for a call. Raises FormatError, which the model is shown."""
+        try:
+            given = json.loads(call.arguments or "{}")
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            raise FormatError(f"the arguments of {self.name} are no JSON object: {call.arguments[:LONGEST]!r}; write "
+                              f"e.g. {self.example()}")
+        if self.sole is None or set(given) != {self.sole}:
+            return json.dumps(given, ensure_ascii=False)
+        value = given[self.sole]
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    def arguments(self, argument: str) -> dict[str, Any]:
+        """The typed arguments for what stands in the brackets. Raises ToolError, which the model is shown."""
+        given: Any = None
+        if argument.lstrip().startswith("{") or self.sole is None:
+            try:
+                given = json.loads(argument or "{}")
+            except ValueError:
+                given = None
+        sole = self.sole
+        if sole is not None and not (isinstance(given, dict) and sole in given):
+            given = {sole: _typed(argument, self.properties[sole])}
+            if set(self.properties[sole]) <= _PLAIN and self.properties[sole].get("type") == "string":
+                return given
+        if not isinstance(given, dict):
+            raise ToolError(f"{self.name} takes a JSON object, not {argument[:LONGEST]!r}; write e.g. {self.example()}")
+        self._check(given)
+        return given
+
+    def _check(self, given: dict[str, Any]) -> None:
+        """Hold arguments against their schema. Raises ToolError."""
+        from jsonschema import Draft202012Validator
+
+        strict = {**self.parameters, "additionalProperties": self.parameters.get("additionalProperties", False)}
+        error = next(iter(sorted(Draft202012Validator(strict).iter_errors(given), key=lambda found: len(found.path))),
+                     None)
+        if error is not None:
+            where = f"the argument {'.'.join(map(str, error.path))!r} of" if error.path else "the arguments of"
+            raise ToolError(f"{where} {self.name} does not fit: {error.message[:LONGEST]}; write e.g. {self.example()}")
+
+    def example(self) -> str:
+        """A call, for refusals."""
+        given = {name: _example(schema) for name, schema in self.properties.items()}
+        if self.sole is None:
+            return f"{self.name}[{json.dumps(given)}]"
+        value = given[self.sole]
+        return f"{self.name}[{value if isinstance(value, str) else json.dumps(value)}]"
+
+
+def text_argument(name: str, what: str) -> dict[str, Any]:
+    """The parameters of an action that takes one text."""
+    return {"type": "object", "properties": {name: {"type": "string", "description": what}}, "required": [name]}
+
+
+def find(specs: "tuple[ToolSpec, ...] | list[ToolSpec]", name: str) -> ToolSpec | None:
+    """The action of that name; None where there is none."""
+    return next((spec for spec in specs if spec.name == name), None)
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "|".join(map(str, schema["enum"]))
+    kind = schema.get("type", "any")
+    return "|".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _typed(text: str, schema: Mapping[str, Any]) -> Any:
+    """A text as the schema's type; itself where it is none of that type, so that the check tells what is wrong."""
+    if schema.get("type", "string") == "string":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _example(schema: Mapping[str, Any]) -> Any:
+    if "example" in schema:
+        return schema["example"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    return {"integer": 3, "number": 1.5, "boolean": True, "array": [], "object": {}}.get(_kind(schema), "Paris")
