@@ -10,10 +10,10 @@ FILES = [*sorted((ROOT / "fireact").rglob("*.py")), *sorted((ROOT / "hydra_plugi
 
 LAYERS = [
     {"types", "protocols", "errors", "options", "plan", "toolspec"},
-    {"strategy.grammar", "strategy.turns", "strategy.language", "dataset.scoring", "dataset.rows", "dataset.splits",
-     "dataset.paragraphs", "batching", "database", "templates", "keys", "command", "forks", "ledger", "locks", "meter",
-     "order", "pacing", "plugins", "process", "store", "jsonl", "render", "retrieval", "schema", "sections", "serving", "slots", "web",
-     "recordings", "prices"},
+    {"batching", "command", "database", "dataset.paragraphs", "dataset.rows", "dataset.scoring", "dataset.splits",
+     "forks", "jsonl", "keys", "ledger", "locks", "meter", "order", "pacing", "plugins", "prices", "process",
+     "recordings", "render", "retrieval", "schema", "sections", "serving", "slots", "store", "strategy.grammar",
+     "strategy.language", "strategy.plans", "strategy.turns", "templates", "web"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
      "tape", "play", "sampling", "filters", "failures", "loopback", "preferences"},

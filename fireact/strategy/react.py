@@ -9,17 +9,18 @@
 With `strategy.wire=tools` actions are functions that the model calls, several at once if it likes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fireact.errors import FormatError
 from fireact.options import ADDED, Count
 from fireact.strategy.grammar import STOPS, cut_at_observation, has_action, parse_step
+from fireact.strategy.plans import has_plan
 from fireact.strategy.prompts import called_preamble, preamble
-from fireact.strategy.turns import FINISH, Event, Wire, heard, read_calls, said
+from fireact.strategy.turns import FINISH, Event, Reply, Wire, heard, read_calls, said
 from fireact.toolspec import ToolSpec
-from fireact.types import Act, Ask, Message, Play, Refuse
+from fireact.types import Act, Ask, Form, Message, Play, Refuse
 
 
 @dataclass(kw_only=True)
@@ -52,11 +53,7 @@ def rounds(question: str, talk: list[Message], reflections: Mapping[int, str], m
     talk = [*talk, Message("user", question)]
     for number in range(1, max_rounds + 1):
         reflection = reflections.get(number)
-        text = yield Ask(tuple(talk), STOPS, f"Thought: {reflection}" if reflection else prime, shots=shots)
-        if prime and not has_action(text):
-            # As in the authors' notebook: a model that stops after its thought is led on to the action.
-            thought = cut_at_observation(text).rstrip()
-            text = yield Ask(tuple(talk), STOPS, f"{thought}\nAction:", shots=shots)
+        text = yield from reply(talk, f"Thought: {reflection}" if reflection else prime, shots, lead=bool(prime))
         try:
             step = parse_step(text)
         except FormatError as error:
@@ -65,9 +62,24 @@ def rounds(question: str, talk: list[Message], reflections: Mapping[int, str], m
             if step.name == "finish":
                 return step.argument
             seen = yield Act(step.name, step.argument)
-        reply = said(text)
-        talk += [reply, *heard([Event(seen)], reply)]
+        shown = said(text)
+        talk += [shown, *heard([Event(seen)], shown)]
     return None
+
+
+def reply(talk: Sequence[Message], prime: str, shots: int, form: Form = "react", offered: tuple[ToolSpec, ...] = (), *,
+          lead: bool | None = None) -> Generator[Ask, Reply, Reply]:
+    """Ask for a step. With `lead`, by default where it has a prime, one that stops after its thought is led on."""
+    if offered:
+        return (yield Ask(tuple(talk), form=form, shots=shots, tools=offered))
+    text = yield Ask(tuple(talk), STOPS, prime, form, shots)
+    assert isinstance(text, str)
+    if (bool(prime) if lead is None else lead) and not (
+            has_action(text) or (form == "plan" and has_plan(text))):
+        # As in the authors' notebook: a model that stops after its thought is led on to the action.
+        thought = cut_at_observation(text).rstrip()
+        text = yield Ask(tuple(talk), STOPS, f"{thought}\nAction:", form, shots)
+    return text
 
 
 def rounds_of_calls(question: str, talk: list[Message], offered: tuple[ToolSpec, ...], max_rounds: int) -> Play:
@@ -75,7 +87,7 @@ def rounds_of_calls(question: str, talk: list[Message], offered: tuple[ToolSpec,
     shots = len(talk)
     talk = [*talk, Message("user", question)]
     for _ in range(max_rounds):
-        got = yield Ask(tuple(talk), shots=shots, tools=offered)
+        got = yield from reply(talk, "", shots, offered=offered)
         try:
             steps = read_calls(got, offered)
         except FormatError as error:
@@ -85,6 +97,6 @@ def rounds_of_calls(question: str, talk: list[Message], offered: tuple[ToolSpec,
             if answer is not None:
                 return answer
             seen = yield [Act(step.name, step.argument) for step in steps]
-        reply = said(got)
-        talk += [reply, *heard([Event(text) for text in seen], reply)]
+        shown = said(got)
+        talk += [shown, *heard([Event(text) for text in seen], shown)]
     return None

@@ -20,6 +20,7 @@ from fireact.strategy.grammar import (
     format_step,
     parse_step,
 )
+from fireact.strategy.plans import format_plan, has_plan, parse_plan
 from fireact.toolspec import Call, ToolSpec, find, text_argument
 from fireact.types import Completion, Form, Message
 
@@ -50,11 +51,13 @@ def said(reply: Reply, form: Form = "react") -> Message:
         if all(calls):
             return Message("assistant", clean_thought(reply.text), calls)
         return Message("assistant", "\n".join([reply.text, *map(str, reply.calls)]).strip())
-    if form == "react":
-        try:
+    try:
+        if form == "plan" and has_plan(reply):
+            return Message("assistant", format_plan(*parse_plan(reply)))
+        if form in ("react", "plan"):
             return Message("assistant", format_step(parse_step(reply)))
-        except FormatError:
-            pass
+    except FormatError:
+        pass
     return Message("assistant", cut_at_observation(reply).strip())
 
 
@@ -84,6 +87,32 @@ def read_calls(reply: Reply, offered: Sequence[ToolSpec]) -> list[ParsedStep]:
     return steps
 
 
+def read_one(reply: Reply, offered: Sequence[ToolSpec]) -> ParsedStep:
+    """The one action of a reply; a plan in words is the action `plan`. Raises FormatError, which the model is shown."""
+    if offered:
+        first, *others = read_calls(reply, offered)
+        if others:
+            raise FormatError(f"{len(others) + 1} functions were called at once; call one, and wait for its result")
+        return first
+    assert isinstance(reply, str)
+    if has_plan(reply):
+        thought, steps = parse_plan(reply)
+        return ParsedStep(thought, "plan", json.dumps(steps, ensure_ascii=False))
+    return parse_step(reply)
+
+
+def plan_steps(step: ParsedStep) -> tuple[str, ...]:
+    """The steps of an action `plan`, whose argument is their list. Raises FormatError, which the model is shown."""
+    try:
+        given = json.loads(step.argument)
+    except ValueError:
+        given = None
+    if not isinstance(given, list):
+        raise FormatError(f"the steps of a plan are a list of texts, not {step.argument[:60]!r}; give e.g. "
+                          '["Find the capital of France."]')
+    return tuple(text for part in given if (text := " ".join(str(part).split())))
+
+
 def as_calls(messages: Sequence[Message], offered: Sequence[ToolSpec]) -> list[Message]:
     """A conversation in text with its actions as calls of functions, e.g. few-shot examples.
 
@@ -92,7 +121,7 @@ def as_calls(messages: Sequence[Message], offered: Sequence[ToolSpec]) -> list[M
     found: list[Message] = []
     for message in messages:
         if message.role == "assistant":
-            step = parse_step(message.content)
+            step = read_one(message.content, ())
             spec = find(offered, step.name)
             if spec is None:
                 raise FormatError(f"the example's action {step.name!r} is none of the functions"
