@@ -5,7 +5,7 @@ One that takes a single argument is called by it, `search[Paris]`; one that take
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,7 +124,7 @@ def text_argument(name: str, what: str) -> dict[str, Any]:
     return {"type": "object", "properties": {name: {"type": "string", "description": what}}, "required": [name]}
 
 
-def find(specs: "tuple[ToolSpec, ...] | list[ToolSpec]", name: str) -> ToolSpec | None:
+def find(specs: Sequence[ToolSpec], name: str) -> ToolSpec | None:
     """The action of that name; None where there is none."""
     return next((spec for spec in specs if spec.name == name), None)
 

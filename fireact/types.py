@@ -18,7 +18,7 @@ RECORD_VERSION = 1
 RUN_VERSION = 1
 """Of the files of results in a run directory: metrics.json and results.jsonl, written into its manifest.json."""
 
-Form = Literal["react", "cot", "direct", "plan", "program", "value"]
+Form = Literal["react", "cot", "direct", "plan", "program", "skills", "value"]
 """The wording of a reply that an `Ask` is after."""
 
 

@@ -11,7 +11,7 @@ With `strategy.wire=tools` actions are functions that the model calls, several a
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fireact.errors import FormatError
 from fireact.options import ADDED, Count
@@ -53,7 +53,8 @@ def rounds(question: str, talk: list[Message], reflections: Mapping[int, str], m
     talk = [*talk, Message("user", question)]
     for number in range(1, max_rounds + 1):
         reflection = reflections.get(number)
-        text = yield from reply(talk, f"Thought: {reflection}" if reflection else prime, shots, lead=bool(prime))
+        text = yield from reply_in_words(talk, f"Thought: {reflection}" if reflection else prime, shots,
+                                         lead=bool(prime))
         try:
             step = parse_step(text)
         except FormatError as error:
@@ -67,15 +68,19 @@ def rounds(question: str, talk: list[Message], reflections: Mapping[int, str], m
     return None
 
 
-def reply(talk: Sequence[Message], prime: str, shots: int, form: Form = "react", offered: tuple[ToolSpec, ...] = (), *,
-          lead: bool | None = None) -> Generator[Ask, Reply, Reply]:
-    """Ask for a step. With `lead`, by default where it has a prime, one that stops after its thought is led on."""
+def reply(talk: Sequence[Message], prime: str, shots: int, form: Form,
+          offered: tuple[ToolSpec, ...]) -> Generator[Ask, Any, Reply]:
+    """Ask for a step, by a call where functions are offered."""
     if offered:
         return (yield Ask(tuple(talk), form=form, shots=shots, tools=offered))
+    return (yield from reply_in_words(talk, prime, shots, form, lead=bool(prime)))
+
+
+def reply_in_words(talk: Sequence[Message], prime: str, shots: int, form: Form = "react", *,
+                   lead: bool) -> Generator[Ask, Any, str]:
+    """Ask for a step in words. With `lead` a reply that stops after its thought is led on."""
     text = yield Ask(tuple(talk), STOPS, prime, form, shots)
-    assert isinstance(text, str)
-    if (bool(prime) if lead is None else lead) and not (
-            has_action(text) or (form == "plan" and has_plan(text))):
+    if lead and not (has_action(text) or (form == "plan" and has_plan(text))):
         # As in the authors' notebook: a model that stops after its thought is led on to the action.
         thought = cut_at_observation(text).rstrip()
         text = yield Ask(tuple(talk), STOPS, f"{thought}\nAction:", form, shots)
@@ -87,7 +92,7 @@ def rounds_of_calls(question: str, talk: list[Message], offered: tuple[ToolSpec,
     shots = len(talk)
     talk = [*talk, Message("user", question)]
     for _ in range(max_rounds):
-        got = yield from reply(talk, "", shots, offered=offered)
+        got = yield Ask(tuple(talk), shots=shots, tools=offered)
         try:
             steps = read_calls(got, offered)
         except FormatError as error:

@@ -47,8 +47,8 @@ class Event:
 def said(reply: Reply, form: Form = "react") -> Message:
     """A reply as it is shown again: in its canonical form where it has one."""
     if isinstance(reply, Completion):
-        calls = tuple(_canonical(call) for call in reply.calls)
-        if all(calls):
+        calls = tuple(found for call in reply.calls if (found := _canonical(call)))
+        if len(calls) == len(reply.calls):
             return Message("assistant", clean_thought(reply.text), calls)
         return Message("assistant", "\n".join([reply.text, *map(str, reply.calls)]).strip())
     try:
@@ -131,6 +131,27 @@ def as_calls(messages: Sequence[Message], offered: Sequence[ToolSpec]) -> list[M
             message = Message("tool", message.content.removeprefix(OBSERVATION).strip())
         found.append(message)
     return found
+
+
+def in_words(messages: Sequence[Message], offered: Sequence[ToolSpec]) -> list[Message]:
+    """The opposite: a conversation with its first calls as actions in words."""
+    found = []
+    for message in messages:
+        if message.calls:
+            call = message.calls[0]
+            spec = find(offered, call.name)
+            step = ParsedStep(message.content, call.name, spec.argument(call) if spec else call.arguments)
+            message = Message("assistant", _in_words(step))
+        elif message.role == "tool":
+            message = Message("user", f"{OBSERVATION} {message.content}")
+        found.append(message)
+    return found
+
+
+def _in_words(step: ParsedStep) -> str:
+    if step.name == "plan":
+        return format_plan(step.thought, plan_steps(step))
+    return format_step(step)
 
 
 def _joined(events: Sequence[Event]) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from fireact.episode import Player
 from fireact.errors import ConfigError
-from fireact.model.oracle import Oracle, conclusion
+from fireact.model.oracle import Oracle
+from fireact.model.oracle.conclusion import conclusion
 from fireact.plan import Hop, Plan, source_hop
 from fireact.plugins import check
 from fireact.strategy.cot import Cot

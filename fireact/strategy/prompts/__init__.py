@@ -62,12 +62,22 @@ def preamble(method: str, name: str | None, tools: Sequence[ToolSpec] = ()) -> l
     instructions, *examples = read_prompt(method, name).split(f"\n\n{QUESTION}")
     talk = [Message("system", f"{instructions.strip()}{_more(tools, instructions)}")]
     for example in examples:
-        turns = _turns(example)
+        turns = turns_of(example)
         if turns[-1].role != "assistant":
             question = turns[0].content.split("\n")[0]
             raise ConfigError(f"strategy.prompt={name}: the example {question!r} does not end with the model's turn; "
                               "end it with a line such as Action: finish[Paris] or Answer: Paris")
         talk += turns
+    return talk
+
+
+def value_preamble(name: str = "general") -> list[Message]:
+    """The messages before a valuation: instructions, then examples whose last line is the model's."""
+    instructions, *examples = read_prompt("value", name).split("\n\n")
+    talk = [Message("system", instructions)]
+    for example in examples:
+        shown, _, word = example.strip().rpartition("\n")
+        talk += [Message("user", shown), Message("assistant", word)]
     return talk
 
 
@@ -88,7 +98,7 @@ def _more(tools: Sequence[ToolSpec], instructions: str) -> str:
     return "\nThere are more actions:\n" + "\n".join(f"Action: {spec}" for spec in others) if others else ""
 
 
-def _turns(example: str) -> list[Message]:
+def turns_of(example: str) -> list[Message]:
     """Cut an example into turns: the world asks and shows, the model thinks, acts and answers."""
     question, *lines = example.strip().splitlines()
     turns = [Message("user", question)]
