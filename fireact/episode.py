@@ -15,25 +15,12 @@ from typing import Any
 from fireact import protocols
 from fireact.errors import ContextError, FilterError, ProviderError, ToolError, ToolUnavailable
 from fireact.protocols import Dataset, Model, Strategy, Tool
+from fireact.requests import Act, Ask, Choose, Learn, Play, Recall, Refuse, Request, Tell
 from fireact.sections import Limits
+from fireact.skills import Library
 from fireact.strategy.grammar import join_prime
 from fireact.toolspec import ToolSpec, find
-from fireact.types import (
-    Act,
-    Ask,
-    Choose,
-    Completion,
-    Episode,
-    Observation,
-    Play,
-    Question,
-    Refuse,
-    Request,
-    Step,
-    StopReason,
-    Tell,
-    Trajectory,
-)
+from fireact.types import Completion, Episode, Observation, Question, Step, StopReason, Trajectory
 
 _ATTEMPT, _SAMPLE = 1_000_003, 15_485_863
 """How far apart the seeds of attempts are, and those of samples of one reply."""
@@ -63,6 +50,8 @@ class Player:
     dataset: Dataset
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
+    library: Library = field(default_factory=Library)
+    """Of the strategies that have skills."""
     provenance: dict[str, Any] = field(default_factory=dict)
 
     under_way: "dict[tuple[str, int], Playing]" = field(init=False, default_factory=dict)
@@ -70,7 +59,7 @@ class Player:
 
     async def play(self, question: Question, attempt: int = 0) -> Trajectory:
         """Play one question to its end. Raises ConfigError, BudgetExceeded, DataError."""
-        run = Playing(self, Episode(question.id, sample_seed(self.seed, attempt), question.plan))
+        run = Playing(self, question, Episode(question.id, sample_seed(self.seed, attempt), question.plan))
         self.under_way[question.id, attempt] = run
         answer, error = None, None
         try:
@@ -96,6 +85,7 @@ class Playing:
     """One episode under way."""
 
     player: Player
+    question: Question
     episode: Episode
     started: float = field(default_factory=time.monotonic)
     steps: list[Step] = field(default_factory=list)
@@ -156,6 +146,10 @@ class Playing:
             return await self._act(request)
         if isinstance(request, Choose):
             return Step("choose", request.node, node=request.node)
+        if isinstance(request, Recall):
+            return Step("recall", self.player.library.recall(request.question), argument=request.question)
+        if isinstance(request, Learn):
+            return Step("learn", self.player.library.learn(request.skill, self.question), argument=request.skill)
         assert isinstance(request, (Refuse, Tell))
         return Step("refuse" if isinstance(request, Refuse) else "tell", request.text, node=request.node)
 

@@ -15,7 +15,7 @@ from fireact.episode import on_way
 from fireact.errors import FormatError
 from fireact.render import Piece, cut, knows_characters, mask, since
 from fireact.strategy.grammar import ParsedStep, format_step, parse_answer
-from fireact.strategy.turns import Event, Reply, heard, said
+from fireact.strategy.turns import Event, Reply, heard, said, with_skills
 from fireact.types import Example, Message, Step, Trajectory
 
 Loss = Literal["all_output", "assistant", "actions", "final"]
@@ -75,7 +75,9 @@ def conversation(trajectory: Trajectory) -> tuple[list[Message], list[int]]:
             events = []
             learnt.append(len(messages))
             messages.append(said(_reply(step), step.form or "react"))
-        elif learnt:
+        elif step.kind == "recall":
+            messages[0] = Message("user", with_skills(trajectory.question.text, step.text))
+        elif learnt and step.kind != "learn":
             if step.kind == "refuse" and learnt[-1] == len(messages) - 1:
                 learnt.pop()
             events.append(Event(step.text, step.name))

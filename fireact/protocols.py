@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from fireact.requests import Act, Ask, Play
 from fireact.toolspec import ToolSpec, text_argument
-from fireact.types import Act, Ask, Completion, Observation, Play, Question, Score
+from fireact.types import Completion, Observation, Question, Score
 
 if TYPE_CHECKING:
     from fireact.prices import Price

@@ -104,7 +104,7 @@ class Index:
         """
         import numpy as np
 
-        terms = _terms([query])[0]
+        terms = stems([query])[0]
         if not terms:
             return []
         scores = self._bm25.get_scores(terms)
@@ -129,7 +129,7 @@ class Excerpt:
     def __str__(self) -> str:
         shown = " ".join(self.sentences)
         bare = re.sub(r"\s*\([^()]*\)$", "", self.passage.title)
-        title, first = _terms([bare, self.sentences[0]])
+        title, first = stems([bare, self.sentences[0]])
         named = set(title) <= set(first)
         return shown if named else f"{self.passage.title}: {shown}"
 
@@ -199,7 +199,7 @@ def _rank(query: str, passages: Sequence[Passage]) -> list[_Candidate]:
     """All sentences, first those that share the rarest terms with the query. A passage's title counts for each."""
     split = [(i, sentence) for i, passage in enumerate(passages)
              for sentence in sentences(passage.text) or [passage.title.strip()]]
-    wanted, *rest = map(set, _terms([query, *(passage.title for passage in passages), *(text for _, text in split)]))
+    wanted, *rest = map(set, stems([query, *(passage.title for passage in passages), *(text for _, text in split)]))
     titles, own = rest[: len(passages)], rest[len(passages):]
     shared = [wanted & (titles[i] | terms) for (i, _), terms in zip(split, own, strict=True)]
     count = Counter(term for terms in shared for term in terms)
@@ -225,7 +225,8 @@ def _shorten(excerpt: Excerpt, chars: int) -> Excerpt:
     return short
 
 
-def _terms(texts: Sequence[str]) -> list[list[str]]:
+def stems(texts: Sequence[str]) -> list[list[str]]:
+    """The stemmed terms of each text, without the commonest words."""
     return _tokenize(texts, ids=False)
 
 

@@ -19,10 +19,11 @@ from fireact.jsonl import decode, encode
 from fireact.model.oracle import Oracle
 from fireact.model.scripted import Scripted
 from fireact.plan import Hop, Plan
+from fireact.requests import Act, Ask
 from fireact.sections import Limits
 from fireact.strategy.cot import Cot
 from fireact.strategy.react import React
-from fireact.types import Act, Ask, Completion, Message, Observation, Question, StopReason, Trajectory
+from fireact.types import Completion, Message, Observation, Question, StopReason, Trajectory
 from tests.helpers import Gold
 
 QUESTION = Question("q1", "Capital of France?", ("Paris",))

@@ -18,12 +18,13 @@ from fireact.model.scripted import Scripted
 from fireact.plan import Hop, Plan
 from fireact.protocols import Strategy
 from fireact.render import render_prompt
+from fireact.requests import Act, Ask, Refuse
 from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
 from fireact.templates import chat_template
-from fireact.types import Act, Ask, Message, Observation, Question, Refuse, Trajectory
+from fireact.types import Message, Observation, Question, Trajectory
 from fireact.viewer import main
 from tests.helpers import ROOT, Gold, real_data
 from tests.model.tiny import tiny_tokenizer

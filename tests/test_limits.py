@@ -9,14 +9,15 @@ ROOT = Path(__file__).parent.parent
 FILES = [*sorted((ROOT / "fireact").rglob("*.py")), *sorted((ROOT / "hydra_plugins").glob("*.py")), ROOT / "main.py"]
 
 LAYERS = [
-    {"types", "protocols", "errors", "options", "plan", "toolspec"},
+    {"types", "protocols", "errors", "options", "plan", "toolspec", "requests"},
     {"batching", "command", "database", "dataset.paragraphs", "dataset.rows", "dataset.scoring", "dataset.splits",
      "forks", "jsonl", "keys", "ledger", "locks", "meter", "order", "pacing", "plugins", "prices", "process",
      "recordings", "render", "retrieval", "schema", "sections", "serving", "slots", "store", "strategy.grammar",
      "strategy.language", "strategy.plans", "strategy.turns", "templates", "web"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
-     "tape", "play", "sampling", "filters", "failures", "loopback", "preferences"},
+     "tape", "play", "sampling", "filters", "failures", "loopback", "preferences",
+     "skills"},
     {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper",
      "card", "study", "compare", "tables"},
     {"stages", "publish", "capsule", "checks", "children", "running", "forkserver", "sweep", "gc", "launch", "explain",

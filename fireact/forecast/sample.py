@@ -10,8 +10,9 @@ from typing import Any
 from fireact.generate import PlayJob, open_dataset, open_strategy
 from fireact.play.records import Records
 from fireact.play.turns import Plan
+from fireact.requests import Ask
 from fireact.store import identity, key
-from fireact.types import Ask, Trajectory
+from fireact.types import Trajectory
 
 LOOKED_AT = 300
 """Episodes of a sample."""

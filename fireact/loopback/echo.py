@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fireact.types import Act, Observation
+from fireact.requests import Act
+from fireact.types import Observation
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from fireact.types import Ask, Completion
+from fireact.requests import Ask
+from fireact.types import Completion
 
 _Replies = Annotated[list[str], Field(min_length=1)]
 

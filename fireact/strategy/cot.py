@@ -6,10 +6,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from fireact.errors import FormatError
+from fireact.requests import Ask, Play, Refuse
 from fireact.strategy.grammar import parse_answer
 from fireact.strategy.prompts import preamble
 from fireact.toolspec import ToolSpec
-from fireact.types import Ask, Message, Play, Refuse
+from fireact.types import Message
 
 
 @dataclass(kw_only=True)

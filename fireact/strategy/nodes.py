@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fireact.errors import FormatError
+from fireact.requests import Act, Ask
 from fireact.strategy.grammar import STOPS, ParsedStep, cut_at_observation, has_action, parse_step
 from fireact.strategy.turns import FINISH, Event, heard, said
-from fireact.types import Act, Ask, Message
+from fireact.types import Message
 
 VALUES = {"sure": 1.0, "maybe": 0.5, "likely": 0.5, "impossible": 0.05}
 """What the words of a valuation are worth. Not 0: of several impossible ways one may have to be gone."""

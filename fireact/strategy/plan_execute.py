@@ -23,12 +23,13 @@ from typing import Annotated
 
 from fireact.errors import FormatError
 from fireact.options import ADDED, Count
+from fireact.requests import Act, Play, Refuse, Tell
 from fireact.strategy.grammar import ParsedStep
 from fireact.strategy.prompts import called_preamble, preamble
 from fireact.strategy.react import reply
 from fireact.strategy.turns import FINISH, Event, Wire, heard, plan_steps, read_one, said
 from fireact.toolspec import ToolSpec
-from fireact.types import Act, Message, Play, Refuse, Tell
+from fireact.types import Message
 
 PLAN = ToolSpec("plan", "sets the steps of a plan, which are then done one by one; again, where it has to be changed.",
                 {"type": "object", "required": ["steps"],

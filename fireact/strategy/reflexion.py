@@ -9,10 +9,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from fireact.requests import Play
 from fireact.strategy.prompts import preamble
 from fireact.strategy.react import rounds
 from fireact.toolspec import ToolSpec
-from fireact.types import Play
 
 REFLECTIONS = {
     6: "Now that I haven't solved the task within 5 steps, let me do a reflection and think about how to improve "

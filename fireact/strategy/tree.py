@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fireact.options import Count, Positive
+from fireact.requests import Choose, Play, Refuse
 from fireact.strategy.nodes import Node, Search, ranked
 from fireact.strategy.prompts import preamble, value_preamble
 from fireact.toolspec import ToolSpec
-from fireact.types import Choose, Message, Play, Refuse
+from fireact.types import Message
 
 
 @dataclass(kw_only=True)

@@ -30,6 +30,12 @@ Reply = str | Completion
 FINISH = ToolSpec("finish", "gives the answer, as short as possible, and ends the task.",
                   text_argument("answer", "the answer, as short as possible"))
 
+PROGRAM = ToolSpec(
+    "program", "runs a program of searches. Each line is NAME = search[words] or, to read a value out of what comes, "
+    "NAME = search[words] -> a sentence with * in its place. {NAME} in later lines is what was found. "
+    "Lines such as if {E1} > {E2}: finish[A] and else: finish[B], or finish[{E2}], give the answer.",
+    text_argument("text", "the program, a line a statement"))
+
 
 @dataclass(frozen=True)
 class Event:
@@ -54,6 +60,10 @@ def said(reply: Reply, form: Form = "react") -> Message:
     try:
         if form == "plan" and has_plan(reply):
             return Message("assistant", format_plan(*parse_plan(reply)))
+        if form in ("program", "skills"):
+            from fireact.strategy.language import parse
+
+            return Message("assistant", str(parse(cut_at_observation(reply))))
         if form in ("react", "plan"):
             return Message("assistant", format_step(parse_step(reply)))
     except FormatError:
@@ -99,6 +109,24 @@ def read_one(reply: Reply, offered: Sequence[ToolSpec]) -> ParsedStep:
         thought, steps = parse_plan(reply)
         return ParsedStep(thought, "plan", json.dumps(steps, ensure_ascii=False))
     return parse_step(reply)
+
+
+def read_program(reply: Reply, offered: Sequence[ToolSpec]) -> str:
+    """The program of a reply; one that only finishes is one too. Raises FormatError, which the model is shown."""
+    if not offered:
+        assert isinstance(reply, str)
+        return cut_at_observation(reply)
+    step = read_one(reply, offered)
+    if step.name == PROGRAM.name:
+        return step.argument
+    if step.name == FINISH.name:
+        return f"finish[{step.argument}]"
+    raise FormatError(f"{step.name} was called by itself; write it as a line of a program, e.g. E1 = {step.name}[...]")
+
+
+def with_skills(question: str, skills: str) -> str:
+    """A question with the skills that were recalled for it."""
+    return f"{question}\n\nSkills:\n{skills}" if skills else f"{question}\n\nSkills: none"
 
 
 def plan_steps(step: ParsedStep) -> tuple[str, ...]:
@@ -151,6 +179,8 @@ def in_words(messages: Sequence[Message], offered: Sequence[ToolSpec]) -> list[M
 def _in_words(step: ParsedStep) -> str:
     if step.name == "plan":
         return format_plan(step.thought, plan_steps(step))
+    if step.name == PROGRAM.name:
+        return f"Thought: {step.thought}\n{step.argument}"
     return format_step(step)
 
 

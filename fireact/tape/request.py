@@ -10,7 +10,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from fireact.types import Act, Ask, Message, Step
+from fireact.requests import Act, Ask
+from fireact.types import Message, Step
 
 CHAINS = ("messages", "argument", "past")
 """The fields of a request that name the end of a chain, by its digest in hex."""

@@ -10,10 +10,11 @@ from fireact.errors import ContextError, FilterError, ToolError
 from fireact.jsonl import decode, encode
 from fireact.meter import Meter
 from fireact.protocols import Model, Tool
+from fireact.requests import Act, Ask
 from fireact.tape import Tape
 from fireact.tape.request import Party, act_request, ask_request
 from fireact.toolspec import ToolSpec
-from fireact.types import Act, Ask, Completion, Observation
+from fireact.types import Completion, Observation
 
 T = TypeVar("T")
 _REFUSALS = (ContextError, FilterError)

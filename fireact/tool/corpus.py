@@ -11,8 +11,9 @@ from typing import Annotated, ClassVar, Literal
 
 from fireact.errors import ConfigError, ToolError
 from fireact.options import RUNTIME, Count
+from fireact.requests import Act
 from fireact.retrieval import INDEX_VERSION, Excerpt, Index, Passage, excerpts, render
-from fireact.types import Act, Observation
+from fireact.types import Observation
 
 
 @dataclass(kw_only=True)

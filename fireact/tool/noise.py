@@ -18,8 +18,9 @@ from fireact.errors import ConfigError
 from fireact.options import CONTENT, RUNTIME, Share
 from fireact.protocols import Tool, specs
 from fireact.recordings import Recording, read, same
+from fireact.requests import Act
 from fireact.toolspec import ToolSpec
-from fireact.types import Act, Observation
+from fireact.types import Observation
 
 Fault = Literal["none", "random", "empty", "truncated", "distractor", "stale", "timeout", "rate_limited"]
 

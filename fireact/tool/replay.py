@@ -15,7 +15,8 @@ from typing import Annotated, Any, ClassVar
 from fireact.errors import ConfigError, ToolError
 from fireact.options import CONTENT, Share
 from fireact.recordings import read, same
-from fireact.types import Act, Observation
+from fireact.requests import Act
+from fireact.types import Observation
 
 _WORD = r"(?u)\b\w+\b"
 

@@ -18,7 +18,8 @@ from fireact.keys import KeyVariable
 from fireact.meter import Meter
 from fireact.options import RUNTIME, Count, NotNegative, Positive
 from fireact.prices import Price, per_call
-from fireact.types import Act, Observation
+from fireact.requests import Act
+from fireact.types import Observation
 from fireact.web import Passing, Web
 
 PARAMETERS = {"engine": "google", "google_domain": "google.com", "gl": "us", "hl": "en"}

@@ -21,7 +21,8 @@ from fireact.database import Journal
 from fireact.errors import ConfigError, ToolError
 from fireact.options import RUNTIME, Count, Positive
 from fireact.recordings import same
-from fireact.types import Act, Observation, Step
+from fireact.requests import Act
+from fireact.types import Observation, Step
 from fireact.web import AGENT, Passing, Web
 
 LONGEST = 255

@@ -20,10 +20,11 @@ from fireact.errors import ConfigError
 from fireact.jsonl import read_jsonl
 from fireact.plan import Plan, conclude, fill, read
 from fireact.plugins import check
+from fireact.requests import Act
 from fireact.retrieval import Passage
 from fireact.store import identity
 from fireact.tool.corpus import Corpus
-from fireact.types import Act, Question
+from fireact.types import Question
 
 SPLITS = ("train", "validation", "test")
 NODE = {"_target_": "fireact.dataset.factbook.Factbook"}

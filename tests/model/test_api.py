@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from fireact.model.api import Api
+from fireact.requests import Ask
 from fireact.store import identity
-from fireact.types import Ask, Completion, Episode, Message
+from fireact.types import Completion, Episode, Message
 
 KEY = "sk-very-secret-0123456789"
 ASK = Ask((Message("system", "Be short."), Message("user", "Capital of France?")), ("\nObservation", "\nQuestion:"),

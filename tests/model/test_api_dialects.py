@@ -7,7 +7,8 @@ import pytest
 from fireact.errors import ContextError, ProviderError
 from fireact.loopback import Faults, serve
 from fireact.model.api import Api
-from fireact.types import Ask, Episode, Message
+from fireact.requests import Ask
+from fireact.types import Episode, Message
 from tests.model.test_api import ASK, Endpoint, chat, complete, failed, refusal, serving, together
 
 endpoint = pytest.fixture(serving)

@@ -12,7 +12,8 @@ from fireact.ledger import Cap, Scope
 from fireact.loopback import Faults, serve
 from fireact.meter import Meter
 from fireact.model.api import Api
-from fireact.types import Ask, Message
+from fireact.requests import Ask
+from fireact.types import Message
 from tests.model.test_api import ASK, Endpoint, chat, complete, failed, serving, until, used
 from tests.model.test_api_hedge import Books
 

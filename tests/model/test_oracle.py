@@ -13,12 +13,13 @@ from fireact.model.oracle import Oracle
 from fireact.model.oracle.conclusion import conclusion
 from fireact.plan import Hop, Plan, source_hop
 from fireact.plugins import check
+from fireact.requests import Ask
 from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
 from fireact.tool.corpus import Corpus
-from fireact.types import Ask, Episode, Message, Question, StopReason, Trajectory
+from fireact.types import Episode, Message, Question, StopReason, Trajectory
 from tests.helpers import Gold
 
 PASSAGES = {

@@ -33,8 +33,9 @@ from fireact.errors import ConfigError, ContextError, FireActError
 from fireact.model.api import Api
 from fireact.model.api.request import Route
 from fireact.play.played import digest
+from fireact.requests import Ask
 from fireact.sections import Taping
-from fireact.types import Ask, Episode, Message, StopReason
+from fireact.types import Episode, Message, StopReason
 from tests.model.test_api import complete, together
 from tests.play.helper import Play
 

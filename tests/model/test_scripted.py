@@ -7,7 +7,8 @@ import pytest
 from fireact.errors import ConfigError
 from fireact.model.scripted import Scripted
 from fireact.plugins import check
-from fireact.types import Ask, Message
+from fireact.requests import Ask
+from fireact.types import Message
 
 NODE = {"_target_": "fireact.model.scripted.Scripted"}
 

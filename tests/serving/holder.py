@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from fireact.errors import FireActError
-from fireact.types import Ask, Message
+from fireact.requests import Ask
+from fireact.types import Message
 from tests.serving.servers import served
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from fireact.errors import ConfigError, ProviderError
+from fireact.requests import Ask
 from fireact.serving.lease import alive
-from fireact.types import Ask, Message
+from fireact.types import Message
 from tests.helpers import ROOT
 from tests.model.tiny import tiny_model
 from tests.serving.servers import COMMAND, end_all, folder, folders, running, served, wait

@@ -18,8 +18,9 @@ import torch
 from fireact.errors import ConfigError, ProviderError
 from fireact.model.local import Local, weights
 from fireact.render import render_prompt
+from fireact.requests import Ask
 from fireact.serving import VLLM
-from fireact.types import Ask, Completion, Episode, Message
+from fireact.types import Completion, Episode, Message
 from tests.serving.servers import end_all, folder, judgement, running, served, wait
 
 PYTHON = os.environ.get("FIREACT_VLLM_PYTHON", "")

@@ -15,8 +15,9 @@ from fireact.model.local import Local, weights
 from fireact.model.local.replies import reply_ends
 from fireact.model.local.served import adapter_name
 from fireact.render import render_prompt
+from fireact.requests import Ask
 from fireact.store import identity
-from fireact.types import Ask, Completion, Episode, Message
+from fireact.types import Completion, Episode, Message
 from tests.model.tiny import TEXT, tiny_adapter, tiny_model
 from tests.serving.servers import end_all, folder, judgement, served
 

@@ -3,11 +3,12 @@
 import pytest
 
 from fireact.errors import ConfigError
+from fireact.requests import Act, Ask, Refuse
 from fireact.strategy.cot import Cot
 from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
-from fireact.types import Act, Ask, Message, Refuse
+from fireact.types import Message
 
 
 def finish(play, text):

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fireact.database import Journal
+from fireact.requests import Act, Ask
 from fireact.sections import Mode
 from fireact.tape import Tape
 from fireact.tape.file import TapeFile
 from fireact.tape.request import Party, Request, act_request, ask_request
-from fireact.types import Act, Ask, Episode, Message
+from fireact.types import Episode, Message
 
 MODEL = Party.of(model={"_target_": "made.Up", "name": "made-up", "temperature": 0.0}, adapter=None)
 TOOL = Party.of(tool={"_target_": "made.Search", "k": 2}, corpus="c0")

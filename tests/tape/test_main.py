@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from fireact.jsonl import encode
+from fireact.requests import Act
 from fireact.tape.__main__ import main
 from fireact.tape.request import Party, act_request
-from fireact.types import Act, Completion, Episode, Observation, Step
+from fireact.types import Completion, Episode, Observation, Step
 from tests.tape.calls import Asked, Opened, act, ask, recorded
 
 NOISE = Party.of(tool={"_target_": "fireact.tool.noise.Noise", "tool": {"_target_": "fireact.tool.corpus.Corpus"}})

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fireact.errors import DataError
+from fireact.requests import Act
 from fireact.tape.miss import _common, _likeness
 from fireact.tape.request import Party, Request, act_request
-from fireact.types import Act, Episode, Step
+from fireact.types import Episode, Step
 from tests.tape.calls import TOOL, Asked, Opened, act, ask
 
 SHOTS = "Answer by searching. " * 40

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fireact.plan import Hop, Plan
+from fireact.requests import Act, Ask
 from fireact.tape.request import Party, Request, act_request, ask_request
-from fireact.types import Act, Ask, Completion, Episode, Message, Step
+from fireact.types import Completion, Episode, Message, Step
 
 MODEL, TOOL = Party.of(model={"name": "m"}), Party.of(tool={"name": "t"})
 FEW = st.sampled_from(["", "a", "b", "ab", "user: a", "\x00", "\ud83d", "?"])

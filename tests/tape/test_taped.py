@@ -12,11 +12,12 @@ import pytest
 
 from fireact.errors import ConfigError, ContextError, DataError, FilterError, ProviderError, ToolError, ToolUnavailable
 from fireact.meter import Meter
+from fireact.requests import Act, Ask
 from fireact.sections import Mode
 from fireact.store import fingerprint, identity
 from fireact.tape.request import Party
 from fireact.tape.taped import TapedModel, TapedTool
-from fireact.types import Act, Ask, Completion, Episode, Message, Observation, Step
+from fireact.types import Completion, Episode, Message, Observation, Step
 from tests.tape.calls import MODEL, TOOL, Opened, recorded
 
 ASK = Ask((Message("user", "Where?"),), episode=Episode("q1", 3))

@@ -8,10 +8,11 @@ import pytest
 
 from fireact.errors import ConfigError, DataError, ToolError
 from fireact.plugins import check
+from fireact.requests import Act
 from fireact.retrieval import INDEX_VERSION
 from fireact.store import identity
 from fireact.tool.corpus import Corpus
-from fireact.types import Act, Observation
+from fireact.types import Observation
 
 PASSAGES = [
     {"id": "bt", "title": "Bhutan", "text": "Bhutan is a kingdom. Its capital is Thimphu.\nIts king lives there."},

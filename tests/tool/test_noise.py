@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from fireact.errors import ConfigError, DataError, ToolError
 from fireact.plugins import build, check
+from fireact.requests import Act
 from fireact.store import identity
 from fireact.tool.corpus import Corpus
 from fireact.tool.noise import TEXTS, Fault, Noise
 from fireact.tool.replay import Replay
-from fireact.types import Act, Episode, Observation, Step
+from fireact.types import Episode, Observation, Step
 from tests.helpers import composed, real_data
 
 FAULTS: tuple[Fault, ...] = Fault.__args__

@@ -13,9 +13,10 @@ from fireact.errors import ConfigError, DataError, ToolError
 from fireact.jsonl import encode
 from fireact.plugins import check
 from fireact.recordings import Recording, read
+from fireact.requests import Act
 from fireact.store import identity
 from fireact.tool.replay import Replay
-from fireact.types import Act, Observation, Question, Score, Step, StopReason, Trajectory
+from fireact.types import Observation, Question, Score, Step, StopReason, Trajectory
 from tests.helpers import real_data
 
 PAIRS = [("capital of Bhutan", "Thimphu is the capital."), ("Who directed Titanic?", "James Cameron."),

@@ -14,10 +14,11 @@ from fireact.dataset.scoring import score
 from fireact.episode import Player
 from fireact.errors import ConfigError, ToolError, ToolUnavailable
 from fireact.plugins import build, check
+from fireact.requests import Act, Ask
 from fireact.store import identity
 from fireact.strategy.react import React
 from fireact.tool.serpapi import Serpapi, faithful, rich
-from fireact.types import Act, Ask, Completion, Observation, Question, StopReason
+from fireact.types import Completion, Observation, Question, StopReason
 from tests.helpers import Gold
 from tests.loopback import Loopback, Reply, script, serve
 

@@ -9,8 +9,9 @@ import pytest
 
 from fireact.errors import ConfigError, ToolError, ToolUnavailable
 from fireact.plugins import check
+from fireact.requests import Act
 from fireact.tool.wikipedia import Wikipedia
-from fireact.types import Act, Observation, Step
+from fireact.types import Observation, Step
 from tests.loopback import Loopback, Reply, script, serve
 
 PAGES = {

@@ -16,12 +16,13 @@ from fireact.errors import ConfigError, DataError, ProviderError
 from fireact.formats.chat import openai_record
 from fireact.model.api import Api
 from fireact.plugins import build
+from fireact.requests import Ask
 from fireact.store import identity
 from fireact.tracking import parse_metrics
 from fireact.train.hosted import Hosted
 from fireact.train.hosted_api import Endpoint, Job
 from fireact.train.hosted_data import about_tokens, find_fault, write_chat_file
-from fireact.types import Ask, Message
+from fireact.types import Message
 from tests.helpers import composed, real_data
 from tests.train.endpoint import fault
 from tests.train.hosting import KEY, Training, hosting, record, refusal, said, write

@@ -30,7 +30,8 @@ from fireact.model.api.request import Dialect, Route
 from fireact.model.api.transport import Transport
 from fireact.options import REPLY, RUNTIME, Count, NotNegative, Positive
 from fireact.pacing import Lane, Pacer
-from fireact.types import Ask, Completion
+from fireact.requests import Ask
+from fireact.types import Completion
 
 _OPENAI = "https://api.openai.com/v1"
 

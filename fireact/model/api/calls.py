@@ -22,7 +22,8 @@ from fireact.model.api.transport import Missing, Refused, Transport
 from fireact.model.api.watch import Watch, say
 from fireact.pacing import Lane, Outcome, Pacer, Permit
 from fireact.prices import Price, cost, highest
-from fireact.types import Ask, Completion
+from fireact.requests import Ask
+from fireact.types import Completion
 from fireact.web import Passing
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fireact.requests import Ask
 from fireact.strategy.grammar import OBSERVATION
-from fireact.types import Ask, Message
+from fireact.types import Message
 
 Route = Literal["chat", "completions"]
 PATHS: Mapping[Route, str] = {"chat": "chat/completions", "completions": "completions"}

@@ -24,9 +24,10 @@ from fireact.errors import ConfigError
 from fireact.model.local import weights
 from fireact.model.local.jobs import Job, Judge, Judged, settle
 from fireact.options import CONTENT, REPLY, RUNTIME, Count, NotNegative
+from fireact.requests import Ask
 from fireact.serving import Serving
 from fireact.templates import Template
-from fireact.types import Ask, Completion
+from fireact.types import Completion
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

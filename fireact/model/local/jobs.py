@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from fireact.types import Ask, Completion
+from fireact.requests import Ask
+from fireact.types import Completion
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fireact.errors import ContextError
 from fireact.render import end_of_turn
-from fireact.types import Ask
+from fireact.requests import Ask
 
 
 def seed(ask: Ask, prompt: Sequence[int]) -> int:

@@ -17,13 +17,14 @@ from fireact.model.local import weights
 from fireact.model.local.jobs import Judged
 from fireact.model.local.replies import need_room, reply_ends, reply_text, seed
 from fireact.render import render_prompt
+from fireact.requests import Ask
 from fireact.serving import Serving
 from fireact.serving.client import Client
 from fireact.serving.lease import take
 from fireact.serving.state import Folder
 from fireact.serving.vllm import Base
 from fireact.store import fingerprint, key
-from fireact.types import Ask, Completion
+from fireact.types import Completion
 
 if TYPE_CHECKING:
     from fireact.model.local import Local

@@ -13,7 +13,8 @@ from fireact.model.local.jobs import Job, Judge, Judged, settle
 from fireact.model.local.replies import need_room, seed
 from fireact.model.local.sampling import Follow, Sampler
 from fireact.render import render_prompt
-from fireact.types import Ask, Completion
+from fireact.requests import Ask
+from fireact.types import Completion
 
 
 @dataclass(kw_only=True)

@@ -19,8 +19,9 @@ from fireact.model.oracle.steps import hasty, step
 from fireact.options import RUNTIME, Share
 from fireact.plan import Plan, fill, read
 from fireact.protocols import Tool
+from fireact.requests import Act, Ask
 from fireact.strategy.turns import in_words
-from fireact.types import Act, Ask, Completion, Episode
+from fireact.types import Completion, Episode
 
 
 @dataclass(kw_only=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from fireact.errors import FormatError
 from fireact.plan import Hop, Plan, fill, read
+from fireact.requests import Ask
 from fireact.strategy.grammar import OBSERVATION, parse_step
 from fireact.strategy.turns import in_words
-from fireact.types import Ask
 
 _VAGUE = ("countries of the world", "list of facts", "important information", "world geography", "general overview",
           "history", "places", "names", "answers", "the question", "encyclopedia")

@@ -7,9 +7,9 @@ from fireact.errors import FormatError
 from fireact.model.oracle.state import replay
 from fireact.model.oracle.steps import right_step
 from fireact.plan import Plan
+from fireact.requests import Ask
 from fireact.strategy.grammar import parse_step
 from fireact.strategy.prompts import QUESTION, turns_of
-from fireact.types import Ask
 
 
 def reply(ask: Ask, plan: Plan, dice: random.Random, mistakes: float) -> str:
