@@ -158,12 +158,12 @@ class Trajectory:
     provenance: dict[str, Any] = field(default_factory=dict)
     """Model, store key (which the prompt is part of), version and commit: how this record came about."""
     version: int = RECORD_VERSION
+    tools: tuple[ToolSpec, ...] = ()
+    """The functions that the model was offered; empty where it wrote its actions as text."""
     dataset: str = ""
     """The name of the dataset the question is from."""
     attempt: int = 0
-    """Which attempt at the question it is, counted from 0."""
-    tools: tuple[ToolSpec, ...] = ()
-    """The functions that the model was offered; empty where it wrote its actions as text."""
+    """Which attempt at the question it is, counted from 0. The last field: it is looked for at a line's end."""
 
     @property
     def rounds(self) -> int:
