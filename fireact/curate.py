@@ -2,9 +2,9 @@
 
     python -m fireact.curate FOLDER/job.json
 
-writes FOLDER/train.jsonl, validation.jsonl, funnel.json, contamination.jsonl; defects.jsonl of what was read from other
-runs' files; and where pairs are wanted, preferences.jsonl and preferences-validation.jsonl. Every filter is a named
-predicate (fireact/filters.py), and the funnel counts what each dropped.
+writes FOLDER/train.jsonl, validation.jsonl, skills.jsonl, funnel.json, contamination.jsonl; defects.jsonl of what was
+read from other runs' files; and where pairs are wanted, preferences.jsonl and preferences-validation.jsonl. Every
+filter is a named predicate (fireact/filters.py), and the funnel counts what each dropped.
 """
 
 import json
@@ -28,6 +28,7 @@ from fireact.plugins import Node
 from fireact.preferences import Cell, Halves, Pairing, divide, pair_up
 from fireact.process import stage_main
 from fireact.sections import FilterName, Sampling, Section
+from fireact.skills import SKILLS, Library
 from fireact.store import DONE, identity, key
 from fireact.types import Question, Trajectory
 
@@ -146,6 +147,7 @@ def run(values: dict[str, Any], folder: Path) -> None:
         funnel.validation, funnel.train = len(held[cell]), counts[cell]
     _write(folder / TRAIN, [record for cell in rest for record in rest[cell][: counts[cell]]])
     _write(folder / VALIDATION, [record for cell in kept for record in held[cell]])
+    Library.of(record for records in kept.values() for record in records).save(folder / SKILLS)
     _write_funnel(folder, funnels, judge)
     write_atomic(folder / DONE, json.dumps({"train": sum(counts.values())}))
 

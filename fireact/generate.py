@@ -28,6 +28,7 @@ from fireact.plugins import Node, build, is_node, options, target
 from fireact.process import guard, run_async, stop_on_sigterm
 from fireact.protocols import Dataset, Model, Strategy, Tool, specs
 from fireact.sections import Limits, Sampling, Section
+from fireact.skills import Library
 from fireact.slots import wanted_by
 from fireact.store import fingerprint, identity, key
 from fireact.toolspec import ToolSpec
@@ -54,6 +55,10 @@ class PlayJob(Section):
     """What the adapter was made from, where it does not exist yet or is one of the store's."""
     strategy: Node
     few_shot: bool
+    library: Path | None = None
+    """Skills to play with, of a strategy that has some; None: those that the job's own episodes learn."""
+    library_key: str | None = None
+    """What they are made from."""
     tool: Node
     dataset: Node
     split: str
@@ -70,7 +75,8 @@ class PlayJob(Section):
         return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model),
                    adapter=_adapter(self),
                    strategy=identity(self.strategy), opening=_told(opening), tool=self._tool_identity(),
-                   dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=self.limits.model_dump())
+                   dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=self.limits.model_dump(),
+                   **({"library": self.library_key} if self.library_key else {}))
 
     def tools(self, strategy: Strategy) -> tuple[ToolSpec, ...]:
         """What a model can call, as far as can be told ahead of the work. Raises ConfigError."""
@@ -189,11 +195,25 @@ async def _play(job: PlayJob, folder: Path, loaded: _Loaded) -> None:
         bare = await loaded.model(job, tool)
         model = engine.model(bare, folder.name, model=identity(job.model), adapter=_adapter(job))
         player = Player(method=job.method, task=job.task, strategy=strategy, few_shot=job.few_shot, model=model,
-                        tool=tool, dataset=dataset, limits=job.limits, seed=job.seed,
+                        tool=tool, dataset=dataset, limits=job.limits, seed=job.seed, library=_library(job, records),
                         provenance={"model": model.name, "few_shot": job.few_shot, "key": folder.name,
                                     "fireact": __version__, "commit": commit()})
         await play(player, wanted, records, _at_once(bare, job.limits, engine.settings.concurrency),
                    f"{job.label} by {model.name}", engine.meter, engine.settings.worker)
+
+
+def _library(job: PlayJob, records: Records) -> Library:
+    """The skills that a job begins with. Raises DataError."""
+    if job.library is not None:
+        return Library.open(job.library)
+    if not uses_library(job.strategy):
+        return Library()
+    return Library.of(records.read(*name) for name in list(records.places))
+
+
+def uses_library(strategy: Node) -> bool:
+    """Whether a strategy has skills."""
+    return getattr(target(strategy, "strategy"), "uses_library", False)
 
 
 def _at_once(model: Model, limits: Limits, concurrency: int) -> int:

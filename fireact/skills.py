@@ -13,6 +13,7 @@ from pathlib import Path
 from fireact.errors import FormatError
 from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.retrieval import stems
+from fireact.strategy.language import parse_skill
 from fireact.types import Question, Trajectory
 
 SKILLS = "skills.jsonl"
@@ -76,8 +77,6 @@ class Library:
 
         The first program of a name stays: others of that name may not be told apart by who calls it.
         """
-        from fireact.strategy.language import parse_skill
-
         try:
             skill = parse_skill(program)
         except FormatError as refusal:

@@ -13,12 +13,13 @@ from typing import Any
 from fireact.curate import CurateJob, Judged, Source
 from fireact.errors import ConfigError, suggest
 from fireact.evaluate import Evaluation, Guise
-from fireact.generate import PlayJob, Splits, open_dataset
+from fireact.generate import PlayJob, Splits, open_dataset, uses_library
 from fireact.parity import REFERENCE, ParityJob
 from fireact.play.engine import Settings
 from fireact.plugins import Node, build, check, plugin_name, target
 from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Number, Sampling
+from fireact.skills import SKILLS
 from fireact.store import Store, fingerprint, key, need_unchanged
 from fireact.tokenize import TokenizeJob
 from fireact.train import TOKENS, Train
@@ -104,7 +105,7 @@ class Stages:
             return None
         task = next(iter(self._datasets))
         return self._play("judge", task, mix(config.strategy).play, config.model, few_shot=False, split="validation",
-                          n=train.judge_episodes, sampling=Sampling())
+                          n=train.judge_episodes, sampling=Sampling(), library=True)
 
     @cached_property
     def tokenize(self) -> TokenizeJob | None:
@@ -241,7 +242,8 @@ class Stages:
         config = self.config
         job = self._play("/".join(part for part in (task, guise, fault) if part), task, mix(config.strategy).play,
                          config.model, few_shot=guise == "prompted", split=self._split(self._datasets[task]), n=n,
-                         sampling=Sampling(attempts=config.evaluate.attempts), tool=self._tool(fault))
+                         sampling=Sampling(attempts=config.evaluate.attempts), tool=self._tool(fault),
+                         library=True)
         if guise == "prompted":
             return job
         self.need_trainable()
@@ -264,10 +266,12 @@ class Stages:
         return noisy
 
     def _play(self, label: str, task: str, method: str, model: Node, *, few_shot: bool, split: str, n: int | None,
-              sampling: Sampling, tool: Node | None = None) -> PlayJob:
-        config = self.config
-        return PlayJob(label=label, task=task, method=method, model=model,
-                       strategy=mix(config.strategy).parts[method], few_shot=few_shot, tool=tool or config.tool,
+              sampling: Sampling, tool: Node | None = None, library: bool = False) -> PlayJob:
+        config, strategy = self.config, mix(self.config.strategy).parts[method]
+        skills = self._curated if library and uses_library(strategy) else None
+        return PlayJob(label=label, task=task, method=method, model=model, strategy=strategy, few_shot=few_shot,
+                       library=skills and skills[0] / SKILLS, library_key=skills and skills[1],
+                       tool=tool or config.tool,
                        dataset=self._datasets[task], split=split, seed=config.seed, limits=config.limits, n=n,
                        sampling=sampling, home=self.store.home)
 

@@ -20,6 +20,7 @@ from fireact.strategy.grammar import (
     format_step,
     parse_step,
 )
+from fireact.strategy.language import parse
 from fireact.strategy.plans import format_plan, has_plan, parse_plan
 from fireact.toolspec import Call, ToolSpec, find, text_argument
 from fireact.types import Completion, Form, Message
@@ -61,8 +62,6 @@ def said(reply: Reply, form: Form = "react") -> Message:
         if form == "plan" and has_plan(reply):
             return Message("assistant", format_plan(*parse_plan(reply)))
         if form in ("program", "skills"):
-            from fireact.strategy.language import parse
-
             return Message("assistant", str(parse(cut_at_observation(reply))))
         if form in ("react", "plan"):
             return Message("assistant", format_step(parse_step(reply)))

@@ -143,6 +143,8 @@ class _Skill:
         noun = re.sub(r"\W+", "_", before.strip().removesuffix(" of")).strip("_").lower()
         if not noun or not constant:
             return None
+        if "..." in pattern_of(hop):
+            noun = f"{noun}_figure"
         return cls(f"{noun}_of" if before.strip().endswith(" of") else f"find_by_{noun}", hop, constant)
 
     def lines(self) -> list[str]:
@@ -174,7 +176,8 @@ def _plain(regex: str) -> str:
     text = _GROUP.sub("*", text, count=1)
     text = re.sub(r"\(\?:(?:[^()\\]|\\.)*\)|\$$", "", text)
     text = re.sub(r"\[[^\]]*\]\+|\\d\\d\? \[A-Z\]\[a-z\]\+", "...", text)
-    return re.sub(r"\\(.)", r"\1", text).replace("... *", "*").strip()
+    text = re.sub(r"\\(.)", r"\1", text).replace("... *", "*").strip()
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _slip(lines: list[str], state: State, dice: random.Random) -> str:

@@ -32,7 +32,7 @@ QUESTION = "Question: "
 _CALLED = ("Answer the question in steps. In each step think in one sentence, then call one of the functions. Look up "
            "one fact at a time. End by calling finish with the answer, which is as short as possible.")
 """The instructions where actions are functions, which are described by themselves."""
-_WRITTEN = ("Thought:", "Action:", "Answer:")
+_WRITTEN = ("Thought:", "Action:", "Answer:", "Plan:")
 """The labels of the lines that the model writes."""
 
 

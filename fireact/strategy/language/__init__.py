@@ -1,0 +1,17 @@
+"""The little language of programs that search: parsed strictly, executed as a graph, never by Python.
+
+    program = parse(text, tools=["search"])
+    run = Execution(program)
+    while calls := run.ready():
+        for call in calls:                          # all of them at the same time
+            run.settle(call.name, search(call.argument))
+    print(run.answer, run.failures)
+
+GRAMMAR.md explains it.
+"""
+
+from fireact.strategy.language.execution import Execution, Pending
+from fireact.strategy.language.parser import parse, parse_skill, parse_skills
+from fireact.strategy.language.syntax import Program, Skill
+
+__all__ = ["Execution", "Pending", "Program", "Skill", "parse", "parse_skill", "parse_skills"]

@@ -1,0 +1,135 @@
+"""The run of a program: which calls can be made now, what became of those that were, and the answer."""
+
+from dataclasses import dataclass, field
+
+from fireact.strategy.language import patterns
+from fireact.strategy.language.conditions import Incomparable, holds
+from fireact.strategy.language.expansion import Line, expand
+from fireact.strategy.language.syntax import Condition, Guard, Program
+from fireact.strategy.language.templates import fill, slots
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A call that can be made."""
+
+    name: str
+    tool: str
+    argument: str
+
+
+@dataclass
+class Execution:
+    """One run of a program."""
+
+    program: Program
+    values: dict[str, str] = field(init=False, default_factory=dict)
+    answer: str | None = field(init=False, default=None)
+    failures: list[str] = field(init=False, default_factory=list)
+    """Why there is no value where one was wanted; in the end also what was not called for want of one."""
+    _left: list[Line] = field(init=False)
+    """What is not done, in the program's order."""
+    _under_way: dict[str, Line] = field(init=False, default_factory=dict)
+    _conditions: dict[tuple[int, int], Condition] = field(init=False)
+    """By the number of their chain and their place in it."""
+    _held: dict[tuple[int, int], bool] = field(init=False, default_factory=dict)
+    """What is known of them."""
+
+    def __post_init__(self) -> None:
+        """Line up what is to be done."""
+        self._left = expand(self.program)
+        self._conditions = {(guard.chain, guard.place): guard.condition for line in self._left for guard in line.guards
+                            if guard.condition}
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing can be called and nothing is waited for."""
+        return not self._under_way and not self._callable()
+
+    def ready(self) -> list[Pending]:
+        """All calls that can be made and were not handed out before; none once the answer is known."""
+        found = self._callable()
+        for line in found:
+            self._left.remove(line)
+            self._under_way[line.name] = line
+        if not found and not self._under_way and self.answer is None:
+            self._give_up()
+        return [Pending(line.name, line.action or "", fill(line.text, self.values)) for line in found]
+
+    def settle(self, name: str, observation: str) -> None:
+        """Say what came of a call that was handed out."""
+        line = self._under_way.pop(name)
+        if line.pattern is None:
+            self.values[name] = observation
+            return
+        value = patterns.find(line.pattern, observation, self.values)
+        if value is None:
+            self.failures.append(f'{name}: no "{fill(line.pattern, self.values)[:120]}" in the observation')
+        else:
+            self.values[name] = value
+
+    def _callable(self) -> list[Line]:
+        while self._ended():
+            if self.answer is not None:
+                return []
+        return [line for line in self._left if line.action and self._open(line) and self._known(line)]
+
+    def _ended(self) -> bool:
+        """Drop what will not be done; take the first end, of the program or a skill, that is reached, if one is."""
+        undecided: set[str] = set()
+        for line in list(self._left):
+            holds = self._open(line)
+            if holds is False:
+                self._left.remove(line)
+            elif line.action is None and line.name not in undecided:
+                if holds and self._known(line):
+                    self._left.remove(line)
+                    return self._take(line)
+                # An end counts only where none before it does.
+                undecided.add(line.name)
+        return False
+
+    def _take(self, line: Line) -> bool:
+        text = fill(line.text, self.values)
+        if line.name:
+            self.values.setdefault(line.name, text)
+        else:
+            self.answer = text
+        return True
+
+    def _known(self, line: Line) -> bool:
+        return line.needs <= self.values.keys()
+
+    def _open(self, line: Line) -> bool | None:
+        """Whether all guards of a line hold; None where that is not known yet, or cannot be."""
+        found = [self._holds(guard) for guard in line.guards]
+        return False if False in found else None if None in found else True
+
+    def _holds(self, guard: Guard) -> bool | None:
+        for place in range(guard.place):
+            before = self._test(guard.chain, place)
+            if before is None or before:
+                return None if before is None else False
+        return self._test(guard.chain, guard.place) if guard.condition else True
+
+    def _test(self, chain: int, place: int) -> bool | None:
+        where = chain, place
+        if where not in self._held:
+            condition = self._conditions[where]
+            if not all(name in self.values for side in condition.sides for name in slots(side)):
+                return None
+            try:
+                self._held[where] = holds(condition, self.values)
+            except Incomparable as failure:
+                if str(failure) not in self.failures:
+                    self.failures.append(str(failure))
+                return None
+        return self._held[where]
+
+    def _give_up(self) -> None:
+        """Say what was not called."""
+        for line in self._left:
+            missing = sorted(line.needs - self.values.keys())
+            if line.action and missing:
+                self.failures.append(f"{line.name} was not called, for there is no {' and no '.join(missing)}")
+        self._left = []

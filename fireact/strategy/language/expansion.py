@@ -1,0 +1,72 @@
+"""A program as flat lines: those of a skill stand in the place of its call, under names behind the call's, E1.E2."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fireact.strategy.language.checks import arguments
+from fireact.strategy.language.syntax import Call, Comparison, Condition, Guard, Program, Skill, Statement
+from fireact.strategy.language.templates import fill, slots
+
+
+@dataclass(frozen=True)
+class Line:
+    """A call, or where it has no action the end of the program or of a skill."""
+
+    name: str
+    """Of its value; '' for that of the whole program."""
+    action: str | None
+    text: str
+    """Its argument, or what is returned."""
+    pattern: str | None
+    guards: tuple[Guard, ...]
+    """Its own, and those of the calls around it: all must hold."""
+
+    @property
+    def needs(self) -> set[str]:
+        """The names that it refers to, but for its guards."""
+        return {*slots(self.text), *slots(self.pattern or "")}
+
+
+def expand(program: Program) -> list[Line]:
+    """The lines of a program."""
+    return _Expansion({skill.name: skill for skill in (*program.known, *program.skills)}).lines(
+        program.statements, "", {}, ())
+
+
+@dataclass
+class _Expansion:
+    skills: Mapping[str, Skill]
+    chains: int = field(default=0)
+
+    def lines(self, body: Sequence[Statement], name: str, given: Mapping[str, str],
+              around: tuple[Guard, ...]) -> list[Line]:
+        """The lines of a body whose value is `name`; `given` are arguments by the names of parameters."""
+        prefix = f"{name}." if name else ""
+        renamed = {**{call.name: f"{{{prefix}{call.name}}}" for call in body if isinstance(call, Call)}, **given}
+        numbers: dict[int, int] = {}
+        found: list[Line] = []
+        for statement in body:
+            guards = (*around, *self._guard(statement.guard, numbers, renamed))
+            if not isinstance(statement, Call):
+                found.append(Line(name, None, fill(statement.text, renamed), None, guards))
+                continue
+            skill, argument = self.skills.get(statement.action), fill(statement.argument, renamed)
+            if skill is None:
+                pattern = None if statement.pattern is None else fill(statement.pattern, renamed)
+                found.append(Line(f"{prefix}{statement.name}", statement.action, argument, pattern, guards))
+            else:
+                parts = arguments(argument) if len(skill.params) > 1 else [argument]
+                found += self.lines(skill.body, f"{prefix}{statement.name}",
+                                    dict(zip(skill.params, parts, strict=False)), guards)
+        return found
+
+    def _guard(self, guard: Guard | None, numbers: dict[int, int], renamed: Mapping[str, str]) -> tuple[Guard, ...]:
+        if guard is None:
+            return ()
+        if guard.chain not in numbers:
+            self.chains += 1
+            numbers[guard.chain] = self.chains
+        condition = guard.condition and Condition(tuple(
+            tuple(Comparison(fill(one.left, renamed), one.sign, fill(one.right, renamed)) for one in group)
+            for group in guard.condition.groups))
+        return (Guard(guard.word, condition, numbers[guard.chain], guard.place),)
