@@ -22,7 +22,7 @@ class Ask:
     shots: int = 0
     """How many of the messages, from the first, are instructions and examples; the question is the one after them."""
     max_tokens: int | None = None
-    """The longest reply; None leaves it to the model's setting."""
+    """How long a reply may have to be; the model's own setting counts where it is larger."""
     episode: Episode | None = None
     """Stamped by the driver; a strategy leaves it empty."""
     tools: tuple[ToolSpec, ...] = field(default=(), repr=False)

@@ -94,7 +94,7 @@ class Search:
             return children
         self.left -= len(children)
         words = yield [Ask((*self.judge, Message("user", _transcript(child.talk[self.shots:]))), ("\n\n",), "Value:",
-                           "value", len(self.judge), max_tokens=8, node=child.name) for child in children]
+                           "value", len(self.judge), node=child.name) for child in children]
         return [Node(child.name, child.talk, child.depth, child.votes, _value(word), child.answer)
                 for child, word in zip(children, words, strict=True)]
 

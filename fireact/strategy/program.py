@@ -45,6 +45,8 @@ class Program:
     """Replies of the model; one that only finishes is a program too."""
     most_calls: Count = 16
     """Of a program."""
+    longest: Count = 256
+    """Tokens that a program may take; the model's own max_tokens counts where it is larger."""
     wire: Annotated[Wire, ADDED] = "text"
     """text: a program is a reply. tools: it is the argument of a function that the model calls."""
 
@@ -59,7 +61,7 @@ class Program:
         talk = [*talk, Message("user", question)]
         for _ in range(self.max_programs):
             got = yield Ask(tuple(talk), () if offered else STOPS, "Thought:" if few_shot and not offered else "",
-                            "program", shots, tools=offered)
+                            "program", shots, self.longest, tools=offered)
             try:
                 run = Execution(parse(read_program(got, offered), tools=actions, most_calls=self.most_calls))
             except FormatError as error:

@@ -47,6 +47,8 @@ class Skills:
     """Replies of the model; one that only finishes is a program too."""
     most_calls: Count = 16
     """Of a program, with those in its skills."""
+    longest: Count = 384
+    """Tokens that a program may take; the model's own max_tokens counts where it is larger."""
 
     def play(self, question: str, *, few_shot: bool, tools: tuple[ToolSpec, ...] = ()) -> Play:
         """See `protocols.Strategy`."""
@@ -56,7 +58,7 @@ class Skills:
         known: Mapping[str, Skill] = {skill.name: skill for skill in parse_skills(shown)}
         talk = [*talk, Message("user", with_skills(question, shown))]
         for _ in range(self.max_programs):
-            text = yield Ask(tuple(talk), STOPS, "Thought:" if few_shot else "", "skills", shots)
+            text = yield Ask(tuple(talk), STOPS, "Thought:" if few_shot else "", "skills", shots, self.longest)
             try:
                 program = parse(read_program(text, ()), tools=actions, skills=known, most_calls=self.most_calls)
             except FormatError as error:

@@ -51,7 +51,7 @@ class Served:
     async def complete(self, ask: Ask) -> Completion:
         """Reply once. Raises ProviderError, ContextError."""
         started = time.monotonic()
-        prompt, longest = render_prompt(self.tokenizer, ask.messages, ask.prime), ask.max_tokens or self.max_tokens
+        prompt, longest = render_prompt(self.tokenizer, ask.messages, ask.prime), max(ask.max_tokens or 0, self.max_tokens)
         need_room(self.name, len(prompt), longest, self.window)
         options: dict[str, Any] = {"max_tokens": longest, "temperature": self.temperature, "top_p": self.top_p,
                                    "stop_token_ids": sorted(self.ends)}

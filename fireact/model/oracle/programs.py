@@ -30,7 +30,7 @@ def reply(state: State, turns: Sequence[Message], dice: random.Random, *, mistak
     if len(shown) > 1:
         return f"Thought: I could not find the answer.\nfinish[{UNKNOWN}]"
     known = set(_SKILL.findall(turns[0].content)) if skills else None
-    lines = _Writer(state, values, again=bool(shown)).lines(known)
+    lines = _Writer(state, values, again=any("not called" in text or ": no " in text for text in shown)).lines(known)
     return _slip(lines, state, dice) if dice.random() < mistakes else "\n".join(lines)
 
 
