@@ -22,7 +22,7 @@ class Ask:
     shots: int = 0
     """How many of the messages, from the first, are instructions and examples; the question is the one after them."""
     max_tokens: int | None = None
-    """How long a reply may have to be; the model's own setting counts where it is larger."""
+    """The longest reply; None leaves it to the model's setting."""
     episode: Episode | None = None
     """Stamped by the driver; a strategy leaves it empty."""
     tools: tuple[ToolSpec, ...] = field(default=(), repr=False)
@@ -31,6 +31,8 @@ class Ask:
     """Which sample of the same request it is, counted from 0."""
     temperature: float | None = field(default=None, repr=False)
     """None leaves it to the model's setting."""
+    room: int = field(default=0, repr=False)
+    """How many tokens such a reply may take; the model's own setting counts where that is larger."""
     node: str = field(default="", repr=False)
     """Where in a search tree it stands: "0.2" is the third child of the first child of the root; see `Choose`."""
 

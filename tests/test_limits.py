@@ -16,8 +16,7 @@ LAYERS = [
      "strategy.language", "strategy.plans", "strategy.turns", "templates", "web"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
-     "tape", "play", "sampling", "filters", "failures", "loopback", "preferences",
-     "skills"},
+     "tape", "play", "sampling", "filters", "failures", "loopback", "preferences", "skills"},
     {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper",
      "card", "study", "compare", "tables"},
     {"stages", "publish", "capsule", "checks", "children", "running", "forkserver", "sweep", "gc", "launch", "explain",
@@ -71,12 +70,12 @@ def internal(name: str) -> set[str]:
 
 
 def layer(name: str) -> int:
-    for number, members in enumerate(LAYERS):
-        if name in members:
-            return number
-    for number, members in enumerate(LAYERS):
-        if name.split(".")[0] in members:
-            return number
+    part = name
+    while part:
+        for number, members in enumerate(LAYERS):
+            if part in members:
+                return number
+        part = part.rpartition(".")[0]
     raise AssertionError(f"{name} has no layer; give it one in LAYERS")
 
 

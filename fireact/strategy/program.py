@@ -61,7 +61,7 @@ class Program:
         talk = [*talk, Message("user", question)]
         for _ in range(self.max_programs):
             got = yield Ask(tuple(talk), () if offered else STOPS, "Thought:" if few_shot and not offered else "",
-                            "program", shots, self.longest, tools=offered)
+                            "program", shots, room=self.longest, tools=offered)
             try:
                 run = Execution(parse(read_program(got, offered), tools=actions, most_calls=self.most_calls))
             except FormatError as error:

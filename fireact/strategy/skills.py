@@ -58,7 +58,8 @@ class Skills:
         known: Mapping[str, Skill] = {skill.name: skill for skill in parse_skills(shown)}
         talk = [*talk, Message("user", with_skills(question, shown))]
         for _ in range(self.max_programs):
-            text = yield Ask(tuple(talk), STOPS, "Thought:" if few_shot else "", "skills", shots, self.longest)
+            text = yield Ask(tuple(talk), STOPS, "Thought:" if few_shot else "", "skills", shots,
+                             room=self.longest)
             try:
                 program = parse(read_program(text, ()), tools=actions, skills=known, most_calls=self.most_calls)
             except FormatError as error:

@@ -62,6 +62,8 @@ def ask_request(party: Party, ask: Ask, *, seeded: bool = True) -> Request:
             "seed": ask.episode.seed if ask.episode and (seeded or ask.temperature) else None}
     if ask.tools:
         rest["tools"] = blake2b(json.dumps([spec.as_function() for spec in ask.tools]).encode()).hexdigest()[:32]
+    if ask.room:
+        rest["room"] = ask.room
     if ask.temperature is not None:
         rest["temperature"] = ask.temperature
     return _request(party, {"messages": ask.messages}, rest)

@@ -171,7 +171,7 @@ class Calls:
 
     async def _once(self, ask: Ask, sent: asyncio.Event | None = None) -> _Got:
         """Send one request when its turn comes; `sent` is set once it goes out."""
-        longest = max(ask.max_tokens or 0, self.longest)
+        longest = ask.max_tokens or max(self.longest, ask.room)
         told = body(ask, self.dialect, {"model": self.model, **self.options}, longest, self.seeded)
         prompt = most_tokens(told) + self._extra
         turn = await self.pacer.enter(prompt // 4 + longest)

@@ -51,7 +51,8 @@ class Served:
     async def complete(self, ask: Ask) -> Completion:
         """Reply once. Raises ProviderError, ContextError."""
         started = time.monotonic()
-        prompt, longest = render_prompt(self.tokenizer, ask.messages, ask.prime), max(ask.max_tokens or 0, self.max_tokens)
+        prompt = render_prompt(self.tokenizer, ask.messages, ask.prime)
+        longest = ask.max_tokens or max(self.max_tokens, ask.room)
         need_room(self.name, len(prompt), longest, self.window)
         options: dict[str, Any] = {"max_tokens": longest, "temperature": self.temperature, "top_p": self.top_p,
                                    "stop_token_ids": sorted(self.ends)}

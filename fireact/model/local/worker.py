@@ -53,7 +53,7 @@ class Worker:
 
     def _row(self, ask: Ask, future: "Future[Any]") -> Row:
         prompt = render_prompt(self.engine.tokenizer, ask.messages, ask.prime)
-        reply = max(ask.max_tokens or 0, self.max_tokens)
+        reply = ask.max_tokens or max(self.max_tokens, ask.room)
         self._need_room(prompt, reply)
         sampler = Sampler(self.temperature, self.top_p, random.Random(seed(ask, prompt)))
         return Row(prompt=prompt, max_tokens=reply, stop=ask.stop, sampler=sampler,
