@@ -9,12 +9,7 @@ from fireact.strategy.direct import Direct
 from fireact.strategy.react import React
 from fireact.strategy.reflexion import REFLECTIONS, Reflexion
 from fireact.types import Message
-
-
-def finish(play, text):
-    with pytest.raises(StopIteration) as stop:
-        play.send(text)
-    return stop.value.value
+from tests.strategy.driving import finish
 
 
 def test_react_asks_acts_and_finishes() -> None:

@@ -1,0 +1,55 @@
+"""The library of skills."""
+
+from pathlib import Path
+
+from fireact.skills import SHOWN, Library
+from fireact.types import Question
+
+FIND = "skill find_by_capital[x]\nE1 = search[capital {x}] -> The capital of * is {x}\nreturn[{E1}]"
+CURRENCY = "skill currency_of[x]\nE1 = search[currency of {x}] -> The currency of {x} is the *\nreturn[{E1}]"
+ABOUT_MONEY = Question("m", "With which currency does one pay in the country whose capital is Thimphu?", ("ngultrum",))
+ABOUT_HILLS = Question("h", "What is the highest point of France?", ("Mont Blanc",))
+
+
+def filled() -> Library:
+    library = Library()
+    library.learn(FIND, ABOUT_HILLS)
+    library.learn(CURRENCY, ABOUT_MONEY)
+    return library
+
+
+def test_what_is_nearest_is_recalled_first() -> None:
+    assert filled().recall("Which currency is used in Chad?") == CURRENCY
+    assert filled().recall("Which is the capital of the highest point?").startswith(FIND)
+    assert filled().recall("") == ""
+    assert filled().recall("xyzzy") == ""
+    assert Library().recall("Which currency is used in Chad?") == ""
+
+
+def test_no_more_than_a_few_are_shown() -> None:
+    library = Library()
+    for number in range(20):
+        library.learn(CURRENCY.replace("currency_of", f"currency_{number}"), ABOUT_MONEY)
+    assert library.recall("currency").count("skill ") == SHOWN
+
+
+def test_a_name_keeps_its_first_program() -> None:
+    library = filled()
+    assert "stays" in library.learn(CURRENCY.replace("the *", "*"), ABOUT_MONEY)
+    assert library.entries["currency_of"].program == CURRENCY
+    assert library.learn(CURRENCY, ABOUT_HILLS) == "currency_of is known."
+    assert library.entries["currency_of"].questions == (ABOUT_MONEY.text, ABOUT_HILLS.text)
+
+
+def test_what_is_no_skill_is_not_kept() -> None:
+    library = Library()
+    assert "return" in library.learn("skill a[x]\nE1 = search[{x}]", ABOUT_MONEY)
+    assert not library.entries
+
+
+def test_a_library_on_disk_is_the_same_and_does_not_grow(tmp_path: Path) -> None:
+    filled().save(tmp_path / "skills.jsonl")
+    library = Library.open(tmp_path / "skills.jsonl")
+    assert library.entries == filled().entries
+    library.learn(CURRENCY.replace("currency_of", "money_of"), ABOUT_MONEY)
+    assert library.entries == filled().entries
