@@ -11,7 +11,7 @@ from pathlib import Path
 from fireact.children import CHILD_ENV
 
 OUT = Path("outputs/bench")
-ALL = ("start", "search", "engine", "store", "study", "report", "generation", "training", "plan", "job")
+ALL = ("start", "search", "engine", "store", "study", "report", "generation", "training", "plan", "frameworks", "job")
 NAMED = (*ALL, "gpu")
 """What runs only where it is named: `python -m bench gpu` needs an NVIDIA GPU."""
 
