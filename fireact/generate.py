@@ -27,6 +27,7 @@ from fireact.play.records import Records
 from fireact.plugins import Node, build, is_node, options, target
 from fireact.process import guard, run_async, stop_on_sigterm
 from fireact.protocols import Dataset, Model, Strategy, Tool, specs
+from fireact.requests import Ask, Recall, Request
 from fireact.sections import Limits, Sampling, Section
 from fireact.skills import Library
 from fireact.slots import wanted_by
@@ -71,12 +72,19 @@ class PlayJob(Section):
     def key(self) -> str:
         """The store key of the folder that holds the records."""
         strategy = open_strategy(self.strategy, open_dataset(self.dataset, self.home))
-        opening = next(strategy.play("", few_shot=self.few_shot, tools=self.tools(strategy)), None)
         return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model),
                    adapter=_adapter(self),
-                   strategy=identity(self.strategy), opening=_told(opening), tool=self._tool_identity(),
+                   strategy=identity(self.strategy), opening=_told(self.opening(strategy)), tool=self._tool_identity(),
                    dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=self.limits.model_dump(),
                    **({"library": self.library_key} if self.library_key else {}))
+
+    def opening(self, strategy: Strategy) -> list[Request]:
+        """What the strategy first asks the model for, about a question without words. Raises ConfigError."""
+        play = strategy.play("", few_shot=self.few_shot, tools=self.tools(strategy))
+        request = next(play, [])
+        if isinstance(request, Recall):
+            request = play.send("")
+        return request if isinstance(request, list) else [request]
 
     def tools(self, strategy: Strategy) -> tuple[ToolSpec, ...]:
         """What a model can call, as far as can be told ahead of the work. Raises ConfigError."""
@@ -228,10 +236,10 @@ def _at_once(model: Model, limits: Limits, concurrency: int) -> int:
     return requests if limits.seconds else 2 * requests
 
 
-def _told(opening: Any) -> str:
+def _told(opening: Sequence[Request]) -> str:
     """What a model is first told, for a key; of the functions that it is offered, only where there are some."""
-    first = opening[0] if isinstance(opening, list) else opening
-    return repr(opening) + (encode(first) if getattr(first, "tools", ()) else "")
+    first = next(iter(opening), None)
+    return repr(first) + (encode(first) if isinstance(first, Ask) and first.tools else "")
 
 
 def _adapter(job: PlayJob) -> str | None:

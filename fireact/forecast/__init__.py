@@ -138,9 +138,13 @@ def _time(n: int, calls: float, tokens: float, seconds: float | None, concurrenc
     return max(limits, default=None)
 
 
+_MOST = ("max_rounds", "max_programs", "calls", "attempts")
+"""What strategies call the most replies of an episode."""
+
+
 def _bound(job: PlayJob, model: Any) -> Episode:
     """About the most that an episode can come to: by its strategy's rounds and the model's longest reply."""
-    rounds = job.strategy.get("max_rounds") or job.strategy.get("attempts") or ROUNDS
+    rounds = next((most for name in _MOST if (most := job.strategy.get(name))), ROUNDS)
     longest = getattr(model, "max_tokens", REPLY)
     first = (opening(job) + 200) / CHARACTERS
     return Episode(rounds, rounds, rounds * first + longest * rounds * (rounds - 1), rounds * longest, None)

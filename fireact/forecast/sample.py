@@ -110,7 +110,5 @@ def _episode(record: Trajectory, opening: int, timed: bool, keeps: Callable[[Tra
 
 def opening(job: PlayJob) -> int:
     """The characters of the first prompt, without the question."""
-    strategy = open_strategy(job.strategy, open_dataset(job.dataset, job.home))
-    request = next(strategy.play("", few_shot=job.few_shot), None)
-    first = request[0] if isinstance(request, list) else request
+    first = next(iter(job.opening(open_strategy(job.strategy, open_dataset(job.dataset, job.home)))), None)
     return sum(len(message.content) for message in first.messages) if isinstance(first, Ask) else 0
