@@ -293,3 +293,13 @@ def test_any_traffic_equals_one_row_at_a_time(tiny, seed):
         return [replies[tuple(prompt)] for prompt in prompts]
 
     assert run(prompts, 4, draw.choice([260, 500, 4000])) == run(prompts, 1, 4000)
+
+
+def test_an_ask_may_bring_its_own_temperature_and_be_sampled_several_times(local) -> None:
+    """As a search tree asks for its next steps."""
+    model, messages = local(temperature=0.0), (Message("user", "Tell me of a country."),)
+    greedy, same, *warm = complete(model, [
+        Ask(messages, episode=Episode("q", seed), temperature=temperature)
+        for seed, temperature in ((0, None), (1, None), (0, 5.0), (1, 5.0), (2, 5.0))])
+    assert greedy.text == same.text
+    assert len({greedy.text, *(each.text for each in warm)}) == 4

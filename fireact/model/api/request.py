@@ -54,9 +54,11 @@ class Dialect:
 def body(ask: Ask, dialect: Dialect, options: Mapping[str, Any], longest: int, seeded: bool) -> dict[str, Any]:
     """Return the request; `options` are those of the model, its id among them."""
     told: dict[str, Any] = {**options, dialect.limit: longest}
+    if ask.temperature is not None:
+        told["temperature"] = ask.temperature
     if ask.stop:
         told["stop"] = list(ask.stop)
-    if seeded and ask.episode:
+    if ask.episode and (seeded or ask.temperature):
         told["seed"] = ask.episode.seed
     for name in dialect.spared:
         told.pop(name, None)

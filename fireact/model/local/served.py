@@ -54,11 +54,12 @@ class Served:
         prompt = render_prompt(self.tokenizer, ask.messages, ask.prime)
         longest = ask.max_tokens or max(self.max_tokens, ask.room)
         need_room(self.name, len(prompt), longest, self.window)
-        options: dict[str, Any] = {"max_tokens": longest, "temperature": self.temperature, "top_p": self.top_p,
+        temperature = self.temperature if ask.temperature is None else ask.temperature
+        options: dict[str, Any] = {"max_tokens": longest, "temperature": temperature, "top_p": self.top_p,
                                    "stop_token_ids": sorted(self.ends)}
         if ask.stop:
             options["stop"] = list(ask.stop)
-        if self.temperature:
+        if temperature:
             options["seed"] = seed(ask, prompt) % 2**63
         answer = await self.client.complete(self.model, prompt, **options)
         choice, usage = answer["choices"][0], answer.get("usage") or {}

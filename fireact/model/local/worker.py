@@ -55,7 +55,8 @@ class Worker:
         prompt = render_prompt(self.engine.tokenizer, ask.messages, ask.prime)
         reply = ask.max_tokens or max(self.max_tokens, ask.room)
         self._need_room(prompt, reply)
-        sampler = Sampler(self.temperature, self.top_p, random.Random(seed(ask, prompt)))
+        temperature = self.temperature if ask.temperature is None else ask.temperature
+        sampler = Sampler(temperature, self.top_p, random.Random(seed(ask, prompt)))
         return Row(prompt=prompt, max_tokens=reply, stop=ask.stop, sampler=sampler,
                    done=self._report, abandoned=future.cancelled)
 
