@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from fireact.episode import on_way
 from fireact.errors import FormatError
-from fireact.render import Piece, cut, knows_characters, mask, since
+from fireact.render import Piece, cut, knows_characters, mask, prepared, since
 from fireact.strategy.grammar import ParsedStep, format_step, parse_answer
+from fireact.strategy.tagged import calls_begin
 from fireact.strategy.turns import Event, Reply, heard, said, with_skills
+from fireact.toolspec import ToolSpec
 from fireact.types import Example, Message, Step, Trajectory
 
 Loss = Literal["all_output", "assistant", "actions", "final"]
@@ -32,7 +34,7 @@ ROLES = {"q": "question", "t": "thought", "a": "action", "f": "final action", "e
          "r": "refused reply"}
 """What a token is part of, by the letter in `Example.roles`. The template's own words count to question and
 observation."""
-_ACTION = "Action: "
+_ACTION, _THOUGHT = "Action: ", "Thought: "
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def example(tokenizer: Any, trajectory: Trajectory, masking: Masking | Loss = "a
     An answer that never came is learnt in no way: a trajectory without anything to learn has a mask of zeros.
     Raises ConfigError for a tokenizer that cannot do it, see `render`.
     """
-    return example_of(tokenizer, *conversation(trajectory), name_of(trajectory), masking)
+    return example_of(tokenizer, *conversation(trajectory), name_of(trajectory), masking, trajectory.tools)
 
 
 def name_of(trajectory: Trajectory) -> str:
@@ -100,10 +102,13 @@ def name_of(trajectory: Trajectory) -> str:
 
 
 def example_of(tokenizer: Any, messages: Sequence[Message], learnt: Sequence[int], name: str,
-               masking: Masking | Loss = "assistant") -> Example:
+               masking: Masking | Loss = "assistant", tools: Sequence[ToolSpec] = ()) -> Example:
     """Tokenise a conversation of which the turns `learnt` may be learnt; see `example`."""
     masking = masking if isinstance(masking, Masking) else Masking(masking)
-    pieces = cut(tokenizer, messages)
+    numbers = [turns_of_model(messages).index(turn) for turn in learnt]
+    messages, tools = prepared(tokenizer, messages, tools)
+    learnt = [turns_of_model(messages)[number] for number in numbers]
+    pieces = cut(tokenizer, messages, tools)
     trained = _trained(messages, learnt, masking.loss)
     weights = mask(tokenizer, messages, pieces, trained, masking.weights(learnt), ends=masking.end_of_turn)
     roles = "".join(_roles(tokenizer, messages, pieces, learnt))
@@ -129,9 +134,9 @@ def _roles(tokenizer: Any, messages: Sequence[Message], pieces: Sequence[Piece],
         elif piece.closing:
             roles.append("e" * piece.ends + "o" * (size - piece.ends))
         else:
-            content, action = messages[turn].content, "f" if turn == learnt[-1] else "a"
-            start = _action_start(content) if exact else 0
-            acts = [0] * size if start is None else since(tokenizer, content, piece, start)
+            message, action = messages[turn], "f" if turn == learnt[-1] else "a"
+            start = _action_start(message) if exact else 0
+            acts = [0] * size if start is None else since(tokenizer, message, piece, start)
             roles.append("".join(action if act else "t" for act in acts))
     return roles
 
@@ -139,16 +144,30 @@ def _roles(tokenizer: Any, messages: Sequence[Message], pieces: Sequence[Piece],
 def _trained(messages: Sequence[Message], learnt: Sequence[int], loss: Loss) -> Mapping[int, int]:
     """The turns that are trained on, each with the character of its text where that begins."""
     if loss == "actions":
-        starts = {turn: _action_start(messages[turn].content) for turn in learnt}
+        starts = {turn: _action_start(messages[turn]) for turn in learnt}
         return {turn: start for turn, start in starts.items() if start is not None}
     if loss == "all_output" and learnt:
         return {turn: 0 for turn, message in enumerate(messages) if message.role == "assistant"}
     return dict.fromkeys(learnt[-1:] if loss == "final" else learnt, 0)
 
 
-def _action_start(text: str) -> int | None:
+def turns_of_model(messages: Sequence[Message]) -> list[int]:
+    """The indices of the model's own turns."""
+    return [turn for turn, message in enumerate(messages) if message.role == "assistant"]
+
+
+def _action_start(message: Message) -> int | None:
     """Where the action begins, None where there is none: in the canonical form it follows a thought of one line."""
-    return 0 if text.startswith(_ACTION) else text.find(f"\n{_ACTION}") + 1 or None
+    text = message.content
+    if message.calls:
+        return len(text)
+    called = calls_begin(text)
+    if called is not None:
+        return called
+    if not text.startswith(_THOUGHT):
+        return 0
+    # A plan, and a program, begin on the line behind the thought.
+    return (text.find(f"\n{_ACTION}") + 1) or (text.find("\n") + 1) or None
 
 
 def chosen_path(steps: Sequence[Step]) -> list[Step]:

@@ -13,20 +13,17 @@ end-of-text token behind the last turn.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fireact.errors import ConfigError, DataError
-from fireact.templates import chat_template
+from fireact.templated import harmless, prepared, template_text
+from fireact.toolspec import Call, ToolSpec
 from fireact.types import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer
 
 _MARK = "-the-words-of-a-turn-"
-_DATE = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
-"""Put before a template that asks for today's date (SmolLM3): a prompt is the same every day."""
-_FIXED = {"date_string": "26 Jul 2024", "enable_thinking": False}
-"""What some templates would else fill in by themselves: today's date (Llama 3), a thinking block (Qwen 3)."""
 
 
 _OBSERVED = re.compile(r"\s*Observation:")
@@ -78,18 +75,21 @@ def mask(tokenizer: "Tokenizer", messages: Sequence[Message], pieces: Sequence[P
             length = piece.ends if ends else 0
             result += [weight] * length + [0] * (size - length)
         else:
-            result += [weight * inside for inside in since(tokenizer, messages[turn].content, piece, trained[turn])]
+            result += [weight * inside for inside in since(tokenizer, messages[turn], piece, trained[turn])]
     return result
 
 
-def since(tokenizer: "Tokenizer", content: str, piece: Piece, start: int) -> list[int]:
-    """Tell which tokens of an assistant's own text hold anything of `content` from the character `start` on: 1, else 0.
+def since(tokenizer: "Tokenizer", message: Message, piece: Piece, start: int) -> list[int]:
+    """Tell which tokens of an assistant's own text hold anything of it from the character `start` on: 1, else 0.
 
-    Raises ConfigError for a tokenizer that does not know.
+    What it calls begins behind its content. Raises ConfigError for a tokenizer that does not know.
     """
     if not start:
         return [1] * len(piece.ids)
-    rest = _harmless(tokenizer, content[start:].rstrip())
+    if message.calls:
+        words = harmless(tokenizer, message.content.strip())
+        return _from(tokenizer, piece.text, piece.text.find(words) + len(words))
+    rest = harmless(tokenizer, message.content[start:].rstrip())
     return _from(tokenizer, piece.text, len(piece.text) - len(rest))
 
 
@@ -100,32 +100,35 @@ def knows_characters(tokenizer: "Tokenizer") -> bool:
     return isinstance(tokenizer, PreTrainedTokenizerFast)
 
 
-def render_prompt(tokenizer: "Tokenizer", messages: Sequence[Message], prime: str = "") -> list[int]:
+def render_prompt(tokenizer: "Tokenizer", messages: Sequence[Message], prime: str = "",
+                  tools: Sequence[ToolSpec] = ()) -> list[int]:
     """Return the ids after which the model is to write the next assistant turn, which begins with `prime`.
 
     The prime is written as the template writes the beginning of a turn, e.g. behind a space (Llama 2), and without the
     white space at its ends: what follows begins with its own. Raises what `render` raises.
     """
+    messages, tools = prepared(tokenizer, messages, tools)
     if prime.strip():
-        primed = _texts(tokenizer, [*messages, Message("assistant", prime)])
+        primed = _texts(tokenizer, [*messages, Message("assistant", prime)], tools)
         texts = primed[: next(at for at, piece in enumerate(primed) if piece.turn == len(messages) and piece.closing)]
     else:
-        texts = _texts(tokenizer, messages, ask=True)
+        texts = _texts(tokenizer, messages, tools, ask=True)
     return [token for piece in texts for token in _tokenize(tokenizer, piece.text)]
 
 
-def cut(tokenizer: "Tokenizer", messages: Sequence[Message]) -> list[Piece]:
-    """Return the pieces of a whole conversation, tokenised. Raises what `render` raises."""
-    pieces = [replace(piece, ids=_tokenize(tokenizer, piece.text)) for piece in _texts(tokenizer, messages)]
+def cut(tokenizer: "Tokenizer", messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> list[Piece]:
+    """Return the pieces of a whole conversation that is `prepared`, tokenised. Raises what `render` raises."""
+    pieces = [replace(piece, ids=_tokenize(tokenizer, piece.text)) for piece in _texts(tokenizer, messages, tools)]
     special = set(tokenizer.all_special_ids)
     return [replace(piece, ends=_closing_length(piece, special)) if piece.closing else piece for piece in pieces]
 
 
-def rewrites(tokenizer: "Tokenizer", messages: Sequence[Message]) -> bool:
+def rewrites(tokenizer: "Tokenizer", messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> bool:
     """Whether the template writes a turn of the model anew once others follow it."""
-    whole = _text(tokenizer, messages)
-    return any(message.role == "assistant" and not whole.startswith(_text(tokenizer, messages[: turn + 1]))
-               for turn, message in enumerate(messages[:-1]))
+    messages, tools = prepared(tokenizer, messages, tools)
+    whole = template_text(tokenizer, messages, tools)
+    return any(not whole.startswith(template_text(tokenizer, messages[: turn + 1], tools))
+               for turn, message in enumerate(messages[:-1]) if message.role == "assistant")
 
 
 def end_of_turn(tokenizer: "Tokenizer") -> int | None:
@@ -134,9 +137,10 @@ def end_of_turn(tokenizer: "Tokenizer") -> int | None:
     return _first_special(tokenizer, closing.text)
 
 
-def _texts(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> list[Piece]:
+def _texts(tokenizer: "Tokenizer", messages: Sequence[Message], tools: Sequence[ToolSpec] = (),
+           ask: bool = False) -> list[Piece]:
     """The pieces by their texts, each turn with what ends it."""
-    found = _segments(tokenizer, messages, ask)
+    found = _segments(tokenizer, messages, tools, ask)
     result: list[Piece] = []
     for number, piece in enumerate(found):
         if not piece.closing or _first_special(tokenizer, piece.text) is not None:
@@ -154,27 +158,39 @@ def _texts(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = Fals
     return result
 
 
-def _segments(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> list[Piece]:
+def _segments(tokenizer: "Tokenizer", messages: Sequence[Message], tools: Sequence[ToolSpec] = (),
+              ask: bool = False) -> list[Piece]:
     """Cut the rendered conversation; with `ask` it ends with the opening of an assistant turn."""
     _check(messages)
-    messages = [replace(message, content=_harmless(tokenizer, message.content)) for message in messages]
+    messages = [replace(message, content=harmless(tokenizer, message.content), calls=tuple(
+        Call(call.name, harmless(tokenizer, call.arguments)) for call in message.calls)) for message in messages]
     segments, done = [], ""
     for turn, message in enumerate(messages):
         if message.role != "assistant":
             continue
-        prompt = _text(tokenizer, messages[:turn], ask=True)
-        whole = _text(tokenizer, messages[: turn + 1])
+        prompt = template_text(tokenizer, messages[:turn], tools, ask=True)
+        whole = template_text(tokenizer, messages[: turn + 1], tools)
         written = _rest(whole, prompt)
-        end = _end_of_words(written, message.content)
-        segments += [Piece(_added(tokenizer, messages[:turn], prompt, done)), Piece(written[:end], turn),
+        end = (_end_of_calls(tokenizer, messages[:turn], tools, written) if message.calls else
+               _end_of_words(written, message.content))
+        segments += [Piece(_added(tokenizer, messages[:turn], tools, prompt, done)), Piece(written[:end], turn),
                      Piece(written[end:], turn, True)]
         done = whole
     if ask or messages[-1].role != "assistant":
-        segments.append(Piece(_added(tokenizer, messages, _text(tokenizer, messages, ask), done)))
+        segments.append(Piece(_added(tokenizer, messages, tools, template_text(tokenizer, messages, tools, ask), done)))
     return segments
 
 
-def _added(tokenizer: "Tokenizer", messages: Sequence[Message], text: str, done: str) -> str:
+def _end_of_calls(tokenizer: "Tokenizer", before: Sequence[Message], tools: Sequence[ToolSpec], written: str) -> int:
+    """Where calls end in what the template wrote for a turn: before what it closes any turn of the model with."""
+    closing = template_text(tokenizer, [*before, Message("assistant", _MARK)], tools).rpartition(_MARK)[2]
+    if closing and not written.endswith(closing):
+        raise ConfigError(f"the chat template ends a turn that calls functions with {written[-20:]!r} and others with "
+                          f"{closing!r}; set strategy.wire=text")
+    return len(written) - len(closing)
+
+
+def _added(tokenizer: "Tokenizer", messages: Sequence[Message], tools: Sequence[ToolSpec], text: str, done: str) -> str:
     """What `text`, the rendered `messages`, adds to what was rendered up to their last assistant turn.
 
     Qwen 3 drops the (empty) thinking of a turn once another one follows; here it stays, as where the turn was written.
@@ -183,9 +199,9 @@ def _added(tokenizer: "Tokenizer", messages: Sequence[Message], text: str, done:
     if said is None or text.startswith(done):
         return _rest(text, done)
     marked = [*messages[:said], replace(messages[said], content=_MARK), *messages[said + 1:]]
-    ask = text != _text(tokenizer, messages)
-    closing = _text(tokenizer, marked[: said + 1]).rpartition(_MARK)[2]
-    return _rest(_text(tokenizer, marked, ask).rpartition(_MARK)[2], closing)
+    ask = text != template_text(tokenizer, messages, tools)
+    closing = template_text(tokenizer, marked[: said + 1], tools).rpartition(_MARK)[2]
+    return _rest(template_text(tokenizer, marked, tools, ask).rpartition(_MARK)[2], closing)
 
 
 def _check(messages: Sequence[Message]) -> None:
@@ -193,37 +209,6 @@ def _check(messages: Sequence[Message]) -> None:
     if not roles or roles[0] != "user":
         raise DataError(f"a conversation of roles {[message.role for message in messages]} cannot be rendered; "
                         "it begins with a user message, after at most a system message")
-
-
-def _harmless(tokenizer: "Tokenizer", content: str) -> str:
-    """Break up control tokens in a message, so that a web page cannot forge a turn."""
-    for token in tokenizer.all_special_tokens:
-        if len(token) > 1:
-            content = content.replace(token, f"{token[0]} {token[1:]}")
-    return content
-
-
-def _text(tokenizer: "Tokenizer", messages: Sequence[Message], ask: bool = False) -> str:
-    from jinja2 import TemplateError, TemplateSyntaxError
-
-    turns: list[dict[str, Any]] = [{"role": message.role, "content": message.content} for message in messages]
-    try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask,
-                                                 chat_template=_DATE + chat_template(tokenizer), **_FIXED))
-    except TemplateSyntaxError as error:
-        raise ConfigError(f"the chat template is no Jinja: {error.message} (line {error.lineno}); mend it in the "
-                          "model's folder, or set model.template=react or alpaca") from None
-    except TemplateError as error:
-        if messages[0].role != "system" or len(messages) < 2:
-            raise ConfigError(f"the chat template refuses the roles {[message.role for message in messages]}: {error}; "
-                              "use a model whose template takes user and assistant turns") from None
-        return _text(tokenizer, _merged(messages), ask)
-
-
-def _merged(messages: Sequence[Message]) -> list[Message]:
-    """Put the system text into the first user message, for templates that know no system role."""
-    system, user, *rest = messages
-    return [Message("user", f"{system.content}\n\n{user.content}"), *rest]
 
 
 def _rest(text: str, prefix: str) -> str:

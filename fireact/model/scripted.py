@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from fireact.requests import Ask
+from fireact.strategy.calling import to_calls
 from fireact.types import Completion
 
 _Replies = Annotated[list[str], Field(min_length=1)]
@@ -27,9 +28,10 @@ class Scripted:
         """See `protocols.Model`."""
         question, *rest = ask.messages[ask.shots:]
         replies = self.by_question.get(question.content, self.replies)
-        said = sum(message.role == "assistant" for message in rest)
-        text = replies[min(said, len(replies) - 1)]
-        return Completion(text, completion_tokens=len(text.split()))
+        number = sum(message.role == "assistant" for message in rest)
+        text = replies[min(number, len(replies) - 1)]
+        said, calls = to_calls(text, ask.tools) if ask.tools else (text, ())
+        return Completion(said, completion_tokens=len(text.split()), calls=calls)
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -131,5 +131,5 @@ def _trained_on(curated: Path) -> Iterator[tuple[str, Trajectory]]:
 def _prompts(tokenizer: Any, record: Trajectory) -> list[list[int]]:
     """What the student is shown before each of its turns when it plays."""
     messages, _ = conversation(record)
-    return [render_prompt(tokenizer, messages[:turn]) for turn, message in enumerate(messages)
+    return [render_prompt(tokenizer, messages[:turn], tools=record.tools) for turn, message in enumerate(messages)
             if message.role == "assistant"]

@@ -7,8 +7,9 @@ from typing import Any
 
 from fireact.errors import FormatError
 from fireact.requests import Act, Ask
+from fireact.strategy.calling import FINISH
 from fireact.strategy.grammar import STOPS, ParsedStep, cut_at_observation, has_action, parse_step
-from fireact.strategy.turns import FINISH, Event, heard, said
+from fireact.strategy.turns import Event, heard, said
 from fireact.types import Message
 
 VALUES = {"sure": 1.0, "maybe": 0.5, "likely": 0.5, "impossible": 0.05}

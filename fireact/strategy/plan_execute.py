@@ -24,10 +24,11 @@ from typing import Annotated
 from fireact.errors import FormatError
 from fireact.options import ADDED, Count
 from fireact.requests import Act, Play, Refuse, Tell
+from fireact.strategy.calling import FINISH, plan_steps, read_one
 from fireact.strategy.grammar import ParsedStep
 from fireact.strategy.prompts import called_preamble, preamble
 from fireact.strategy.react import reply
-from fireact.strategy.turns import FINISH, Event, Wire, heard, plan_steps, read_one, said
+from fireact.strategy.turns import Event, Wire, heard, said
 from fireact.toolspec import ToolSpec
 from fireact.types import Message
 

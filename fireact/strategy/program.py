@@ -22,9 +22,10 @@ from typing import Annotated, Any
 from fireact.errors import FormatError
 from fireact.options import ADDED, Count
 from fireact.requests import Act, Ask, Play, Refuse, Tell
+from fireact.strategy.calling import FINISH, PROGRAM, read_program
 from fireact.strategy.language import Execution, parse
 from fireact.strategy.prompts import called_preamble, preamble
-from fireact.strategy.turns import FINISH, PROGRAM, Event, Wire, heard, read_program, said
+from fireact.strategy.turns import Event, Wire, heard, said
 from fireact.toolspec import ToolSpec
 from fireact.types import Message
 

@@ -16,10 +16,11 @@ from typing import Annotated, Any
 from fireact.errors import FormatError
 from fireact.options import ADDED, Count
 from fireact.requests import Act, Ask, Play, Refuse
+from fireact.strategy.calling import FINISH, read_calls
 from fireact.strategy.grammar import STOPS, cut_at_observation, has_action, parse_step
 from fireact.strategy.plans import has_plan
 from fireact.strategy.prompts import called_preamble, preamble
-from fireact.strategy.turns import FINISH, Event, Reply, Wire, heard, read_calls, said
+from fireact.strategy.turns import Event, Reply, Wire, heard, said
 from fireact.toolspec import ToolSpec
 from fireact.types import Form, Message
 

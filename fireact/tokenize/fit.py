@@ -39,7 +39,7 @@ def _order(messages: Sequence[Message]) -> Iterator[int]:
 
 
 def _is_observation(message: Message) -> bool:
-    return message.role == "user" and message.content.startswith(OBSERVATION)
+    return message.role == "tool" or (message.role == "user" and message.content.startswith(OBSERVATION))
 
 
 def _cut(tokenizer: Any, text: str, over: int) -> str:

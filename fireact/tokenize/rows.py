@@ -6,9 +6,10 @@ from itertools import groupby
 from typing import Any, Literal
 
 from fireact.errors import DataError
-from fireact.examples import Masking, conversation, example_of, name_of
+from fireact.examples import Masking, conversation, example_of, name_of, turns_of_model
 from fireact.render import render_prompt, rewrites
 from fireact.tokenize.fit import shorten
+from fireact.toolspec import ToolSpec
 from fireact.types import Example, Message, Trajectory
 
 TooLong = Literal["error", "shorten", "drop", "truncate"]
@@ -60,11 +61,11 @@ class RowBuilder:
         name = name or name_of(trajectory)
 
         def build(talk: Sequence[Message]) -> Example:
-            return example_of(self.tokenizer, talk, learnt, name, self.masking)
+            return example_of(self.tokenizer, talk, learnt, name, self.masking, trajectory.tools)
 
         whole = build(messages)
-        row = Row(whole, broken_prompt=self._broken(whole, messages),
-                  rewritten=rewrites(self.tokenizer, messages), doubled_bos=self._doubled(whole),
+        row = Row(whole, broken_prompt=self._broken(whole, messages, trajectory.tools),
+                  rewritten=rewrites(self.tokenizer, messages, trajectory.tools), doubled_bos=self._doubled(whole),
                   open_ends=self._open_ends(whole, learnt))
         if len(whole.ids) > self.window:
             row = self._fitted(row, shorten(self.tokenizer, messages, self.window, build)
@@ -89,10 +90,10 @@ class RowBuilder:
         lost = kept.roles.count("f") < example.roles.count("f")
         return replace(row, example=kept, truncated=True, lost_final=lost)
 
-    def _broken(self, whole: Example, messages: Sequence[Message]) -> bool:
+    def _broken(self, whole: Example, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> bool:
         """Whether the prompt of any turn differs from the beginning of the example."""
-        turns = [turn for turn, message in enumerate(messages) if message.role == "assistant"]
-        prompts = (tuple(render_prompt(self.tokenizer, messages[:turn])) for turn in turns)
+        prompts = (tuple(render_prompt(self.tokenizer, messages[:turn], tools=tools))
+                   for turn in turns_of_model(messages))
         return any(whole.ids[: len(prompt)] != prompt for prompt in prompts)
 
     def _doubled(self, example: Example) -> bool:

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from fireact.errors import FormatError
 from fireact.requests import Act, Ask, Refuse, Tell
+from fireact.strategy.calling import FINISH
 from fireact.strategy.plan_execute import PLAN, PlanExecute
 from fireact.strategy.plans import format_plan, has_plan, parse_plan
-from fireact.strategy.turns import FINISH
 from fireact.toolspec import Call, ToolSpec, text_argument
 from fireact.types import Completion, Message
 from tests.strategy.driving import finish

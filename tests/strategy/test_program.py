@@ -1,9 +1,9 @@
 """Programs as a generator, driven by hand."""
 
 from fireact.requests import Act, Learn, Recall, Refuse, Tell
+from fireact.strategy.calling import FINISH, PROGRAM
 from fireact.strategy.program import NEXT, Program
 from fireact.strategy.skills import Skills
-from fireact.strategy.turns import FINISH, PROGRAM
 from fireact.toolspec import Call, ToolSpec, text_argument
 from fireact.types import Completion, Message
 from tests.strategy.driving import finish

@@ -88,7 +88,7 @@ class Calls:
         got = await self._patiently(ask)
         usage, reply = got.reply.usage or Usage(), got.reply
         return Completion(said(reply.text, ask), reply.finish, usage.prompt_tokens, usage.completion_tokens,
-                          usage.cached, got.seconds, got.usd)
+                          usage.cached, got.seconds, got.usd, reply.calls)
 
     async def _patiently(self, ask: Ask) -> _Got:
         """Ask until there is an answer, or no use in asking on."""
@@ -186,7 +186,7 @@ class Calls:
         except Refused as refusal:
             self._leave(turn, Outcome.GOOD)
             if not self.dialect.adapted(str(refusal), told):
-                raise ProviderError(f"{refusal}{mend(str(refusal), self.options)}") from None
+                raise ProviderError(f"{refusal}{mend(str(refusal), self.options, told)}") from None
         except Missing as missing:
             self._leave(turn, Outcome.GOOD)
             raise await self._no_model(place, str(missing)) from None

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from fireact.errors import ContextError, FilterError
+from fireact.toolspec import Call
 from fireact.web import Passing
 
 _FINISHES: dict[str, Literal["stop", "length"]] = {
@@ -35,7 +36,23 @@ def _joined(content: Any) -> Any:
     return content
 
 
+def _as_text(arguments: Any) -> Any:
+    """Some endpoints give them as an object."""
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+class _Function(BaseModel):
+    name: str
+    arguments: Annotated[str, BeforeValidator(_as_text)] = ""
+
+
+class _Called(BaseModel):
+    function: _Function
+
+
 class _Message(BaseModel):
+    tool_calls: list[_Called] | None = None
+    function_call: _Function | None = None
     content: Annotated[str | None, BeforeValidator(_joined)] = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -103,6 +120,8 @@ class Reply:
     """A finish reason that is none we know; the text is used as it is."""
     failure: Exception | None = None
     """Why the text is none that can be used."""
+    calls: tuple[Call, ...] = ()
+    """The functions that are called."""
 
 
 def parse(data: bytes, place: str) -> Reply:
@@ -121,7 +140,15 @@ def parse(data: bytes, place: str) -> Reply:
         text = _THOUGHT.sub("", text, count=1)
     return Reply(text, _FINISHES.get(reason, "stop"), answer.usage,
                  None if reason in (*_FINISHES, *_FILTERED, *_BROKEN) else choice.finish_reason,
-                 _failure(place, message, reason, text))
+                 _failure(place, message, reason, text), _calls(message))
+
+
+def _calls(message: _Message) -> tuple[Call, ...]:
+    """The functions that a message calls, by the older form too."""
+    called = [each.function for each in message.tool_calls or ()]
+    if message.function_call:
+        called.append(message.function_call)
+    return tuple(Call(each.name, each.arguments) for each in called)
 
 
 def _whole(data: bytes) -> bytes:
@@ -139,7 +166,7 @@ def _failure(place: str, message: _Message, reason: str, text: str) -> Exception
         return FilterError(f"{place} cut the reply off by its content filter: {message.refusal or reason}")
     if reason in _BROKEN:
         return Passing(f"ended the reply with finish_reason={reason!r}")
-    if not text and _FINISHES.get(reason) == "length":
+    if not text and not _calls(message) and _FINISHES.get(reason) == "length":
         thought = message.content or message.reasoning_content or message.reasoning
         why = "on thinking" if thought else "without a word that is shown"
         # It would be so again: a reply that does not fit, which counts, and is not paid for a second time.

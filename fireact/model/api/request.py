@@ -4,13 +4,16 @@ Endpoints differ in what they take. What is the same by another name, or can be 
 endpoint has refused it (`adapted`); what would change a result is not, and its refusal is told.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fireact.errors import ConfigError
 from fireact.requests import Ask
 from fireact.strategy.grammar import OBSERVATION
+from fireact.strategy.tagged import as_openai
 from fireact.types import Message
 
 Route = Literal["chat", "completions"]
@@ -62,12 +65,20 @@ def body(ask: Ask, dialect: Dialect, options: Mapping[str, Any], longest: int, s
         told["seed"] = ask.episode.seed
     for name in dialect.spared:
         told.pop(name, None)
-    told.update({"prompt": plain(ask)} if dialect.route == "completions" else {"messages": _messages(ask)})
-    return told
+    if dialect.route == "completions":
+        if ask.tools:
+            raise ConfigError("the route completions knows no functions; set the model's option route=chat, or "
+                              "strategy.wire=text")
+        return {**told, "prompt": plain(ask)}
+    if ask.tools:
+        told["tools"] = [spec.as_function() for spec in ask.tools]
+    return {**told, "messages": _messages(ask)}
 
 
-def mend(refusal: str, options: Mapping[str, Any]) -> str:
+def mend(refusal: str, options: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     """How to make a request without what its endpoint has refused; '' where that is none of the model's options."""
+    if "tools" in told and re.search(r"\btools?\b|function", refusal):
+        return "; set strategy.wire=text"
     named = next((name for name in options if re.search(rf"\b{name}\b", refusal)), None)
     if named is None or not _REFUSED.search(refusal):
         return ""
@@ -75,8 +86,8 @@ def mend(refusal: str, options: Mapping[str, Any]) -> str:
     return f"; set the model's option {named} to null" if own else f"; take {named} out of the model's options"
 
 
-def _messages(ask: Ask) -> list[dict[str, str]]:
-    messages = [{"role": message.role, "content": message.content} for message in ask.messages]
+def _messages(ask: Ask) -> list[dict[str, Any]]:
+    messages = as_openai(ask.messages, as_text=True)
     if len(ask.prime.split()) > 1:
         # Chat endpoints cannot be made to begin with given words, so the model is told of them; a mere label is not
         # worth it.
@@ -105,4 +116,5 @@ def most_tokens(told: Mapping[str, Any]) -> int:
     """Return a number of tokens that the prompt cannot exceed: a token is a byte at least, a turn brings a few more."""
     if "prompt" in told:
         return len(told["prompt"].encode("utf-8", "replace")) + 8
-    return sum(len(turn["content"].encode("utf-8", "replace")) + 16 for turn in told["messages"]) + 16
+    called = json.dumps([told.get("tools"), *(turn.get("tool_calls") for turn in told["messages"])])
+    return sum(len(turn["content"].encode("utf-8", "replace")) + 16 for turn in told["messages"]) + 16 + len(called)

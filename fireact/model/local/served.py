@@ -24,6 +24,7 @@ from fireact.serving.lease import take
 from fireact.serving.state import Folder
 from fireact.serving.vllm import Base
 from fireact.store import fingerprint, key
+from fireact.strategy.tagged import read_reply
 from fireact.types import Completion
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Served:
     async def complete(self, ask: Ask) -> Completion:
         """Reply once. Raises ProviderError, ContextError."""
         started = time.monotonic()
-        prompt = render_prompt(self.tokenizer, ask.messages, ask.prime)
+        prompt = render_prompt(self.tokenizer, ask.messages, ask.prime, ask.tools)
         longest = ask.max_tokens or max(self.max_tokens, ask.room)
         need_room(self.name, len(prompt), longest, self.window)
         temperature = self.temperature if ask.temperature is None else ask.temperature
@@ -67,7 +68,9 @@ class Served:
             raise ProviderError(f"the server of {self.name} broke a reply off "
                                 f"(finish_reason={choice.get('finish_reason')!r}); start the same command again")
         reply = choice["token_ids"]
-        return Completion(reply_text(self.tokenizer, reply, self.ends, ask.stop), choice["finish_reason"],
+        text = reply_text(self.tokenizer, reply, self.ends, ask.stop)
+        text, calls = read_reply(text) if ask.tools else (text, ())
+        return Completion(text, choice["finish_reason"], calls=calls,
                           prompt_tokens=len(prompt), completion_tokens=len(reply),
                           cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
                           seconds=time.monotonic() - started)

@@ -5,6 +5,7 @@ import random
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fireact.errors import ConfigError, ContextError, FireActError, ProviderError
@@ -14,6 +15,7 @@ from fireact.model.local.replies import need_room, seed
 from fireact.model.local.sampling import Follow, Sampler
 from fireact.render import render_prompt
 from fireact.requests import Ask
+from fireact.strategy.tagged import read_reply
 from fireact.types import Completion
 
 
@@ -52,13 +54,13 @@ class Worker:
         self.engine.add(row)
 
     def _row(self, ask: Ask, future: "Future[Any]") -> Row:
-        prompt = render_prompt(self.engine.tokenizer, ask.messages, ask.prime)
+        prompt = render_prompt(self.engine.tokenizer, ask.messages, ask.prime, ask.tools)
         reply = ask.max_tokens or max(self.max_tokens, ask.room)
         self._need_room(prompt, reply)
         temperature = self.temperature if ask.temperature is None else ask.temperature
         sampler = Sampler(temperature, self.top_p, random.Random(seed(ask, prompt)))
         return Row(prompt=prompt, max_tokens=reply, stop=ask.stop, sampler=sampler,
-                   done=self._report, abandoned=future.cancelled)
+                   done=partial(self._report, called=bool(ask.tools)), abandoned=future.cancelled)
 
     def _judged(self, ask: Judge, future: "Future[Any]") -> Row:
         self._need_room(list(ask.prompt), len(ask.reply))
@@ -85,11 +87,12 @@ class Worker:
                 settle(future, error)
             self.asked.clear()
 
-    def _report(self, row: Row, text: str) -> None:
+    def _report(self, row: Row, text: str, called: bool = False) -> None:
         future, started = self.asked.pop(row)
         if row.follow:
             settle(future, Judged(row.follow.greedy, row.follow.logprobs))
             return
+        text, calls = read_reply(text) if called else (text, ())
         settle(future, Completion(text, "length" if row.finish == "length" else "stop", prompt_tokens=len(row.prompt),
                                   completion_tokens=len(row.reply), cached_tokens=row.cached,
-                                  seconds=time.monotonic() - started))
+                                  seconds=time.monotonic() - started, calls=calls))

@@ -20,7 +20,7 @@ from fireact.options import RUNTIME, Share
 from fireact.plan import Plan, fill, read
 from fireact.protocols import Tool
 from fireact.requests import Act, Ask
-from fireact.strategy.turns import in_words
+from fireact.strategy.calling import in_words, to_calls
 from fireact.types import Completion, Episode
 
 
@@ -46,7 +46,9 @@ class Oracle:
         if ask.episode is None or ask.episode.plan is None or not ask.episode.plan.hops:
             raise ConfigError("the oracle follows gold plans, and this dataset's questions have none; "
                               "choose another teacher, e.g. model@teacher=api")
-        return Completion(await self._reply(ask, ask.episode))
+        text = await self._reply(ask, ask.episode)
+        text, calls = to_calls(text, ask.tools) if ask.tools else (text, ())
+        return Completion(text, calls=calls)
 
     async def close(self) -> None:
         """Nothing is held."""

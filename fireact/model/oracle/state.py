@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fireact.errors import FormatError
 from fireact.plan import Hop, Plan, fill, read
 from fireact.requests import Ask
+from fireact.strategy.calling import in_words
 from fireact.strategy.grammar import OBSERVATION, parse_step
-from fireact.strategy.turns import in_words
 
 _VAGUE = ("countries of the world", "list of facts", "important information", "world geography", "general overview",
           "history", "places", "names", "answers", "the question", "encyclopedia")

@@ -119,7 +119,7 @@ def _statement(text: str, guard: Guard | None, end: str) -> Statement | None:
             raise FormatError(f"{quoted(text)}: " + ("return belongs into a skill; write finish[...]" if end == "finish"
                                                      else "finish does not belong into a skill; write return[...]"))
         inside, _ = bracketed(text, ended.end())
-        return Finish(inside, guard, word)
+        return Finish(inside, guard, "finish" if word == "finish" else "return")
     call = _CALL.match(text)
     if call is None:
         if guard is not None:

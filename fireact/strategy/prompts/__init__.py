@@ -23,8 +23,8 @@ from typing import Literal
 
 from fireact.errors import ConfigError, FormatError, suggest
 from fireact.jsonl import decode_text
+from fireact.strategy.calling import as_calls
 from fireact.strategy.grammar import OBSERVATION
-from fireact.strategy.turns import as_calls
 from fireact.toolspec import ToolSpec
 from fireact.types import Message
 

@@ -1,0 +1,117 @@
+"""Calls of functions in a model's own text: how they are read out of a reply, and a convention for models without one.
+
+Chat templates that know functions write a call as JSON, each between words of its own: Hermes and Qwen in
+<tool_call>...</tool_call>, Llama 3 bare with `parameters`, Mistral as a list. `read_reply` finds the JSON whatever is
+around it. `plain` writes functions, calls and results for templates that know none, in the words of Hermes.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from fireact.toolspec import Call, ToolSpec
+from fireact.types import Message
+
+_OPENING = re.compile(r"(?:\s*(?:<tool_call>|<function_call>|\[TOOL_CALLS\]|<\|python_tag\|>|```(?:json)?|\[))*\s*$")
+"""What stands between a thought and the first call."""
+_TAG = re.compile(r"<(?=/?tool)", re.IGNORECASE)
+_BEGIN = "<tool_call>\n"
+_OFFER = """You may call functions. They are described here, one a line:
+<tools>
+{functions}
+</tools>
+To call one, write its name and arguments as JSON:
+<tool_call>
+{{"name": "search", "arguments": {{"query": "Paris"}}}}
+</tool_call>"""
+
+
+def read_reply(text: str) -> tuple[str, tuple[Call, ...]]:
+    """Return the words before the first call of a reply, and its calls; all words where there is none."""
+    calls: list[Call] = []
+    before: int | None = None
+    at, decoder = 0, json.JSONDecoder()
+    while (start := text.find("{", at)) >= 0:
+        try:
+            value, at = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            at = start + 1
+            continue
+        call = _call(value)
+        if call is not None:
+            before = start if before is None else before
+            calls.append(call)
+    if before is None:
+        return text, ()
+    return _OPENING.sub("", text[:before]).strip(), tuple(calls)
+
+
+def _call(value: Any) -> Call | None:
+    if isinstance(value, dict) and isinstance(value.get("function"), dict):
+        value = value["function"]
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return None
+    given = value.get("arguments", value.get("parameters"))
+    if isinstance(given, dict):
+        return Call(value["name"], json.dumps(given, ensure_ascii=False))
+    return Call(value["name"], given) if isinstance(given, str) else None
+
+
+def plain(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> list[Message]:
+    """A conversation with functions as one of system, user and assistant alone, in as many turns of the model."""
+    found: list[Message] = []
+    for message in messages:
+        if message.role == "tool":
+            answer = f"<tool_response>\n{_harmless(message.content)}\n</tool_response>"
+            if found[-1].role == "user" and found[-1].content.endswith("</tool_response>"):
+                answer = f"{found.pop().content}\n{answer}"
+            message = Message("user", answer)
+        elif message.calls:
+            message = Message("assistant", "\n".join([*([message.content] if message.content else []),
+                                                      *map(_written, message.calls)]))
+        found.append(message)
+    offer = _OFFER.format(functions="\n".join(json.dumps(spec.as_function()["function"], ensure_ascii=False)
+                                               for spec in tools))
+    first, *rest = found
+    if first.role == "system":
+        return [Message("system", f"{first.content}\n\n{offer}"), *rest]
+    return [Message("system", offer), *found]
+
+
+def as_openai(messages: Sequence[Message], *, as_text: bool = False) -> list[dict[str, Any]]:
+    """Messages as OpenAI's API has them, or as chat templates do, which take arguments as objects and not `as_text`.
+
+    The ids of calls follow from their place in the conversation; Mistral's templates want nine letters.
+    """
+    found: list[dict[str, Any]] = []
+    number, waiting = 0, []
+    for message in messages:
+        turn: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.calls:
+            waiting = [f"call{number + at:05d}" for at in range(len(message.calls))]
+            number += len(waiting)
+            turn["tool_calls"] = [
+                {"id": name, "type": "function", "function": {
+                    "name": call.name, "arguments": call.arguments if as_text else json.loads(call.arguments)}}
+                for name, call in zip(waiting, message.calls, strict=True)]
+        elif message.role == "tool":
+            turn["tool_call_id"] = waiting.pop(0) if waiting else f"call{number:05d}"
+        found.append(turn)
+    return found
+
+
+def calls_begin(text: str) -> int | None:
+    """Where the calls begin in an assistant's words that `plain` wrote; None where there are none."""
+    at = 0 if text.startswith(_BEGIN) else text.find(f"\n{_BEGIN}") + 1
+    return at if text.startswith(_BEGIN, at) else None
+
+
+def _written(call: Call) -> str:
+    given = json.dumps({"name": call.name, "arguments": json.loads(call.arguments or "{}")}, ensure_ascii=False)
+    return f"{_BEGIN}{given}\n</tool_call>"
+
+
+def _harmless(text: str) -> str:
+    """Break up tags in what a tool returned, so that a web page cannot end it."""
+    return _TAG.sub("< ", text)
