@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fireact import contamination, formats
-from fireact.errors import ConfigError, DataError, FireActError
+from fireact.errors import ConfigError, FireActError
 from fireact.examples import conversation
 from fireact.filters import Judge, distinct
 from fireact.generate import first, open_dataset
 from fireact.jsonl import encode, read_jsonl, write_atomic
+from fireact.mixing import counts_beside, counts_of, dealt
 from fireact.play.played import require
 from fireact.plugins import Node
 from fireact.preferences import Cell, Halves, Pairing, divide, pair_up
@@ -49,6 +50,9 @@ class Source(Section):
     """The dataset's name."""
     method: str
     share: float
+    """How much of it, in proportion to the others."""
+    ratio: float | None = None
+    """In place of a share: at most so many for each of all that have one."""
     folder: Path | None = None
     files: list[Path]
     key: str
@@ -86,7 +90,8 @@ class CurateJob(Section):
     def key(self) -> str:
         """The store key of the folder that holds the choice."""
         # Files of other runs keep the scores that they came with.
-        sources = [(source.task, source.method, source.share, source.key, source.questions,
+        sources = [(source.task, source.method, source.share if source.ratio is None else {"ratio": source.ratio},
+                    source.key, source.questions,
                     None if source.files else (source.dataset.get("scoring"), source.sampling.model_dump()))
                    for source in self.sources]
         evaluated = [(judged.task, identity(judged.dataset), judged.split) for judged in self.evaluated]
@@ -132,17 +137,19 @@ def run(values: dict[str, Any], folder: Path) -> None:
             pairings[cell] = pair_up(attempts, partial(_passes, judge, job.filters), job.pairs, job.seed)
             funnels[cell].pairs = pairings[cell].questions
     _write_funnel(folder, funnels, judge)
-    shares = {(source.task, source.method): source.share for source in job.sources}
+    shares = {(source.task, source.method): source.share for source in job.sources if source.ratio is None}
+    ratios = {(source.task, source.method): source.ratio for source in job.sources if source.ratio is not None}
     # The first of each order are held out, never more than half: the rest stays nested whatever n is. A question that
     # is held out for one method is trained on by none.
-    held = {cell: kept[cell][: min(count, len(kept[cell]) // 2)]
-            for cell, count in _dealt(job.validation, shares).items()}
+    wanted = {**dict.fromkeys(ratios, 0), **dealt(job.validation, shares)}
+    held = {cell: kept[cell][: min(count, len(kept[cell]) // 2)] for cell, count in wanted.items()}
     unseen = {(record.dataset, record.id) for records in held.values() for record in records}
     if job.pairs:
-        _write_pairs(folder, divide(pairings, _dealt(job.validation, shares), unseen), funnels)
+        _write_pairs(folder, divide(pairings, wanted, unseen), funnels)
     rest = {cell: [record for record in records if (record.dataset, record.id) not in unseen]
             for cell, records in kept.items()}
-    counts = _counts(rest, shares, job.n)
+    counts = counts_of(rest, shares, job.n)
+    counts |= counts_beside(rest, ratios, sum(counts.values()))
     for cell, funnel in funnels.items():
         funnel.validation, funnel.train = len(held[cell]), counts[cell]
     _write(folder / TRAIN, [record for cell in rest for record in rest[cell][: counts[cell]]])
@@ -246,34 +253,6 @@ def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],
         else:
             dropped[failed] += 1
     return kept, dict(dropped)
-
-
-def _counts(kept: Mapping[Cell, list[Trajectory]], shares: Mapping[Cell, float], n: int | None) -> dict[Cell, int]:
-    """How many of each cell to train on: n in proportion to the shares, or as many as their proportion allows.
-
-    Raises DataError where there are too few.
-    """
-    most = min(len(kept[cell]) / share for cell, share in shares.items())
-    counts = {cell: round(most * share) for cell, share in shares.items()} if n is None else _dealt(n, shares)
-    for cell, count in counts.items():
-        if count > len(kept[cell]):
-            raise DataError(f"{n} trajectories in all want {count} of {cell[1]} on {cell[0]}, and {len(kept[cell])} "
-                            "are left after the filters and what is held out for validation; raise generate.n, loosen "
-                            "curate.filters, or lower curate.validation, curate.n, curate.counts or strategy.counts")
-    if not any(counts.values()):
-        raise DataError("no trajectory was kept, so there is nothing to train on; look at the funnel of stage=curate, "
-                        "raise generate.n or loosen curate.filters")
-    return counts
-
-
-def _dealt(n: int, shares: Mapping[Cell, float]) -> dict[Cell, int]:
-    """Deal n in proportion to the shares, so that the counts add up to n."""
-    counts: dict[Cell, int] = {}
-    left = sum(shares.values())
-    for cell, share in shares.items():
-        counts[cell] = round((n - sum(counts.values())) * share / left)
-        left -= share
-    return counts
 
 
 def _write(path: Path, records: Sequence[Any]) -> None:

@@ -8,6 +8,7 @@ from fireact.checks import check
 from fireact.command import command
 from fireact.errors import ConfigError, first_line
 from fireact.generate import Splits
+from fireact.improve import improve, to_yaml
 from fireact.jsonl import write_atomic
 from fireact.order import upstream
 from fireact.paper import compare
@@ -34,6 +35,9 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
     _need_folder(config.store)
     if config.stage in show.STAGES:
         _show(config, run_dir)
+        return
+    if config.stage == "improve":
+        improve(config, run_dir, lambda part, folder: run(part, folder, to_yaml(part)))
         return
     stages = Stages(config)
     last = "report" if config.stage == "pipeline" else config.stage

@@ -25,9 +25,11 @@ from fireact.sections import (
     Export,
     Generate,
     Gpus,
+    Improve,
     Inputs,
     Limits,
     Number,
+    Own,
     Paper,
     Publish,
     Report,
@@ -44,7 +46,7 @@ class Config(Section):
     """One run."""
 
     stage: Literal["pipeline", "plan", "status", "generate", "curate", "export", "tokenize", "train", "evaluate",
-                   "publish", "report"] = "pipeline"
+                   "publish", "report", "improve"] = "pipeline"
     name: str = "default"
     """The recipe's name, for people and W&B."""
     seed: int = 0
@@ -77,7 +79,9 @@ class Config(Section):
     generate: Generate = Generate()
     limits: Limits = Limits()
     curate: Curate = Curate()
+    own: Own = Own()
     evaluate: Evaluate = Evaluate()
+    improve: Improve = Improve()
     export: Export = Export()
     publish: Publish = Publish()
     report: Report = Report()

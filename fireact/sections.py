@@ -54,6 +54,33 @@ class Generate(Section):
     questions count, in the order of the split, so that the same are taken whichever ended first."""
 
 
+class Own(Section):
+    """What the student plays itself, where inputs.player names an adapter of its own; see fireact/own.py."""
+
+    n: Number = 300
+    """How many training questions of each dataset."""
+    attempts: Attempts = 4
+    until_correct: bool = True
+    """Play further attempts only until one is right."""
+    temperature: NotNegative = 0.7
+    """Of all its replies, so that attempts differ."""
+    ratio: Positive = 1.0
+    """At most so many of its own trajectories are trained on for each of the teacher's."""
+
+
+class Improve(Section):
+    """Rounds in which the student is its own teacher, by stage=improve; see fireact/improve.py."""
+
+    rounds: Count = 3
+    """At most so many after the first, in which the student learns from the teacher alone."""
+    start: Literal["base", "last"] = "base"
+    """Each round trains the base anew, as STaR does, or goes on from the adapter of the round before."""
+    n: Number = 100
+    """How many questions of the validation split judge a round."""
+    patience: Count = 1
+    """It ends when so many rounds in a row were worse than the best one."""
+
+
 class Sampling(Section):
     """How often the questions of a job are played, see `Generate`."""
 
@@ -120,6 +147,8 @@ class Evaluate(Section):
     """How many questions of each dataset, the first of the split's fixed order; None for all."""
     attempts: Attempts = 1
     """How often each question is played; with several, pass@k and the majority's answer are reported too."""
+    unseen: list[str] = []
+    """More splits whose questions are not trained on."""
     prompted: bool = True
     """Evaluate the student as it came, with few-shot examples."""
     finetuned: bool = True
@@ -185,6 +214,8 @@ class Inputs(Section):
     """A LoRA adapter or a fine-tuned model's folder, for evaluate."""
     run: Path | None = None
     """A run directory, for report."""
+    player: Path | None = None
+    """A fine-tuned student's adapter or folder, with which it plays training questions itself, see `Own`."""
 
 
 class Export(Section):

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fireact import own
 from fireact.curate import CurateJob, Judged, Source
 from fireact.errors import ConfigError, suggest
 from fireact.evaluate import Evaluation, Guise
@@ -50,10 +51,11 @@ class Stages:
     def plays(self) -> dict[str, PlayJob]:
         """What the teacher plays, by the method, and by dataset/method where there are several datasets."""
         config = self.config
-        return {self._label(task, method): self._play(
-                    f"{task}/{method}", task, method, config.teacher, few_shot=True, split=config.generate.split,
-                    n=self._number(config.generate.n, task, "generate.n"), sampling=self._teaching)
-                for task, method in self._weights}
+        taught = {self._label(task, method): self.play(
+                      f"{task}/{method}", task, method, config.teacher, few_shot=True, split=config.generate.split,
+                      n=self._number(config.generate.n, task, "generate.n"), sampling=self._teaching)
+                  for task, method in self._weights}
+        return {**taught, **{job.label: job for job in own.plays(self).values()}}
 
     @cached_property
     def curate(self) -> CurateJob:
@@ -67,8 +69,8 @@ class Stages:
                           questions=None if files else self._number(config.generate.n, task, "generate.n"))
                    for (task, method), share in self._weights.items()]
         counted = bool(config.curate.counts or mix(config.strategy).counts)
-        return CurateJob(sources=sources, evaluated=self._evaluated, model=config.model, filters=self._filters,
-                         keep=config.curate.keep, window=config.curate.window,
+        return CurateJob(sources=[*sources, *own.sources(self)], evaluated=self._evaluated, model=config.model,
+                         filters=self._filters, keep=config.curate.keep, window=config.curate.window,
                          validation=config.curate.validation, seed=config.seed,
                          n=config.curate.n or (round(sum(self._weights.values())) if counted else None),
                          pairs=self._pairs, home=self.store.home)
@@ -104,7 +106,7 @@ class Stages:
         if not isinstance(train, Train) or train.judge != "episodes":
             return None
         task = next(iter(self._datasets))
-        return self._play("judge", task, mix(config.strategy).play, config.model, few_shot=False, split="validation",
+        return self.play("judge", task, mix(config.strategy).play, config.model, few_shot=False, split="validation",
                           n=train.judge_episodes, sampling=Sampling(), library=True)
 
     @cached_property
@@ -221,7 +223,8 @@ class Stages:
 
     @cached_property
     def _evaluated(self) -> list[Judged]:
-        return [Judged(task=task, dataset=node, split=self._split(node)) for task, node in self._datasets.items()]
+        return [Judged(task=task, dataset=node, split=split) for task, node in self._datasets.items()
+                for split in dict.fromkeys([self._split(node), *self.config.evaluate.unseen])]
 
     @property
     def _filters(self) -> list[Any]:
@@ -240,7 +243,7 @@ class Stages:
 
     def _evaluation(self, task: str, guise: Guise, fault: str, n: int | None) -> PlayJob:
         config = self.config
-        job = self._play("/".join(part for part in (task, guise, fault) if part), task, mix(config.strategy).play,
+        job = self.play("/".join(part for part in (task, guise, fault) if part), task, mix(config.strategy).play,
                          config.model, few_shot=guise == "prompted", split=self._split(self._datasets[task]), n=n,
                          sampling=Sampling(attempts=config.evaluate.attempts), tool=self._tool(fault),
                          library=True)
@@ -265,8 +268,9 @@ class Stages:
         check(noisy, "noise")
         return noisy
 
-    def _play(self, label: str, task: str, method: str, model: Node, *, few_shot: bool, split: str, n: int | None,
+    def play(self, label: str, task: str, method: str, model: Node, *, few_shot: bool, split: str, n: int | None,
               sampling: Sampling, tool: Node | None = None, library: bool = False) -> PlayJob:
+        """A job that plays a dataset's questions by a method."""
         config, strategy = self.config, mix(self.config.strategy).parts[method]
         skills = self._curated if library and uses_library(strategy) else None
         return PlayJob(label=label, task=task, method=method, model=model, strategy=strategy, few_shot=few_shot,

@@ -17,11 +17,11 @@ LAYERS = [
      "templates", "web"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
-     "tape", "play", "sampling", "filters", "failures", "loopback", "preferences", "skills"},
+     "tape", "play", "sampling", "filters", "failures", "loopback", "preferences", "mixing", "skills"},
     {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper",
      "card", "study", "compare", "tables"},
-    {"stages", "publish", "capsule", "checks", "children", "running", "forkserver", "sweep", "gc", "launch", "explain",
-     "main", "hydra_plugins"},
+    {"stages", "own", "improve", "publish", "capsule", "checks", "children", "running", "forkserver", "sweep", "gc",
+     "launch", "explain", "main", "hydra_plugins"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""
 
