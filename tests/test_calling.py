@@ -119,7 +119,7 @@ def test_few_shot_texts_are_shown_as_calls_and_read_back() -> None:
 
 
 def test_a_reply_without_a_call_says_what_may_be_called() -> None:
-    with pytest.raises(FormatError, match="no function was called; call one of search, finish"):
+    with pytest.raises(FormatError, match="no function was called; call search, or finish"):
         read_calls("I think it is Paris.", (SEARCH, FINISH))
     assert to_calls("I think it is Paris.", (SEARCH, FINISH)) == ("I think it is Paris.", ())
     assert to_calls("Thought: So.\nAction: search[a]", (SEARCH, FINISH)) == ("So.", (SEARCH.call("a"),))
@@ -168,3 +168,32 @@ def test_the_expert_calls_functions(tool) -> None:
     assert isinstance(Oracle(tool=tool), Oracle)
     assert [message.role for message in asked[-1].messages[asked[-1].shots:]] == [
         "user", "assistant", "tool", "assistant", "tool"]
+
+
+def test_from_an_endpoint_that_calls_functions_to_a_student_that_does(run_main, tmp_path, tiny_options) -> None:
+    """Teacher, curation, tokens, training and evaluation, all with strategy.wire=tools."""
+    from fireact.loopback import serve
+
+    with serve() as endpoint:
+        done = run_main("--config-dir", str(tiny_options), "model=tiny_a", "strategy.wire=tools", "model@teacher=api",
+                        "teacher.model=scripted", f"teacher.base_url={endpoint.url}", "generate.n=8", "curate.n=4",
+                        "curate.validation=1", "curate.filters=[finished]", "train.max_steps=2", "evaluate.n=2",
+                        "evaluate.prompted=false",
+                        "train.max_length=4096")
+    assert done.returncode == 0, done.stdout + done.stderr
+    sent = endpoint.bodies[-1]
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["search", "finish"]
+    assert [message["role"] for message in sent["messages"]][-3:] in (["assistant", "tool", "assistant"],
+                                                                    ["tool", "assistant", "tool"])
+    audit = json.loads((tmp_path / "run" / "audit.json").read_text())["train"]
+    assert audit["rows"] == 4
+    assert json.loads((tmp_path / "run" / "parity.json").read_text())["same_prompts"]
+
+
+def test_a_base_models_route_says_what_to_set() -> None:
+    from fireact.errors import ConfigError
+    from fireact.model.api.request import Dialect, body
+    from fireact.requests import Ask
+
+    with pytest.raises(ConfigError, match=r"route=chat, or strategy\.wire=text"):
+        body(Ask((Message("user", "q"),), tools=(SEARCH,)), Dialect("completions"), {}, 10, False)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from fireact.examples import conversation
 from fireact.formats.record import Turn
 from fireact.jsonl import encode
+from fireact.strategy.calling import in_words
 from fireact.strategy.grammar import OBSERVATION
 from fireact.types import Trajectory
 
@@ -26,7 +27,7 @@ class AlpacaRecord(BaseModel):
 
 def alpaca_record(trajectory: Trajectory) -> dict[str, Any]:
     """Return a trajectory in alpaca format, with the trajectory itself as a text that trainers ignore."""
-    question, *turns = conversation(trajectory)[0]
+    question, *turns = in_words(conversation(trajectory)[0], trajectory.tools)
     return {"instruction": question.content, "input": "", "output": "\n".join(turn.content for turn in turns),
             "trajectory": encode(trajectory)}
 

@@ -4,34 +4,62 @@ All hold the same messages, those FireAct itself trains on: the question, then t
 with the observations as user messages between them, the assistant last.
 """
 
+import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from fireact.errors import DataError
 from fireact.examples import conversation
 from fireact.formats.record import Turn
 from fireact.jsonl import encode
 from fireact.preferences import Preference
-from fireact.types import Trajectory
+from fireact.strategy.calling import in_words
+from fireact.strategy.tagged import as_openai
+from fireact.toolspec import Call, ToolSpec
+from fireact.types import Message, Trajectory
 
 _SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
 _ROLES = {"system": "system", "human": "user", "user": "user", "observation": "user", "tool": "user",
           "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant", "model": "assistant"}
 
 
+class ChatFunction(BaseModel):
+    """A function that is called, or that may be: `arguments` are JSON, or an object."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = {}
+    arguments: str | dict[str, Any] = ""
+
+
+class ChatTool(BaseModel):
+    """A function as OpenAI wraps it."""
+
+    function: ChatFunction
+
+
 class ChatMessage(BaseModel):
     """One message; `weight` is 0 for a reply that is not learnt."""
 
-    role: Literal["system", "user", "assistant"]
-    content: str
+    role: Literal["system", "user", "assistant", "tool"]
+    tool_calls: list[ChatTool] | None = None
+    content: str | None = Field(default=None, validate_default=True)
     weight: Literal[0, 1] | None = None
+
+    @field_validator("content")
+    @classmethod
+    def _says_something(cls, content: str | None, told: ValidationInfo) -> str | None:
+        if content is None and not told.data.get("tool_calls"):
+            raise ValueError("a message has a text, or calls functions")
+        return content
 
 
 class ChatRecord(BaseModel):
     """One record of a file of messages."""
 
     messages: list[ChatMessage]
+    tools: list[ChatTool] | None = None
 
 
 class ShareGptMessage(BaseModel):
@@ -58,17 +86,22 @@ def openai_record(trajectory: Trajectory) -> dict[str, Any]:
     if not learnt:
         raise DataError(f"the trajectory {trajectory.id!r} of the method {trajectory.method!r} holds no reply to learn "
                         f"from (it ended with {trajectory.stop.value!r}); drop it, e.g. by the filter 'finished'")
-    record: list[dict[str, Any]] = []
+    told = as_openai(messages, as_text=True)
     for number, message in enumerate(messages):
-        unlearnt = message.role == "assistant" and number not in learnt
-        record.append({"role": message.role, "content": message.content, **({"weight": 0} if unlearnt else {})})
-    return {"messages": record}
+        if message.role == "assistant" and number not in learnt:
+            told[number]["weight"] = 0
+    return {"messages": told, **_offered(trajectory)}
 
 
 def conversational_record(trajectory: Trajectory) -> dict[str, Any]:
     """Return a trajectory as `{"messages": [{role, content}, ...]}`, with itself as a text that trainers ignore."""
-    messages = [{"role": message.role, "content": message.content} for message in conversation(trajectory)[0]]
-    return {"messages": messages, "trajectory": encode(trajectory)}
+    return {"messages": as_openai(conversation(trajectory)[0]), **_offered(trajectory),
+            "trajectory": encode(trajectory)}
+
+
+def _offered(trajectory: Trajectory) -> dict[str, Any]:
+    """The functions that the model was offered, where it was."""
+    return {"tools": [spec.as_function() for spec in trajectory.tools]} if trajectory.tools else {}
 
 
 def preference_record(preference: Preference) -> dict[str, Any]:
@@ -89,13 +122,21 @@ def preference_record(preference: Preference) -> dict[str, Any]:
 
 def sharegpt_record(trajectory: Trajectory) -> dict[str, Any]:
     """Return a trajectory as `{"conversations": [{from, value}, ...]}`, with itself as a text that trainers ignore."""
-    messages = [{"from": _SHAREGPT[message.role], "value": message.content} for message in conversation(trajectory)[0]]
+    messages = [{"from": _SHAREGPT[message.role], "value": message.content}
+                for message in in_words(conversation(trajectory)[0], trajectory.tools)]
     return {"conversations": messages, "trajectory": encode(trajectory)}
 
 
 def chat_turns(record: ChatRecord) -> list[Turn]:
-    """The turns of a record of messages."""
-    return [Turn(message.role, message.content, message.weight != 0) for message in record.messages]
+    """The turns of a record of messages; functions that are called are actions in words."""
+    offered = [ToolSpec(tool.function.name, tool.function.description, tool.function.parameters)
+               for tool in record.tools or ()]
+    messages = [Message(message.role, message.content or "", tuple(
+        Call(each.function.name, given if isinstance(given := each.function.arguments, str) else json.dumps(given))
+        for each in message.tool_calls or ())) for message in record.messages]
+    roles: dict[str, Any] = {"tool": "user"}
+    return [Turn(roles.get(given.role, given.role), message.content, given.weight != 0)
+            for given, message in zip(record.messages, in_words(messages, offered), strict=True)]
 
 
 def sharegpt_turns(record: ShareGptRecord) -> list[Turn]:

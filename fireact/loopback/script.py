@@ -6,6 +6,9 @@ So the right answer follows from the question alone, and an answer that went to 
 from dataclasses import dataclass
 from typing import Any
 
+from fireact.strategy.calling import to_calls
+from fireact.toolspec import ToolSpec
+
 _THINKING = "<think>\nThe question asks for its own last word.\n</think>\n\n"
 
 
@@ -65,6 +68,20 @@ def reply(prompt: Prompt, rounds: int, thinks: bool = False, stop: Any = None) -
         if isinstance(end, str) and end:
             text = text.partition(end)[0]
     return text
+
+
+def called(text: str, tools: Any) -> dict[str, Any]:
+    """What is said as the content of a message, and as calls where the request offers functions that it is about."""
+    listed = tools if isinstance(tools, list) else []
+    functions = [tool.get("function", {}) for tool in listed if isinstance(tool, dict)]
+    offered = [ToolSpec(str(each.get("name")), str(each.get("description", "")), each.get("parameters") or {})
+               for each in functions]
+    thought, calls = to_calls(text, offered) if offered else (text, ())
+    if not calls:
+        return {"content": text}
+    return {"content": thought or None, "tool_calls": [
+        {"id": f"call_{number}", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for number, call in enumerate(calls)]}
 
 
 def _text(content: Any) -> str:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from fireact.errors import ConfigError
 from fireact.loopback.faults import Drawn, Faults, Stats, digest_of
-from fireact.loopback.script import Prompt, read_chat, read_completion, reply
+from fireact.loopback.script import Prompt, called, read_chat, read_completion, reply
 
 _JSON = {"Content-Type": "application/json"}
 _GOOD = {**_JSON, "x-ratelimit-limit-requests": "10000", "x-ratelimit-remaining-requests": "9999"}
@@ -135,7 +135,7 @@ class Endpoint:
         self._asked[digest] += 1
         text = reply(prompt, served.rounds, served.faults.thinks, body.get("stop"))
         said = len(text.split())
-        payload = _payload(request.path, body["model"], text, words, said, served.stats.requests)
+        payload = _payload(request.path, body, text, words, said, served.stats.requests)
         if fault:
             served.stats.faults[fault] += 1
             return await _fail(request, fault, served.faults, payload)
@@ -199,15 +199,17 @@ def _check(faults: Faults, body: dict[str, Any], prompt: Prompt, words: int) -> 
                       fault="filtered", code="content_filter", param="prompt")
 
 
-def _payload(path: str, model: str, text: str, words: int, said: int, number: int) -> bytes:
+def _payload(path: str, body: dict[str, Any], text: str, words: int, said: int, number: int) -> bytes:
     chat = path == "/v1/chat/completions"
-    choice = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    message = {"role": "assistant", **called(text, body.get("tools"))}
+    choice = {"message": message} if chat else {"text": text}
     return json.dumps({
         "id": f"{'chatcmpl' if chat else 'cmpl'}-{number}",
         "object": "chat.completion" if chat else "text_completion",
         "created": int(time.time()),
-        "model": model,
-        "choices": [{"index": 0, **choice, "logprobs": None, "finish_reason": "stop"}],
+        "model": body["model"],
+        "choices": [{"index": 0, **choice, "logprobs": None,
+                     "finish_reason": "tool_calls" if "tool_calls" in message else "stop"}],
         "usage": {"prompt_tokens": words, "completion_tokens": said, "total_tokens": words + said},
     }).encode()
 

@@ -29,8 +29,8 @@ PROGRAM = ToolSpec(
 def read_calls(reply: Reply, offered: Sequence[ToolSpec]) -> list[ParsedStep]:
     """The actions of a reply that was offered functions. Raises FormatError, which the model is shown."""
     if not isinstance(reply, Completion):
-        names = ", ".join(spec.name for spec in offered)
-        raise FormatError(f"no function was called; call one of {names}, finish to give the answer")
+        names = ", ".join(spec.name for spec in offered if spec.name != FINISH.name)
+        raise FormatError(f"no function was called; call {names}, or finish to give the answer")
     thought = clean_thought(reply.text)
     steps = []
     for call in reply.calls:

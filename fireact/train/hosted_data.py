@@ -19,7 +19,7 @@ MAX_BYTES = 512_000_000
 LETTERS, FRAME = 4, 4
 """Characters a token, and tokens that frame a turn. The first is 3.9 to 4.2 on FireAct's released conversations with a
 vocabulary of 49,000; who trains counts with its own, so all that follows from them is 'about'."""
-_ROLES = ("system", "user", "assistant")
+_ROLES = ("system", "user", "assistant", "tool")
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,18 @@ def write_chat_file(source: Path, target: Path, max_length: int | None, max_byte
     lines, tokens = [], 0
     for where, trajectory in read_located(source, Trajectory):
         try:
-            turns = openai_record(trajectory)["messages"]
+            record = openai_record(trajectory)
         except DataError as failure:
             raise DataError(f"{where}: {failure}") from None
-        length = about_tokens(turns)
+        turns = record["messages"]
+        length = about_tokens(turns) + (ceil(len(dumps(record["tools"])) / LETTERS) if "tools" in record else 0)
         fault = find_fault(turns)
         if max_length and length > max_length:
             fault = f"it has about {length:,} tokens, more than train.max_length={max_length}"
         if fault:
             raise DataError(f"{where}: {fault}; drop or mend this trajectory, nothing was sent")
         # Escaped to ASCII: some readers take U+2028 and the like for the end of a line.
-        lines.append(dumps({"messages": turns}) + "\n")
+        lines.append(dumps(record) + "\n")
         tokens += length
     text = "".join(lines)
     write_atomic(target, text)
@@ -74,7 +75,7 @@ def find_fault(turns: list[dict[str, Any]]) -> str | None:
     for number, turn in enumerate(turns, 1):
         if turn["role"] not in _ROLES:
             return f"turn {number} has the role {turn['role']!r}, expected one of {', '.join(_ROLES)}"
-        if not turn["content"].strip():
+        if not turn["content"].strip() and not turn.get("tool_calls"):
             return f"turn {number}, of the {turn['role']}, has no text"
     if not turns or turns[-1]["role"] != "assistant":
         return f"the last turn is of the {turns[-1]['role'] if turns else 'nobody'}, expected one of the assistant"
@@ -84,5 +85,6 @@ def find_fault(turns: list[dict[str, Any]]) -> str | None:
 
 
 def about_tokens(turns: list[dict[str, Any]]) -> int:
-    """Estimate the tokens of a conversation: its characters / 4, and 4 a turn."""
-    return sum(ceil(len(turn["content"]) / LETTERS) + FRAME for turn in turns)
+    """Estimate the tokens of a conversation: its characters / 4, with what it calls, and 4 a turn."""
+    return sum(ceil((len(turn["content"]) + len(dumps(turn["tool_calls"]) if "tool_calls" in turn else "")) / LETTERS)
+               + FRAME for turn in turns)

@@ -207,7 +207,8 @@ def test_a_file_that_is_too_large(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("turns", "fault"), [
     ([], "the last turn is of the nobody, expected one of the assistant"),
     ([("user", "x", 1)], "the last turn is of the user, expected one of the assistant"),
-    ([("tool", "x", 1), ("assistant", "x", 1)], "turn 1 has the role 'tool', expected one of system, user, assistant"),
+    ([("function", "x", 1), ("assistant", "x", 1)],
+     "turn 1 has the role 'function', expected one of system, user, assistant, tool"),
     ([("user", "x", 1), ("assistant", "\n", 1)], "turn 2, of the assistant, has no text"),
     ([("user", "x", 1), ("assistant", "x", 0)], "no turn of the assistant is learnt, all have the weight 0"),
     ([("system", "x", 1), ("user", "x", 1), ("assistant", "x", 0), ("user", "x", 1), ("assistant", "x", 1)], None),
