@@ -69,9 +69,10 @@ class Execution:
             self.values[name] = value
 
     def _callable(self) -> list[Line]:
-        while self._ended():
-            if self.answer is not None:
-                return []
+        while self.answer is None and self._ended():
+            pass
+        if self.answer is not None:
+            return []
         return [line for line in self._left if line.action and self._open(line) and self._known(line)]
 
     def _ended(self) -> bool:

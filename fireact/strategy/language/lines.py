@@ -68,7 +68,7 @@ def condition(rest: str) -> tuple[Condition, str]:
 def _comparison(text: str) -> Comparison:
     signs = [found for found in _SIGN.finditer(text) if not _in_quotes(text, found.start())]
     left, right = (text[: signs[0].start()].strip(), text[signs[0].end():].strip()) if signs else ("", "")
-    if len(signs) != 1 or not left or not right:
+    if len(signs) != 1 or not left or not right or right[0] in "=<>!" or left[-1] in "=<>!":
         raise FormatError(f"the comparison {quoted(text)} is not of the form a > b; write e.g. {{E1}} > {{E2}}, with "
                           "one of == != < <= > >= contains")
     word = signs[0][1].lower()

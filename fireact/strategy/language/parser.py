@@ -27,7 +27,9 @@ def parse(text: str, tools: Collection[str] | None = None, skills: Mapping[str, 
                           "end finish[{E1}]")
     reader = _Reader(lines)
     defined = reader.skills()
-    program = Program(clean_thought(thought), tuple(defined), tuple(reader.body("finish")))
+    while (cleaned := clean_thought(thought)) != thought:
+        thought = cleaned  # "ThoughtThought: :" leaves a label behind.
+    program = Program(thought, tuple(defined), tuple(reader.body("finish")))
     return check(program, tools, skills or {}, most_calls)
 
 
