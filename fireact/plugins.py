@@ -36,7 +36,9 @@ def build(node: Node, where: str = "", **context: Any) -> Any:
 def _built(value: Any, where: str, context: dict[str, Any]) -> Any:
     if is_node(value):
         return build(value, where, **context)
-    return {name: build(part, f"{where}.{name}", **context) for name, part in value.items()} if are_nodes(value) else value
+    if are_nodes(value):
+        return {name: build(part, f"{where}.{name}", **context) for name, part in value.items()}
+    return value
 
 
 def is_node(value: Any) -> TypeGuard[Node]:

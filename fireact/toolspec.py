@@ -140,6 +140,13 @@ def action_name(name: str) -> str:
     return (f"_{plain}" if plain[:1].isdigit() or plain[:1] == "-" else plain)[:LONGEST_NAME]
 
 
+def shortened(text: str, longest: int) -> str:
+    """What a tool was told, as a model sees it: no more than `longest` characters, and a word where there are none."""
+    if len(text) > longest:
+        return f"{text[:longest]}... (the first {longest:,} of {len(text):,} characters)"
+    return text or "The answer is empty."
+
+
 def find(specs: Sequence[ToolSpec], name: str) -> ToolSpec | None:
     """The action of that name; None where there is none."""
     return next((spec for spec in specs if spec.name == name), None)

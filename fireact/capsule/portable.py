@@ -174,6 +174,9 @@ def foreign(values: Any, where: str) -> str:
     if is_node(values):
         if not str(values["_target_"]).startswith("fireact."):
             return f"{where} is {values['_target_']}, code of somebody's own, which a capsule neither has nor runs"
+        elsewhere = getattr(target(values, where), "elsewhere", "")
+        if elsewhere:
+            return f"{where} needs {elsewhere}"
         _need_inside(values, where)
     for name in _FOLDERS & values.keys():
         for path in values[name] if isinstance(values[name], list) else [values[name]]:

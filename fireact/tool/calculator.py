@@ -10,8 +10,8 @@
     power      = value "%"* ("**" sign)?
     value      = NUMBER | "(" expression ")" | NAME "(" expression ("," expression)* ")"
 
-As in Python, `%` between two values is the remainder, `//` rounds down, `**` (or `^`) binds closer than a sign before it
-and from right to left. A `%` that no value follows is a hundredth. Halves are rounded away from zero.
+As in Python, `%` between two values is the remainder, `//` rounds down, and `**` (or `^`) binds closer than a sign
+before it, and from right to left. A `%` that no value follows is a hundredth. Halves are rounded away from zero.
 """
 
 import re
@@ -52,7 +52,7 @@ class Calculator:
 
     actions: ClassVar[tuple[str, ...]] = ("calculator",)
     specs: ClassVar[tuple[ToolSpec, ...]] = (ToolSpec(
-        "calculator", "works out an expression of numbers, + - * / // % ** and sqrt, abs, round, floor, ceil, min, max.",
+        "calculator", "works out numbers with + - * / // % ** ( ) and sqrt, abs, round, floor, ceil, min, max.",
         text_argument("expression", "what to work out, e.g. (1,250 - 3.5) * 2")),)
     stateless: ClassVar[tuple[str, ...]] = ("calculator",)
     """The actions that are answered alike in every episode."""
@@ -165,7 +165,8 @@ class _Parser:
                 raise ToolError(f"{token} takes {function.takes} in brackets; write e.g. {function.example}")
             given = self._bracketed(function.most > 1)
             if not function.least <= len(given) <= function.most:
-                raise ToolError(f"{token} takes {function.takes}, not {len(given)} values; write e.g. {function.example}")
+                raise ToolError(f"{token} takes {function.takes}, got {len(given)} values; write e.g. "
+                                f"{function.example}")
             return _bounded(function.of(*given))
         if token[:1].isalpha():
             raise ToolError(f"the calculator does not know {token[:20]!r}, only numbers, signs and "
@@ -181,8 +182,8 @@ class _Parser:
             self._take()
             values.append(self.expression())
         if self.next != ")":
-            raise ToolError(f"{f'{self.next!r} cannot stand within brackets' if self.next else 'a bracket is not closed'}"
-                            f"; {_EXAMPLE}")
+            what = f"{self.next!r} cannot stand within brackets" if self.next else "a bracket is not closed"
+            raise ToolError(f"{what}; {_EXAMPLE}")
         self._take()
         self._arguments, self._depth = before, self._depth - 1
         return values
@@ -221,7 +222,7 @@ def _round(value: Fraction, digits: Fraction = Fraction(0)) -> Fraction:
 
 FUNCTIONS = {
     "sqrt": _Function(_root, "sqrt(16)"),
-    "abs": _Function(abs, "abs(3 - 5)"),
+    "abs": _Function(lambda value: abs(value), "abs(3 - 5)"),
     "round": _Function(_round, "round(3.14159, 2)", "a value and how many decimals it keeps", 1, 2),
     "floor": _Function(lambda value: Fraction(floor(value)), "floor(3.7)"),
     "ceil": _Function(lambda value: Fraction(ceil(value)), "ceil(3.2)"),

@@ -18,8 +18,8 @@ from pydantic import Field
 from fireact import retrieval
 from fireact.database import Journal
 from fireact.errors import ConfigError, ToolError
-from fireact.options import RUNTIME, Count, Positive
 from fireact.lookups import opened, shown
+from fireact.options import RUNTIME, Count, Positive
 from fireact.recordings import same
 from fireact.requests import Act
 from fireact.toolspec import LOOKUP, ToolSpec, text_argument
