@@ -50,6 +50,12 @@ def always_die() -> str:
 
 
 @server.tool()
+def pid() -> int:
+    """Name the process."""
+    return os.getpid()
+
+
+@server.tool()
 def environment() -> list[str]:
     """Name what the server was given."""
     return [f"{name}={value}" for name, value in os.environ.items() if name in ("TOKEN", "SECRET_OF_OURS")]

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from fireact.types import Observation
 pytest.importorskip("mcp")
 SERVER = Path(__file__).with_name("mcp_server.py")
 COMMAND = (sys.executable, str(SERVER))
-ALL = ("getPopulation", "wait", "die", "always_die", "environment")
+ALL = ("getPopulation", "wait", "die", "always_die", "pid", "environment")
 
 
 def tool(home: Path, **options: Any) -> Mcp:
@@ -88,6 +90,20 @@ def test_calls_at_the_same_time_survive_a_death(tmp_path: Path) -> None:
     assert [seen.text for seen in asyncio.run(run())] == ["done", "alive again", *["2102650"] * 5]
 
 
+def test_a_server_that_is_killed_in_the_middle_is_started_once_more(tmp_path: Path) -> None:
+    async def run() -> None:
+        this = tool(tmp_path)
+        pid = int((await this(Act("pid", ""))).text)
+        waiting = asyncio.create_task(this(Act("wait", "0.5")))
+        await asyncio.sleep(0.1)
+        os.kill(pid, signal.SIGKILL)
+        assert (await waiting).text == "done"
+        assert int((await this(Act("pid", ""))).text) != pid
+        await this.close()
+
+    asyncio.run(run())
+
+
 def test_one_that_cannot_be_restarted_ends_the_episode(tmp_path: Path) -> None:
     program = tmp_path / "server.py"
     program.write_text(SERVER.read_text())
@@ -132,7 +148,7 @@ def test_the_server_is_asked_once_and_later_it_must_say_the_same(tmp_path: Path)
     ({"command": (), "url": "nowhere"}, "url=nowhere is no address"),
     ({"command": (), "url": "http://me:password@x/mcp"}, "url=x/mcp is no address without a password"),
     ({"command": (), "url": "http://127.0.0.1:9/mcp"}, "cannot be reached: All connection attempts failed; check that"),
-    ({"allow": ()}, r"may call nothing; allow tools of .*: allow=\[getPopulation, wait, die, always_die, envi"),
+    ({"allow": ()}, r"may call nothing; allow tools of .*: allow=\[getPopulation, wait, die, always_die, pid, e"),
     ({"allow": ("getPopulatoin",)}, r"allow names 'getPopulatoin', .* \(did you mean getPopulation\?\)"),
     ({"allow": ("wait", "wait")}, "allow names two tools that are both called wait"),
 ])
