@@ -11,7 +11,7 @@ from fireact.capsule.portable import Portable, foreign
 from fireact.checks import check
 from fireact.errors import ConfigError
 from fireact.forecast import forecast
-from fireact.forecast.sample import Samples
+from fireact.forecast.sample import Episode, Samples
 from fireact.generate import PlayJob, _need_corpus, open_dataset
 from fireact.play.played import plan
 from fireact.plugins import build, options
@@ -160,3 +160,9 @@ def test_a_capsule_takes_its_files_along_and_starts_no_server(tmp_path: Path) ->
 
 def test_a_calculator_alone_is_a_tool() -> None:
     assert isinstance(Calculator(), Tool)
+
+
+def test_a_forecast_counts_the_calls_of_the_tool_that_is_paid_for() -> None:
+    episode = Episode(5, 4, 0, 0, None, actions={"search": 1, "calculator": 3})
+    assert [episode.calls_of(actions) for actions in (("search",), ("calculator", "lookup"), ())] == [1, 3, 0]
+    assert Episode(5, 4, 0, 0, None).calls_of(("search",)) == 4
