@@ -41,7 +41,7 @@ bench: $(READY)  ## measure, print ratios against a baseline run side by side, w
 
 # Without the extra `gpu`, whose packages bring gigabytes that a machine without a GPU has no use for.
 lock:            ## write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml $(foreach extra,local data wandb workers dev,--extra $(extra)) --universal --python-version 3.10 --no-header --no-annotate -q \
+	uv pip compile pyproject.toml $(foreach extra,local data wandb mcp workers dev,--extra $(extra)) --universal --python-version 3.10 --no-header --no-annotate -q \
 		--no-emit-package torch --no-emit-package triton | grep -vE '^(nvidia|cuda)-' > requirements.new
 	mv requirements.new requirements.lock
 

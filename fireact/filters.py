@@ -43,8 +43,9 @@ class Judge:
         return record.stop is StopReason.FINISHED
 
     def no_repeat(self, record: Trajectory) -> bool:
-        """No tool is called twice with the same argument."""
-        calls = [(step.tool, normalize(step.argument or "")) for step in record.steps if step.kind == "act"]
+        """No tool is called twice with the same argument; but a lookup may go on, and other sums look alike."""
+        calls = [(step.tool, normalize(step.argument or ""), "" if step.tool == "search" else step.text)
+                 for step in record.steps if step.kind == "act"]
         return len(calls) == len(set(calls))
 
     def no_format_error(self, record: Trajectory) -> bool:

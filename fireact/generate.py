@@ -24,7 +24,7 @@ from fireact.play import play
 from fireact.play.engine import Engine, Settings, open_engine
 from fireact.play.played import plan
 from fireact.play.records import Records
-from fireact.plugins import Node, build, is_node, options, target
+from fireact.plugins import Node, build, nested, options, own_options, target
 from fireact.process import guard, run_async, stop_on_sigterm
 from fireact.protocols import Dataset, Model, Strategy, Tool, specs
 from fireact.requests import Ask, Recall, Request
@@ -248,9 +248,9 @@ def _adapter(job: PlayJob) -> str | None:
 
 def _need_corpus(tool: Node, corpus: Path | None) -> None:
     """Refuse a tool that has nothing to search before anything is asked. Raises ConfigError."""
-    if is_node(tool.get("tool")):
-        _need_corpus(tool["tool"], corpus)
-    elif "corpus" in options(tool) and tool.get("corpus") is None and corpus is None:
+    for part in nested(tool):
+        _need_corpus(part, corpus)
+    if "corpus" in own_options(tool) and tool.get("corpus") is None and corpus is None:
         raise ConfigError("the search tool has nothing to search, for this dataset brings no corpus; name one with "
                           "tool.corpus=path/to/passages.jsonl, or choose another tool")
 

@@ -30,8 +30,15 @@ def build(node: Node, where: str = "", **context: Any) -> Any:
     unless its node says otherwise. Raises ConfigError.
     """
     cls, arguments = _arguments(node, where, context)
-    return cls(**{name: build(value, f"{where}.{name}", **context) if is_node(value) else value
-                  for name, value in arguments.items()})
+    return cls(**{name: _built(value, f"{where}.{name}", context) for name, value in arguments.items()})
+
+
+def _built(value: Any, where: str, context: dict[str, Any]) -> Any:
+    if is_node(value):
+        return build(value, where, **context)
+    if are_nodes(value):
+        return {name: build(part, f"{where}.{name}", **context) for name, part in value.items()}
+    return value
 
 
 def is_node(value: Any) -> TypeGuard[Node]:
@@ -39,10 +46,25 @@ def is_node(value: Any) -> TypeGuard[Node]:
     return isinstance(value, dict) and "_target_" in value
 
 
+def are_nodes(value: Any) -> TypeGuard[dict[str, Node]]:
+    """Whether a value is several plug-ins' nodes by their names, e.g. the tools of a toolbox."""
+    return isinstance(value, dict) and not is_node(value) and any(map(is_node, value.values()))
+
+
+def nested(node: Node) -> list[Node]:
+    """The nodes directly below a node."""
+    return [part for value in node.values()
+            for part in ([value] if is_node(value) else value.values() if are_nodes(value) else [])]
+
+
 def options(node: Node) -> set[str]:
     """The names of all options of a plug-in, and of those nested in it."""
-    names = {field.name for field in fields(target(node, ""))}
-    return names.union(*(options(value) for value in node.values() if is_node(value)))
+    return own_options(node).union(*map(options, nested(node)))
+
+
+def own_options(node: Node) -> set[str]:
+    """The names of a plug-in's own options."""
+    return {field.name for field in fields(target(node, ""))}
 
 
 def _arguments(node: Node, where: str, context: dict[str, Any]) -> tuple[type, dict[str, Any]]:
@@ -59,6 +81,9 @@ def _arguments(node: Node, where: str, context: dict[str, Any]) -> tuple[type, d
         if is_node(value):
             check(value, f"{where}.{name}")
             arguments[name] = value
+        elif _takes_plugins(cls, name):
+            _check_each(value, f"{where}.{name}")
+            arguments[name] = value
         else:
             arguments[name] = validated(cls, name, value, f"{where}.{name}")
     for name, field in known.items():
@@ -66,6 +91,22 @@ def _arguments(node: Node, where: str, context: dict[str, Any]) -> tuple[type, d
         if context and required and name not in arguments:
             raise ConfigError(f"{where}.{name} is missing; set it, e.g. {where}.{name}=...")
     return cls, arguments
+
+
+@cache
+def _takes_plugins(cls: type, name: str) -> bool:
+    """Whether an option is typed by a protocol: it is a plug-in, or several by their names."""
+    kind = hint(cls, name)
+    return any(getattr(part, "_is_protocol", False) for part in (kind, *get_args(kind)))
+
+
+def _check_each(parts: Any, where: str) -> None:
+    """Check several plug-ins by their names. Raises ConfigError."""
+    for name, part in parts.items() if isinstance(parts, dict) else [("", parts)]:
+        place = f"{where}.{name}" if name else where
+        if not is_node(part):
+            raise ConfigError(f"{place}={part!r} is no plug-in; choose an option of conf/, e.g. tool@{place}=corpus")
+        check(part, place)
 
 
 def target(node: Node, where: str) -> type:

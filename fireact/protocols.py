@@ -117,9 +117,10 @@ class Dataset(Protocol):
 
 
 def with_inner(tool: Any) -> list[Any]:
-    """A tool, and the one that it wraps, if there is one."""
+    """A tool, and all that it wraps or is made of."""
     inner = getattr(tool, "tool", None)
-    return [tool] if inner is None else [tool, inner]
+    parts = [*([] if inner is None else [inner]), *getattr(tool, "tools", {}).values()]
+    return [tool, *(each for part in parts for each in with_inner(part))]
 
 
 def specs(tool: Tool) -> tuple[ToolSpec, ...]:

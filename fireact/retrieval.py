@@ -112,9 +112,10 @@ class Index:
         worst = np.partition(scores, -k)[-k]
         found = np.flatnonzero((scores >= worst) & (scores > 0))
         best = found[np.argsort(-scores[found], kind="stable")][:k]
-        return [(self._passage(i), float(scores[i])) for i in best]
+        return [(self[i], float(scores[i])) for i in best]
 
-    def _passage(self, i: int) -> Passage:
+    def __getitem__(self, i: int) -> Passage:
+        """The passage in a place of the corpus."""
         start = self._ends[i - 1] if i else 0
         return decode(Passage, bytes(self._passages[start: self._ends[i]]).decode(), f"passage {i} of the index")
 

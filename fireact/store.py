@@ -19,7 +19,7 @@ from typing import Any, get_args
 
 from fireact.errors import ConfigError, DataError
 from fireact.options import ADDED, CONTENT, REPLY, RUNTIME
-from fireact.plugins import Node, hint, is_node, target, validated
+from fireact.plugins import Node, are_nodes, hint, is_node, target, validated
 
 DONE = "done.json"
 """Written last: a stage whose folder has it is finished."""
@@ -81,8 +81,12 @@ def identity(node: Node, *, replies: bool = True) -> dict[str, Any]:
 
 
 def _value(cls: type, field: Any, node: Node) -> Any:
-    if is_node(node.get(field.name)):
-        return identity(node[field.name])
+    given = node.get(field.name)
+    if is_node(given):
+        return identity(given)
+    if are_nodes(given):
+        # Their names are for people, their order is the one in which a model is told of them.
+        return [identity(part) for part in given.values()]
     if field.name in node:
         return validated(cls, field.name, node[field.name], field.name)
     if field.default is not MISSING:

@@ -5,6 +5,7 @@ One that takes a single argument is called by it, `search[Paris]`; one that take
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ _PLAIN = {"type", "description", "example", "title", "default"}
 """What a schema may have that bounds no text."""
 LONGEST = 200
 """Characters of a wrong argument that are repeated."""
+LONGEST_NAME = 64
+"""Characters of a function's name, by OpenAI's rules."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,26 @@ class ToolSpec:
 def text_argument(name: str, what: str) -> dict[str, Any]:
     """The parameters of an action that takes one text."""
     return {"type": "object", "properties": {name: {"type": "string", "description": what}}, "required": [name]}
+
+
+SEARCH = ToolSpec("search", "looks words up and shows what fits best.", text_argument("query", "what to look up"))
+"""Of all tools that search."""
+LOOKUP = ToolSpec("lookup", "shows the next sentence that holds these words in what the last search found.",
+                  text_argument("words", "the words to look for"))
+
+
+def action_name(name: str) -> str:
+    """The name of an action for one that others gave, e.g. get_weather for getWeather: lower case, without dots."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    plain = re.sub(r"[^a-z0-9_-]+", "_", words.lower()).strip("_")
+    return (f"_{plain}" if plain[:1].isdigit() or plain[:1] == "-" else plain)[:LONGEST_NAME]
+
+
+def shortened(text: str, longest: int) -> str:
+    """What a tool was told, as a model sees it: no more than `longest` characters, and a word where there are none."""
+    if len(text) > longest:
+        return f"{text[:longest]}... (the first {longest:,} of {len(text):,} characters)"
+    return text or "The answer is empty."
 
 
 def find(specs: Sequence[ToolSpec], name: str) -> ToolSpec | None:

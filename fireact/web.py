@@ -12,21 +12,20 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from weakref import finalize
 
 from fireact import __version__
-from fireact.database import Database, Journal
-from fireact.errors import ConfigError, ToolUnavailable
-from fireact.keys import hidden
+from fireact.database import Journal
+from fireact.errors import ConfigError, ToolError, ToolUnavailable
+from fireact.kept import Kept, Request
+from fireact.keys import filled, hidden, secrets
 from fireact.meter import Meter
 from fireact.pacing import Outcome
 
@@ -69,6 +68,10 @@ class Web:
     """The parameter by which the key is sent."""
     key_env: str | None = None
     """The environment variable that holds the key; None: no key is sent."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with each request. A value $NAME is read from the environment."""
+    texts: bool = False
+    """Any text is a good answer, else only a JSON object; and what is wrong with a request is for the model to mend."""
     agent: str = AGENT
     """The User-Agent."""
     timeout: float = 30.0
@@ -89,19 +92,22 @@ class Web:
     _sessions: "dict[asyncio.AbstractEventLoop, _Session]" = field(init=False, repr=False, default_factory=dict)
 
     async def get(self, params: Mapping[str, str]) -> dict[str, Any]:
-        """Return the JSON of the answer to a request, from disk where it was answered before.
+        """Return the JSON object that answers a request. Raises what `text` raises."""
+        return json.loads(await self.text(params))
 
-        Raises ToolUnavailable where it cannot be had now, ConfigError for the key or the address, DataError for a
-        damaged cache, and what `judge` returns. A caller that is cancelled loses nothing: the request goes on.
+    async def text(self, params: Mapping[str, str | Sequence[str]], path: str = "") -> str:
+        """Return the answer to a request, from disk where it was answered before.
+
+        `path` goes behind the address, as it is. Raises ToolUnavailable where the answer cannot be had now, ConfigError
+        for the key or the address, DataError for a damaged cache, ToolError (see `texts`), and what `judge` returns.
+        A caller that is cancelled loses nothing: the request goes on.
         """
-        # A lone half of a surrogate pair in a model's words has no UTF-8 form.
-        params = {name: value.encode("utf-8", "replace").decode() for name, value in params.items()}
-        asked = json.dumps(params, sort_keys=True, ensure_ascii=False)
-        flights = self._session.flights
+        request = Request.of(self.url + path, params)
+        flights, asked = self._session.flights, f"{path}?{request.asked}"
         if asked not in flights:
-            flights[asked] = asyncio.create_task(self._answer(params, asked))
+            flights[asked] = asyncio.create_task(self._answer(request))
             flights[asked].add_done_callback(lambda done: _landed(flights, asked, done))
-        return json.loads(await asyncio.shield(flights[asked]))
+        return await asyncio.shield(flights[asked])
 
     async def close(self) -> None:
         """End the requests under way, and let go of the connections of the running event loop."""
@@ -131,23 +137,23 @@ class Web:
                            limits=Limits(max_connections=self.connections))
 
     @cached_property
-    def _kept(self) -> "_Kept":
-        return _Kept(self.cache, self.journal)
+    def _kept(self) -> Kept:
+        return Kept(self.cache, self.journal)
 
-    async def _answer(self, params: Mapping[str, str], asked: str) -> str:
+    async def _answer(self, request: Request) -> str:
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-        kept = await asyncio.to_thread(self._kept.get, self.url, asked)
+        kept = await asyncio.to_thread(self._kept.get, request.url, request.asked)
         if kept is not None:
             return kept
         tries = AsyncRetrying(stop=stop_after_attempt(self.retries + 1), wait=self._pause, reraise=True,
                               retry=retry_if_exception(self._worth_a_try))
         try:
-            answer = await tries(self._send, params)
+            answer = await tries(self._send, request)
         except Passing as failure:
             rest = "" if self._worth_a_try(failure) else f" (and wants no request for {failure.wait:.0f} seconds)"
             raise ToolUnavailable(f"{self.name} {failure}{rest}; start the same command again later to go on") from None
-        return await asyncio.to_thread(self._kept.put, self.url, asked, answer)
+        return await asyncio.to_thread(self._kept.put, request.url, request.asked, answer)
 
     def _worth_a_try(self, failure: BaseException) -> bool:
         return isinstance(failure, Passing) and (failure.wait or 0) <= self.patience
@@ -160,13 +166,13 @@ class Web:
             return failure.wait
         return wait_random_exponential(multiplier=self.backoff, max=self.patience)(state)
 
-    async def _send(self, params: Mapping[str, str]) -> str:
+    async def _send(self, request: Request) -> str:
         """Send one request, out of the budget where it is paid for: a search whose answer got lost may be too."""
         if not self.paid:
-            return await self._sent(params)
+            return await self._sent(request)
         ticket = await self.meter.reserve(self.price, 0, self.name)
         try:
-            answer = await self._sent(params)
+            answer = await self._sent(request)
         except BaseException as failure:
             if isinstance(failure, Exception) and not (isinstance(failure, Passing) and not failure.refused):
                 self.meter.release(ticket)
@@ -176,23 +182,29 @@ class Web:
         self.meter.settle(ticket, self.price, 0)
         return answer
 
-    async def _sent(self, params: Mapping[str, str]) -> str:
+    async def _sent(self, asked: Request) -> str:
         import httpx2
 
         client, key = self._session.client, self._key
-        request = client.build_request("GET", self.url, params=dict(params))
+        request = client.build_request("GET", asked.url, params=asked.params or None, headers=filled(self.headers))
         if key:
             # On the wire only: httpx2 logs the URL of every request, and exceptions carry it.
             request.extensions["target"] = request.url.copy_merge_params({self.key_name: key}).raw_path
         try:
-            return self._checked(await client.send(request), key)
+            return self._checked(await client.send(request))
         except httpx2.TimeoutException:
             raise Passing(f"did not answer within {self.timeout:g} seconds") from None
         except httpx2.ConnectError as error:
-            raise Passing(f"cannot be reached: {hidden(str(error) or type(error).__name__, key)}",
+            raise Passing(f"cannot be reached: {self._hidden(str(error) or type(error).__name__)}",
                           refused=True) from None
         except httpx2.RequestError as error:
-            raise Passing(f"cannot be reached: {hidden(str(error) or type(error).__name__, key)}") from None
+            raise Passing(f"cannot be reached: {self._hidden(str(error) or type(error).__name__)}") from None
+
+    def _hidden(self, text: str) -> str:
+        """A text without what is secret."""
+        for secret in (self._key, *secrets(self.headers).values()):
+            text = hidden(text, secret)
+        return text
 
     @property
     def _key(self) -> str:
@@ -205,9 +217,9 @@ class Web:
             raise ConfigError(f"the key in ${self.key_env} holds a line break or a letter that no key has; set it anew")
         return key
 
-    def _checked(self, response: "Response", key: str) -> str:
+    def _checked(self, response: "Response") -> str:
         """The text of a good answer. Raises what a bad one means."""
-        text = hidden(response.text, key)
+        text = self._hidden(response.text)
         try:
             body = json.loads(text)
         except ValueError:
@@ -219,6 +231,13 @@ class Web:
 
     def _failure(self, response: "Response", body: Any, text: str) -> Exception | None:
         status, said = response.status_code, _said(body) or repr(text)
+        if self.texts and status < 300:
+            return None
+        if self.texts and status < 400:
+            return ToolError(f"{self.name} sends this request on to {response.headers.get('Location', '')[:200]!r}, "
+                             "which is not followed")
+        if self.texts and status < 500 and status not in (401, 408, 429):
+            return ToolError(f"{self.name} answered with status {status}: {said}")
         if status == 200 and text.startswith("<"):
             return Passing(f"answered with a page in place of JSON, got {text[:80]!r} from base_url={self.url}")
         if status == 200:
@@ -239,33 +258,6 @@ class _Session:
     flights: dict[str, "asyncio.Task[str]"] = field(default_factory=dict)
 
 
-_TABLE = """CREATE TABLE IF NOT EXISTS answers (url TEXT NOT NULL, params TEXT NOT NULL, answer TEXT NOT NULL,
-            at TEXT NOT NULL, PRIMARY KEY (url, params))"""
-
-
-class _Kept:
-    """The answers on disk. Its methods may be called from any thread."""
-
-    def __init__(self, path: Path, journal: Journal) -> None:
-        self._file, self._lock = Database(path, "where answers are kept", _TABLE, 0, journal), Lock()
-        self._db = self._file.connect()
-        finalize(self, self._db.close)
-
-    def get(self, url: str, params: str) -> str | None:
-        """The answer to a request, None where there is none yet. Raises DataError."""
-        with self._lock, self._file.sentence():
-            row = self._db.execute("SELECT answer FROM answers WHERE url = ? AND params = ?", (url, params)).fetchone()
-        return row and row[0]
-
-    def put(self, url: str, params: str, answer: str) -> str:
-        """Keep an answer; where another process was first, its answer stands and is returned. Raises DataError."""
-        at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        with self._lock, self._file.sentence():
-            self._db.execute("INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                             (url, params, answer, at))
-        return self.get(url, params) or answer
-
-
 def _landed(flights: dict[str, "asyncio.Task[str]"], asked: str, done: "asyncio.Task[str]") -> None:
     del flights[asked]
     if not done.cancelled():
@@ -282,8 +274,9 @@ def is_address(url: str) -> bool:
 
 
 def _said(body: Any) -> str:
-    """What an answer gives as its error: {"error": "..."} or {"error": {"info" or "message": "..."}}."""
-    error = body.get("error") if isinstance(body, dict) else None
+    """What an answer gives as its error: {"error": "..."}, {"error": {"message": "..."}}, {"detail": "..."}, ..."""
+    told = body if isinstance(body, dict) else {}
+    error = told.get("error") or told.get("detail") or told.get("message")
     if isinstance(error, dict):
         error = error.get("info") or error.get("message")
     return " ".join(error.split())[:200] if isinstance(error, str) else ""

@@ -30,6 +30,8 @@ class Loopback:
     asked: list[dict[str, str]] = field(default_factory=list)
     """The parameters of each request, in the order in which they came."""
     headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    """As they came, without the parameters."""
 
 
 @contextmanager
@@ -43,6 +45,7 @@ def serve(answer: Callable[[Mapping[str, str]], Reply], path: str = "/search.jso
             asked = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
             this.asked.append(asked)
             this.headers.append(dict(self.headers))
+            this.paths.append(self.path.partition("?")[0])
             reply = answer(asked)
             if reply.after:
                 reply.after.wait(20)

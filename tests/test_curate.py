@@ -109,6 +109,11 @@ JUDGED: list[tuple[FilterName, Trajectory, bool]] = [
     ("no_repeat", record(calls=("a", "b", "c")), True),
     ("no_repeat", record(calls=()), True),
     ("no_repeat", record(calls=("The capital.", "b", "capital")), False),
+    ("no_repeat", record(steps=tuple(Step("act", text, tool="lookup", argument="capital")
+                                     for text in ("(Result 1 / 2) A.", "(Result 2 / 2) B."))), True),
+    ("no_repeat", record(steps=tuple(Step("act", text, tool="calculator", argument=sum)
+                                     for sum, text in (("3 + 4", "7"), ("3 * 4", "12")))), True),
+    ("no_repeat", record(steps=(Step("act", "7", tool="calculator", argument="3 + 4"),) * 2), False),
     ("no_format_error", record(), True),
     ("no_format_error", record(steps=REFUSED), False),
     ("supported", record(), True),

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 from fireact.capsule.contents import PLACE
 from fireact.errors import DataError
 from fireact.options import CONTENT, RUNTIME
-from fireact.plugins import Node, hint, is_node, target
+from fireact.plugins import Node, are_nodes, hint, is_node, own_options, target
 from fireact.store import fingerprint
 
 _PLATFORM = re.compile(r"x86_64|aarch64|arm64|amd64", re.IGNORECASE)
@@ -69,6 +69,8 @@ class Portable:
             option = hint(cls, name) if name != "_target_" else str
             if is_node(value):
                 told[name] = self._node(value, where)
+            elif are_nodes(value):
+                told[name] = {part: self._node(node, where) for part, node in value.items()}
             elif RUNTIME in get_args(option)[1:] and not _tells_nothing(value, option):
                 continue
             else:
@@ -131,7 +133,7 @@ def _without_address(cls: type, node: Node) -> Node:
 
     Where no family was given that is the address itself, which is on the tape too.
     """
-    if "base_url" not in node:
+    if "base_url" not in node or "family" not in own_options(node):
         return node
     counted = cls.counted({"family": None, **node})  # type: ignore[attr-defined]
     return {**node, "base_url": None, "family": counted["family"]}
@@ -172,6 +174,9 @@ def foreign(values: Any, where: str) -> str:
     if is_node(values):
         if not str(values["_target_"]).startswith("fireact."):
             return f"{where} is {values['_target_']}, code of somebody's own, which a capsule neither has nor runs"
+        elsewhere = getattr(target(values, where), "elsewhere", "")
+        if elsewhere:
+            return f"{where} needs {elsewhere}"
         _need_inside(values, where)
     for name in _FOLDERS & values.keys():
         for path in values[name] if isinstance(values[name], list) else [values[name]]:

@@ -81,7 +81,7 @@ def forecast(job: PlayJob, folder: Path, wanted: Plan, concurrency: int, samples
 
 
 def _paid_calls(paid: Sequence[Paid], episode: Episode) -> float:
-    return float(sum(episode.tool_calls if isinstance(part, Tool) else episode.calls for part in paid))
+    return float(sum(episode.calls_of(part.actions) if isinstance(part, Tool) else episode.calls for part in paid))
 
 
 def _cost(paid: Sequence[Paid], episode: Episode) -> float | None:
@@ -92,7 +92,7 @@ def _cost(paid: Sequence[Paid], episode: Episode) -> float | None:
         if price is None:
             return None
         if isinstance(part, Tool):
-            whole += episode.tool_calls * price.call
+            whole += episode.calls_of(part.actions) * price.call
             continue
         tokens = cost(price, round(episode.prompt_tokens), round(episode.completion_tokens), 0)
         if tokens is None:

@@ -1,6 +1,7 @@
 """The nearest recorded episodes to a job's: what such an episode takes."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -33,6 +34,12 @@ class Episode:
     right: bool = False
     kept: bool = False
     """Whether it is worth keeping."""
+    actions: Mapping[str, int] | None = None
+    """How often each was called; None where nobody knows."""
+
+    def calls_of(self, actions: Sequence[str]) -> int:
+        """The calls of one of its tools, by the tool's actions; where nobody knows, those of all."""
+        return self.tool_calls if self.actions is None else sum(self.actions.get(name, 0) for name in actions)
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,8 @@ def _episode(record: Trajectory, opening: int, timed: bool, keeps: Callable[[Tra
             before += len(step.text)
     seconds = record.total("seconds")
     return Episode(len(asks), record.tool_calls, prompt, said, seconds if timed and seconds else None,
-                   record.score.em == 1, keeps(record))
+                   record.score.em == 1, keeps(record),
+                   Counter(step.tool for step in record.steps if step.kind == "act" and step.tool))
 
 
 def opening(job: PlayJob) -> int:

@@ -84,8 +84,9 @@ def name(identity: str) -> str:
 
 
 def _tool(node: Mapping[str, Any]) -> str:
-    inner = node.get("tool")
-    return str(node.get("_target_")).rpartition(".")[2] + (f" of {_tool(inner)}" if isinstance(inner, dict) else "")
+    inner = node.get("tool") or node.get("tools")
+    parts = ", ".join(_tool(part) for part in (inner if isinstance(inner, list) else [inner]) if isinstance(part, dict))
+    return str(node.get("_target_")).rpartition(".")[2] + (f" of {parts}" if parts else "")
 
 
 def _show(path: Path, as_json: bool) -> None:

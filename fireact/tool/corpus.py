@@ -13,6 +13,7 @@ from fireact.errors import ConfigError, ToolError
 from fireact.options import RUNTIME, Count
 from fireact.requests import Act
 from fireact.retrieval import INDEX_VERSION, Excerpt, Index, Passage, excerpts, render
+from fireact.toolspec import SEARCH, ToolSpec
 from fireact.types import Observation
 
 
@@ -22,6 +23,7 @@ class Corpus:
 
     actions: ClassVar[tuple[str, ...]] = ("search",)
     """What the model calls the tool."""
+    specs: ClassVar[tuple[ToolSpec, ...]] = (SEARCH,)
     stateless: ClassVar[tuple[str, ...]] = ("search",)
     """The actions that are answered alike in every episode."""
     revision: ClassVar[int] = INDEX_VERSION

@@ -16,6 +16,7 @@ from fireact.errors import ConfigError, ToolError
 from fireact.options import CONTENT, Share
 from fireact.recordings import read, same
 from fireact.requests import Act
+from fireact.toolspec import SEARCH, ToolSpec
 from fireact.types import Observation
 
 _WORD = r"(?u)\b\w+\b"
@@ -26,6 +27,7 @@ class Replay:
     """Answers with the recorded observation of the same query, else of the nearest, else with None."""
 
     actions: ClassVar[tuple[str, ...]] = ("search",)
+    specs: ClassVar[tuple[ToolSpec, ...]] = (SEARCH,)
     stateless: ClassVar[tuple[str, ...]] = ("search",)
     """The actions that are answered alike in every episode."""
 

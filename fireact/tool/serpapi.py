@@ -19,6 +19,7 @@ from fireact.meter import Meter
 from fireact.options import RUNTIME, Count, NotNegative, Positive
 from fireact.prices import Price, per_call
 from fireact.requests import Act
+from fireact.toolspec import SEARCH, ToolSpec
 from fireact.types import Observation
 from fireact.web import Passing, Web
 
@@ -35,6 +36,7 @@ class Serpapi:
     """Searches Google."""
 
     actions: ClassVar[tuple[str, ...]] = ("search",)
+    specs: ClassVar[tuple[ToolSpec, ...]] = (SEARCH,)
     stateless: ClassVar[tuple[str, ...]] = ("search",)
     """The actions that are answered alike in every episode."""
 

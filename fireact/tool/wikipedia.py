@@ -10,7 +10,6 @@ tool.base_url=https://de.wikipedia.org/w/api.php
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -19,9 +18,11 @@ from pydantic import Field
 from fireact import retrieval
 from fireact.database import Journal
 from fireact.errors import ConfigError, ToolError
+from fireact.lookups import opened, shown
 from fireact.options import RUNTIME, Count, Positive
 from fireact.recordings import same
 from fireact.requests import Act
+from fireact.toolspec import LOOKUP, ToolSpec, text_argument
 from fireact.types import Observation, Step
 from fireact.web import AGENT, Passing, Web
 
@@ -42,6 +43,9 @@ class Wikipedia:
     """Opens pages and looks words up in them. Which page is open follows from the episode's past alone."""
 
     actions: ClassVar[tuple[str, ...]] = ("search", "lookup")
+    specs: ClassVar[tuple[ToolSpec, ...]] = (
+        ToolSpec("search", "opens the page of that title and shows how it begins.",
+                 text_argument("title", "the title of a page")), LOOKUP)
     stateless: ClassVar[tuple[str, ...]] = ("search",)
     """The actions that are answered alike in every episode."""
 
@@ -79,14 +83,12 @@ class Wikipedia:
         return Observation(" ".join(retrieval.sentences(page.text)[: self.sentences]), (page.title,))
 
     async def _lookup(self, words: str, past: Sequence[Step]) -> Observation:
-        title, shown = _opened(past, words)
-        page = await self._page(title) if title else None
+        titles, number = opened(past, words)
+        page = await self._page(titles[0]) if titles else None
         if page is None:
             raise ToolError("there is no page to look into yet; open one first, e.g. search[Paris]")
         found = [sentence for sentence in retrieval.sentences(page.text) if same(words) in same(sentence)]
-        if shown >= len(found):
-            return Observation("No more results.", (page.title,))
-        return Observation(f"(Result {shown + 1} / {len(found)}) {found[shown]}", (page.title,))
+        return Observation(shown(found, number), (page.title,))
 
     async def _page(self, title: str) -> _Page | None:
         """The page that Wikipedia's own search box would open; None where it would rather show a list."""
@@ -133,17 +135,6 @@ def judge(status: int, answer: dict[str, Any]) -> Exception | None:
     if "search" in code:
         return ToolError(f"Wikipedia refuses this search: {said}")
     return ConfigError(f"Wikipedia refuses the request ({code}): {said}; check tool.base_url")
-
-
-def _opened(past: Sequence[Step], words: str) -> tuple[str | None, int]:
-    """The title of the page opened last, and how often `words` were looked up in it just before.
-
-    Only what has ids counts: a search that found no page, and a fault in place of one, leave the page before it open.
-    """
-    seen = [step for step in past if step.kind == "act" and step.ids]
-    lookups = list(takewhile(lambda step: step.tool == "lookup", reversed(seen)))
-    title = seen[-len(lookups) - 1].ids[0] if len(seen) > len(lookups) else None
-    return title, len(list(takewhile(lambda step: same(step.argument or "") == same(words), lookups)))
 
 
 def _prose(extract: str) -> str:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from fireact import prices
+from fireact import keys, prices
 from fireact.errors import ConfigError
 from fireact.keys import KeyVariable
 from fireact.meter import Meter
@@ -63,9 +63,9 @@ class Api:
     key_env: Annotated[KeyVariable | None, RUNTIME] = None
     """The environment variable that holds the key, which itself is never written anywhere. None: OPENAI_API_KEY for
     OpenAI's own endpoint, and no key for any other, so that none is sent where it does not belong."""
-    headers: Annotated[dict[str, str], AfterValidator(access.no_secrets), RUNTIME] = field(default_factory=dict)
+    headers: Annotated[dict[str, str], AfterValidator(keys.no_secrets), RUNTIME] = field(default_factory=dict)
     """Sent with every request. A value $NAME is read from the environment, e.g. {api-key: $AZURE_OPENAI_API_KEY}."""
-    query: Annotated[dict[str, str], AfterValidator(access.no_secrets)] = field(default_factory=dict)
+    query: Annotated[dict[str, str], AfterValidator(keys.no_secrets)] = field(default_factory=dict)
     """Sent behind every address, e.g. {api-version: 2025-04-01-preview} for Azure's older API. $NAME as above."""
     temperature: Annotated[NotNegative | None, REPLY] = 0.0
     """None: not sent, for models that refuse it."""
@@ -184,12 +184,12 @@ class Api:
                      seeded=self.seeded)
 
     def _transport(self) -> Transport:
-        headers, secrets = access.filled(self.headers), access.secrets(self.headers, self.query)
+        headers, secrets = keys.filled(self.headers), keys.secrets(self.headers, self.query)
         if self._variable and self._key:
             secrets = {self._variable: self._key, **secrets}
             if "authorization" not in map(str.lower, headers):
                 headers["Authorization"] = f"Bearer {self._key}"
-        return Transport(headers, access.filled(self.query), secrets, self.timeout)
+        return Transport(headers, keys.filled(self.query), secrets, self.timeout)
 
     @cached_property
     def _asked(self) -> str:
