@@ -6,6 +6,7 @@ The fields of the class are the node's schema. Nothing is registered: `_target_`
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeGuard, get_args, get_type_hints
@@ -14,6 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from fireact.errors import ConfigError, suggest
 
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
+"""Where a word begins in the name of a class: not within HotpotQA."""
 Node = dict[str, Any]
 """One composed option of a config group: `_target_` and the arguments of its class."""
 
@@ -158,8 +161,8 @@ def _options(cls: type, name: str) -> list[str]:
 
 
 def plugin_name(node: Node) -> str:
-    """How a plug-in is called where its node gives it no name: by its class."""
-    return str(node.get("_target_", "")).rpartition(".")[2].lower()
+    """How a plug-in is called where its node gives it no name: by its class, PlanExecute as plan_execute."""
+    return _WORDS.sub("_", str(node.get("_target_", "")).rpartition(".")[2]).lower()
 
 
 def expected(error: Any) -> str:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from fireact.jsonl import read_finished
 from fireact.skills import SHOWN, Library
-from fireact.types import Question
+from fireact.types import Question, Trajectory
 
 FIND = "skill find_by_capital[x]\nE1 = search[capital {x}] -> The capital of * is {x}\nreturn[{E1}]"
 CURRENCY = "skill currency_of[x]\nE1 = search[currency of {x}] -> The currency of {x} is the *\nreturn[{E1}]"
@@ -53,3 +54,31 @@ def test_a_library_on_disk_is_the_same_and_does_not_grow(tmp_path: Path) -> None
     assert library.entries == filled().entries
     library.learn(CURRENCY.replace("currency_of", "money_of"), ABOUT_MONEY)
     assert library.entries == filled().entries
+
+
+def played(path: Path) -> list[Trajectory]:
+    return list(read_finished(path, Trajectory))
+
+
+def recalled(record: Trajectory) -> str:
+    return next(step.text for step in record.steps if step.kind == "recall")
+
+
+def test_a_job_goes_on_with_what_its_episodes_have_learnt(run_main, store: Path) -> None:
+    for n in (20, 24):
+        assert run_main("stage=generate", "strategy=skills", f"generate.n={n}", "concurrency=1").returncode == 0
+    records = played(next((store / "generate").glob("*/trajectories.jsonl")))
+    assert recalled(records[0]) == ""
+    assert all(recalled(record) for record in records[20:])
+
+
+def test_a_student_plays_with_the_curated_library(run_main, tmp_path: Path, tiny_options: Path) -> None:
+    done = run_main("--config-dir", str(tiny_options), "model=tiny_a", "strategy=skills", "generate.n=16", "curate.n=6",
+                    "curate.validation=2", "evaluate.n=3", "train.max_steps=1", "evaluate.prompted=false",
+                    "evaluate.parity.check=false")
+    assert done.returncode == 0, done.stdout + done.stderr
+    library = Library.open(tmp_path / "run" / "curated" / "skills.jsonl")
+    assert library.entries
+    for record in played(tmp_path / "run" / "episodes-factbook-finetuned.jsonl"):
+        assert recalled(record) == library.recall(record.question.text)
+        assert not any(step.kind == "learn" for step in record.steps)

@@ -16,7 +16,7 @@ from fireact.errors import ConfigError, ToolError, ToolUnavailable
 from fireact.plugins import build, check
 from fireact.requests import Act
 from fireact.store import identity
-from fireact.tool.openapi import OpenApi, compact
+from fireact.tool.openapi import OpenAPI, compact
 from fireact.toolspec import ToolSpec, shortened
 from tests.loopback import Loopback, Reply, script, serve
 
@@ -75,15 +75,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
         yield this
 
 
-def api(folder: Path, server: Loopback | None = None, document: Any = WEATHER, **options: Any) -> OpenApi:
+def api(folder: Path, server: Loopback | None = None, document: Any = WEATHER, **options: Any) -> OpenAPI:
     path = folder / "weather.yaml"
     path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
     base = {} if server is None else {"base_url": f"{server.url}/api/v1/"}
-    return OpenApi(home=folder, document=path, **{"allow": ("getForecast", "listCities", "search_cities"),
+    return OpenAPI(home=folder, document=path, **{"allow": ("getForecast", "listCities", "search_cities"),
                                                   "retries": 0, **base, **options})
 
 
-def call(tool: OpenApi, name: str, argument: str) -> str:
+def call(tool: OpenAPI, name: str, argument: str) -> str:
     async def run() -> str:
         try:
             return (await tool(Act(name, argument))).text
@@ -193,7 +193,7 @@ def test_headers_hold_secrets_that_are_on_the_wire_only(tmp_path: Path, monkeypa
             call(tool, "search_cities", "Paris")
     assert b"very-secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
     with pytest.raises(ConfigError, match=r"X-Api-Key holds a secret, .* e\.g\. \{X-Api-Key: \$MY_KEY\}"):
-        check({"_target_": "fireact.tool.openapi.OpenApi", "headers": {"X-Api-Key": "very-secret-key"}}, "tool")
+        check({"_target_": "fireact.tool.openapi.OpenAPI", "headers": {"X-Api-Key": "very-secret-key"}}, "tool")
 
 
 LOOP = changed(name="days", schema={"$ref": "#/x"}, **{"in": "query"}) | {"x": {"type": "array", "items": {
@@ -252,7 +252,7 @@ def test_a_document_may_be_json_and_counts_by_its_content(tmp_path: Path) -> Non
     one, other = tmp_path / "a.json", tmp_path / "b.json"
     for path in (one, other):
         path.write_text(json.dumps(WEATHER))
-    node = {"_target_": "fireact.tool.openapi.OpenApi", "document": str(one), "allow": ["listCities"]}
+    node = {"_target_": "fireact.tool.openapi.OpenAPI", "document": str(one), "allow": ["listCities"]}
     assert build(node, "tool", home=tmp_path).actions == ("list_cities",)
     assert identity(node) == identity({**node, "document": str(other)})
     other.write_text(json.dumps({**WEATHER, "openapi": "3.1.0"}))

@@ -30,7 +30,7 @@ from fireact.web import Web, is_address
 
 
 @dataclass(kw_only=True)
-class OpenApi:
+class OpenAPI:
     """Calls operations of an API."""
 
     home: Annotated[Path, RUNTIME]
