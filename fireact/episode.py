@@ -125,10 +125,17 @@ class Playing:
             raise _Ended(StopReason.FORMAT, f"{self.errors} replies in a row were refused; the last: {done[-1].text}")
 
     async def _do_all(self, requests: list[Request]) -> list[Step]:
+        self._need_calls(sum(isinstance(request, Ask) for request in requests))
         acts = [request for request in requests if isinstance(request, Act)]
         placed = [replace(request, place=acts.index(request)) if isinstance(request, Act) else request
                   for request in requests]
         return list(await asyncio.gather(*map(self._do, placed)))
+
+    def _need_calls(self, wanted: int) -> None:
+        limit, used = self.player.limits.calls, sum(step.kind == "ask" for step in self.steps)
+        if limit is not None and wanted and used + wanted > limit:
+            raise _Ended(StopReason.CALLS, f"{used} replies were given, and {wanted} more are wanted; "
+                                           f"limits.calls={limit}")
 
     async def _within_time(self, work: Awaitable[list[Step]]) -> list[Step]:
         limit = self.player.limits.seconds

@@ -75,7 +75,7 @@ class PlayJob(Section):
         return key(stage="generate", version=VERSION, method=self.method, model=identity(self.model),
                    adapter=_adapter(self),
                    strategy=identity(self.strategy), opening=_told(self.opening(strategy)), tool=self._tool_identity(),
-                   dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=self.limits.model_dump(),
+                   dataset=self._dataset_identity(), split=self.split, seed=self.seed, limits=_counted(self.limits),
                    **({"library": self.library_key} if self.library_key else {}))
 
     def opening(self, strategy: Strategy) -> list[Request]:
@@ -240,6 +240,12 @@ def _told(opening: Sequence[Request]) -> str:
     """What a model is first told, for a key; of the functions that it is offered, only where there are some."""
     first = next(iter(opening), None)
     return repr(first) + (encode(first) if isinstance(first, Ask) and first.tools else "")
+
+
+def _counted(limits: Limits) -> dict[str, Any]:
+    """What of the limits is in a key: `calls`, which came later, where there is one."""
+    told = limits.model_dump()
+    return told if limits.calls is not None else {name: value for name, value in told.items() if name != "calls"}
 
 
 def _adapter(job: PlayJob) -> str | None:

@@ -15,7 +15,8 @@ from fireact.examples import conversation
 from fireact.types import StopReason, Trajectory
 
 SIDES = ("chosen", "rejected")
-_BAD_STOPS = (StopReason.FINISHED, StopReason.ROUNDS, StopReason.TOKENS, StopReason.CONTEXT)
+_BAD_STOPS = (StopReason.FINISHED, StopReason.ROUNDS, StopReason.CALLS, StopReason.TOKENS,
+              StopReason.CONTEXT)
 """How a bad trajectory may have ended: the model answered, or ran out of something. What was the clock's fault, or
 the provider's, and replies that could not be read, teach nothing about the question."""
 Asked = tuple[str, str]

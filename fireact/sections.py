@@ -58,10 +58,8 @@ class Own(Section):
     """What the student plays itself, where inputs.player names an adapter of its own; see fireact/own.py."""
 
     n: Number = 300
-    """How many training questions of each dataset."""
     attempts: Attempts = 4
     until_correct: bool = True
-    """Play further attempts only until one is right."""
     temperature: NotNegative = 0.7
     """Of all its replies, so that attempts differ."""
     ratio: Positive = 1.0
@@ -101,6 +99,8 @@ class Limits(Section):
 
     errors: Count = 3
     """Replies in a row that break the grammar or call an unknown tool."""
+    calls: Count | None = None
+    """Replies of the model, so that frameworks can be compared by as many."""
     tokens: Count | None = None
     """Tokens of all its completions together."""
     seconds: Positive | None = None

@@ -104,6 +104,11 @@ class Step:
     node: str = ""
     """See `Ask`."""
 
+    def leads_on(self, before: Step) -> bool:
+        """Whether this reply goes on from the one before it, which stopped half-way; not another sample of the same."""
+        return (self.kind == before.kind == "ask" and self.node == before.node and self.text != before.text
+                and self.text.startswith(before.text))
+
 
 class StopReason(str, Enum):
     """Why an episode ended."""
@@ -114,6 +119,8 @@ class StopReason(str, Enum):
     """The strategy ran out of rounds."""
     FORMAT = "format"
     """Too many replies in a row broke the grammar."""
+    CALLS = "calls"
+    """The episode's limit of replies was reached."""
     TOKENS = "tokens"
     """The episode's token limit was reached."""
     SECONDS = "seconds"
@@ -169,7 +176,7 @@ class Trajectory:
     def rounds(self) -> int:
         """The number of replies of the model; one that was led on to its action is one with what follows."""
         following = [*self.steps[1:], None]
-        return sum(step.kind == "ask" and not (after and after.kind == "ask" and after.text.startswith(step.text))
+        return sum(step.kind == "ask" and not (after and after.leads_on(step))
                    for step, after in zip(self.steps, following, strict=False))
 
     @property

@@ -23,6 +23,7 @@ from fireact.requests import Act, Ask
 from fireact.sections import Limits
 from fireact.strategy.cot import Cot
 from fireact.strategy.react import React
+from fireact.strategy.tree import Tree
 from fireact.types import Completion, Message, Observation, Question, StopReason, Trajectory
 from tests.helpers import Gold
 
@@ -97,6 +98,14 @@ def test_an_unknown_tool_is_refused_with_the_known_ones() -> None:
 def test_a_good_action_forgives_earlier_errors() -> None:
     replies = ["hm", "hm", "Action: search[a]", "hm", "hm", "Action: finish[Paris]"]
     assert play(Scripted(replies=replies), errors=3).stop is StopReason.FINISHED
+
+
+def test_replies_have_a_limit_that_several_at_once_do_not_pass() -> None:
+    endless = Scripted(replies=["Action: search[a]"])
+    record = play(endless, calls=4)
+    assert (record.stop, record.rounds) == (StopReason.CALLS, 4)
+    assert play(endless, Tree(k=3, value="votes"), calls=4).rounds == 3
+    assert play(Scripted(replies=["Action: finish[Paris]"]), calls=1).score.em == 1
 
 
 def test_a_failing_tool_is_an_observation() -> None:

@@ -66,7 +66,8 @@ def test_who_is_bad_enough() -> None:
     good = attempt("q", 0, True)
     for stop in StopReason:
         ended = attempt("q", 1, False, stop=stop)
-        wanted = stop in (StopReason.FINISHED, StopReason.ROUNDS, StopReason.TOKENS, StopReason.CONTEXT)
+        wanted = stop in (StopReason.FINISHED, StopReason.ROUNDS, StopReason.CALLS, StopReason.TOKENS,
+                          StopReason.CONTEXT)
         assert len(paired([good, ended]).pairs) == wanted
     silent = replace(attempt("q", 1, False), steps=())
     assert not paired([good, silent]).pairs

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from fireact.capsule.portable import foreign, placed
 from fireact.errors import ConfigError, DataError, FireActError
-from fireact.generate import PlayJob, first, open_dataset, play_all
+from fireact.generate import PlayJob, first, open_dataset, play_all, uses_library
 from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.play.engine import Settings
 from fireact.play.played import digest, require
@@ -134,6 +134,8 @@ def replay(place: Place, episodes: Episodes) -> Replay:
     if episodes.dataset is None or episodes.broken:
         return Replay(None, episodes.why or episodes.broken, differs=bool(episodes.broken))
     job, questions = _as_far_as_played(episodes)
+    if uses_library(job.strategy) and job.library is None:
+        return Replay(None, "which skills an episode recalled depends on which others had ended before it")
     folder = place.store / "generate" / episodes.key
     try:
         _play(place, job, folder)

@@ -47,7 +47,7 @@ def _key(stages: Stages, label: str, claimed: str, packed: PlayJob | None, moved
         found = job.key() if job is not None else None
     except FireActError as failure:
         inputs = stages.config.inputs
-        given = next((one for one in ("adapter", "curated") if getattr(inputs, one)), None)
+        given = next((one for one in ("adapter", "curated", "player") if getattr(inputs, one)), None)
         return Number(name, claimed, None, "unchecked", str(failure) if given is None else
                       f"inputs.{given} is a folder of another run, which config.yaml has the fingerprint of")
     other = next((field for field in _PLAYED if packed and getattr(job, field, None) != getattr(packed, field)), None)
@@ -55,6 +55,8 @@ def _key(stages: Stages, label: str, claimed: str, packed: PlayJob | None, moved
         return Number(name, claimed, found, "differs", f"config.yaml has another {other} than the job in jobs.json")
     if found == claimed:
         return Number(name, claimed, found, "recomputed")
+    if label == "parity" and job is None:
+        return Number(name, claimed, None, "unchecked", "it is made of the trained student's files")
     if moved:
         return Number(name, claimed, found, "unchecked", "strategy.prompt is a file, and its path is part of the key")
     return Number(name, claimed, found, "differs", "config.yaml leads to another job, or this is another version of "

@@ -39,11 +39,12 @@ from fireact.manifest import commit
 from fireact.paper.runs import ROWS, read_config, run_dirs
 from fireact.play.played import require
 from fireact.play.records import TRAJECTORIES, Name, Records
+from fireact.skills import SKILLS
 from fireact.stages import Stages
 from fireact.store import fingerprint
 from fireact.tokenize import TokenizeJob
 
-_CURATED = (TRAIN, VALIDATION, FUNNEL, CONTAMINATION, PREFERENCES, HELD_PREFERENCES)
+_CURATED = (TRAIN, VALIDATION, SKILLS, FUNNEL, CONTAMINATION, PREFERENCES, HELD_PREFERENCES)
 _STUDENT = {".json", ".safetensors", ".bin", ".jinja", ".model", ".txt"}
 """What the files of a trained student end in."""
 _NAMES_ITS_BASE = {"adapter_config.json": "base_model_name_or_path", "fireact.json": "base_name"}
@@ -140,7 +141,14 @@ class _Packing:
         self._tapes.setdefault(tape, {})[key] = label
         adapter_key = job.adapter_key or (job.adapter and fingerprint(job.adapter))
         return {**self.portable.job(job.model_dump(mode="json")), "home": "home", "adapter_key": adapter_key,
-                "adapter": self._student(job.adapter, str(adapter_key), ours=bool(job.adapter_key))}
+                "adapter": self._student(job.adapter, str(adapter_key), ours=bool(job.adapter_key)),
+                "library": job.library and self._library(job.library, str(job.library_key))}
+
+    def _library(self, library: Path, key: str) -> str:
+        """The skills that a job plays with."""
+        place = f"store/curate/{key}/{library.name}"
+        self.portable.contents[place] = library
+        return PLACE + place
 
     def _student(self, adapter: Path | None, key: str, ours: bool) -> str | None:
         """A fine-tuned model's folder. Of one that its endpoint keeps there is only its id."""

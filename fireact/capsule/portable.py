@@ -19,7 +19,7 @@ from fireact.store import fingerprint
 _PLATFORM = re.compile(r"x86_64|aarch64|arm64|amd64", re.IGNORECASE)
 _WEIGHTS = {"model", "teacher", "train"}
 """Groups whose paths lead to weights."""
-_FOLDERS = {"adapter", "curated", "files", "folder"}
+_FOLDERS = {"adapter", "curated", "files", "folder", "library"}
 """Fields of jobs."""
 _NOT_SHARED: Mapping[str, Mapping[str, Any]] = {
     "tape": {"file": None}, "budget": {"ledger": None}, "publish": {"repo": None, "converter": None}}
@@ -48,7 +48,7 @@ class Portable:
         return {"trajectories": [self.file(each, "inputs.trajectories")
                                  for each in (files if isinstance(files, list) else [files])],
                 **{name: fingerprint(Path(given[name])) if given.get(name) else None
-                   for name in ("curated", "adapter")}}
+                   for name in ("curated", "adapter", "player")}}
 
     def job(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """A job, whose folders are the caller's to fill in."""
