@@ -113,9 +113,13 @@ class ToolSpec:
             where = f"the argument {'.'.join(map(str, error.path))!r} of" if error.path else "the arguments of"
             raise ToolError(f"{where} {self.name} does not fit: {error.message[:LONGEST]}; write e.g. {self.example()}")
 
+    def example_call(self) -> Call:
+        """A call with arguments of the right types."""
+        return Call(self.name, json.dumps({name: _example(schema) for name, schema in self.properties.items()}))
+
     def example(self) -> str:
-        """A call, for refusals."""
-        given = {name: _example(schema) for name, schema in self.properties.items()}
+        """The same in words."""
+        given = json.loads(self.example_call().arguments)
         if self.sole is None:
             return f"{self.name}[{json.dumps(given)}]"
         value = given[self.sole]

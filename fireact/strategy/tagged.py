@@ -21,10 +21,8 @@ _OFFER = """You may call functions. They are described here, one a line:
 <tools>
 {functions}
 </tools>
-To call one, write its name and arguments as JSON:
-<tool_call>
-{{"name": "search", "arguments": {{"query": "Paris"}}}}
-</tool_call>"""
+To call one, write its name and arguments as JSON, e.g.
+{example}"""
 
 
 def read_reply(text: str) -> tuple[str, tuple[Call, ...]]:
@@ -71,8 +69,8 @@ def plain(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> list[Messag
             message = Message("assistant", "\n".join([*([message.content] if message.content else []),
                                                       *map(_written, message.calls)]))
         found.append(message)
-    offer = _OFFER.format(functions="\n".join(json.dumps(spec.as_function()["function"], ensure_ascii=False)
-                                               for spec in tools))
+    offer = _OFFER.format(example=_written(tools[0].example_call()), functions="\n".join(
+        json.dumps(spec.as_function()["function"], ensure_ascii=False) for spec in tools))
     first, *rest = found
     if first.role == "system":
         return [Message("system", f"{first.content}\n\n{offer}"), *rest]

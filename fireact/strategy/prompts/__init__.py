@@ -60,7 +60,8 @@ def preamble(method: str, name: str | None, tools: Sequence[ToolSpec] = ()) -> l
     if name is None:
         raise ConfigError("strategy.prompt is missing, and no dataset names one; set it, e.g. strategy.prompt=hotpotqa")
     instructions, *examples = read_prompt(method, name).split(f"\n\n{QUESTION}")
-    talk = [Message("system", f"{instructions.strip()}{_more(tools, instructions)}")]
+    label = "Action: " if "Action: " in instructions else ""
+    talk = [Message("system", f"{instructions.strip()}{_more(tools, instructions, label)}")]
     for example in examples:
         turns = turns_of(example)
         if turns[-1].role != "assistant":
@@ -92,10 +93,10 @@ def called_preamble(method: str, name: str | None, offered: Sequence[ToolSpec],
                           "few-shot text, or a tool that has that action") from None
 
 
-def _more(tools: Sequence[ToolSpec], instructions: str) -> str:
+def _more(tools: Sequence[ToolSpec], instructions: str, label: str) -> str:
     """What is told of actions that the instructions do not name."""
     others = [spec for spec in tools if f"{spec.name}[" not in instructions]
-    return "\nThere are more actions:\n" + "\n".join(f"Action: {spec}" for spec in others) if others else ""
+    return "\nThere are more actions:\n" + "\n".join(f"{label}{spec}" for spec in others) if others else ""
 
 
 def turns_of(example: str) -> list[Message]:
