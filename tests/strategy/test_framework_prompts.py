@@ -6,17 +6,21 @@ from typing import Any
 import pytest
 
 from fireact.requests import Act, Ask, Learn, Recall, Refuse, Tell
-from fireact.strategy.grammar import OBSERVATION, parse_step
+from fireact.strategy.calling import FINISH, PROGRAM
+from fireact.strategy.grammar import OBSERVATION, format_step, parse_step
+from fireact.strategy.language import parse
 from fireact.strategy.nodes import VALUES
-from fireact.strategy.plan_execute import PlanExecute
+from fireact.strategy.plan_execute import PLAN, PlanExecute
+from fireact.strategy.plans import format_plan, has_plan, parse_plan
 from fireact.strategy.program import NEXT, Program
-from fireact.strategy.prompts import preamble, value_preamble
+from fireact.strategy.prompts import called_preamble, preamble, value_preamble
 from fireact.strategy.skills import Skills
 from fireact.toolspec import ToolSpec, text_argument
 from fireact.types import Message
 from tests.strategy.test_prompts import ANSWERS, TASKS, examples
 
 SEARCH = ToolSpec("search", "looks words up", text_argument("query", "what to look up"))
+SKILL = re.compile(r"^skill (\w+)\[", re.MULTILINE)
 STRATEGIES = {"plan": PlanExecute(), "program": Program(), "skills": Skills()}
 
 
@@ -94,8 +98,54 @@ def test_the_questions_are_those_of_react(method: str) -> None:
 def test_a_second_reply_is_shown_in_each_language_text() -> None:
     for method in ("program", "skills"):
         for task in TASKS:
-            if (method, task) not in (("skills", "factbook"), ("skills", "strategyqa")):
-                assert any(NEXT in turn.content for example in examples(method, task) for turn in example)
+            assert any(NEXT in turn.content for example in examples(method, task) for turn in example)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_plans_and_programs_are_written_in_the_canonical_form(task: str) -> None:
+    for turn in (turn.content for example in examples("plan", task) for turn in example[1::2]):
+        if has_plan(turn):
+            thought, steps = parse_plan(turn)
+            assert turn == format_plan(thought, steps)
+            assert all(re.fullmatch(r"[A-Z][a-z]+ .+\.", step) for step in steps)
+        else:
+            assert turn == format_step(parse_step(turn))
+    for turn in (turn.content for example in examples("program", task) for turn in example[1::2]):
+        assert turn == str(parse(turn, tools=["search"]))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_search_of_a_plan_shows_what_it_shows_in_react(task: str) -> None:
+    steps = [parse_step(turn.content) for example in examples("plan", task) for turn in example[1::2]
+             if not has_plan(turn.content)]
+    others = {step.argument for step in steps if step.name == "search"} - FOUND.keys()
+    assert others == ({"Qatar"} if task == "factbook" else set())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_skills_are_both_called_and_defined_in_each_text(task: str) -> None:
+    called, defined = set(), set()
+    for question, *turns in examples("skills", task):
+        known = set(SKILL.findall(question.content))
+        for turn in turns[::2]:
+            own = set(SKILL.findall(turn.content))
+            calls = set(re.findall(r"^E\d+ = (\w+)\[", turn.content, re.MULTILINE)) - {"search"}
+            assert own <= calls <= own | known
+            called |= calls & known
+            defined |= own
+    assert called
+    assert defined
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(("method", "offered"), [("plan", (SEARCH, PLAN, FINISH)), ("program", (PROGRAM, FINISH))])
+def test_plans_and_programs_can_be_shown_as_calls(method: str, offered: tuple[ToolSpec, ...], task: str) -> None:
+    words = [turn for example in examples(method, task) for turn in example]
+    _, *called = called_preamble(method, task, offered)
+    assert len(called) == len(words)
+    for turn, call in zip(words, called, strict=True):
+        assert len(call.calls) == (turn.role == "assistant")
+        assert (call.role == "tool") == turn.content.startswith(OBSERVATION)
 
 
 def test_valuations_end_with_one_of_the_words() -> None:

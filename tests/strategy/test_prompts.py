@@ -12,7 +12,7 @@ import pytest
 from fireact.dataset.scoring import normalize
 from fireact.errors import ConfigError
 from fireact.strategy.grammar import OBSERVATION, parse_answer, parse_step
-from fireact.strategy.prompts import preamble
+from fireact.strategy.prompts import preamble, value_preamble
 from fireact.tool.wikipedia import Wikipedia
 from fireact.types import Message
 from tests.helpers import real_data
@@ -157,6 +157,7 @@ def benchmark_questions(folder: Path) -> Iterator[str]:
 def test_no_example_is_a_question_of_a_benchmark() -> None:
     """Neither the same, after normalisation, nor with eight words in a row in common."""
     own = {example[0].content.split("\n")[0] for method, task in PROMPTS for example in examples(method, task)}
+    own |= {turn.content.split("\n")[0].removeprefix("Question: ") for turn in value_preamble()[1::2]}
     grams = {gram for question in own for gram in ngrams(words(question))}
     folder, seen = real_data(), 0
     for question in benchmark_questions(folder):
