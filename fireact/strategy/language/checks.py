@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 
 from fireact.errors import FormatError, suggest
-from fireact.strategy.language.syntax import Call, Finish, Program, Skill, Statement
+from fireact.strategy.language.syntax import Call, Program, Skill, Statement
 from fireact.strategy.language.templates import slots
 
 DEEPEST = 4
@@ -13,46 +14,73 @@ DEEPEST = 4
 
 def check(program: Program, tools: Collection[str] | None, given: Mapping[str, Skill], most: int) -> Program:
     """The program with the skills that it needs. Raises FormatError."""
-    skills = {**given}
+    own: dict[str, Skill] = {}
     for skill in program.skills:
         if tools and skill.name in tools:
             raise FormatError(f"a skill cannot be called {skill.name!r}, as a tool is; give it another name")
-        if [other.name for other in program.skills].count(skill.name) > 1:
+        if skill.name in own:
             raise FormatError(f"the skill {skill.name} is defined twice; give each a name of its own")
-        skills[skill.name] = skill
+        own[skill.name] = skill
+    skills = {**given, **own}
     used = _used(program, skills)
-    for skill in (*program.skills, *used):
+    _check_calls(program, used, most)
+    for skill in used.values():
         _check_body(skill.body, skill.params, f"the skill {skill.name}: ")
     _check_body(program.statements, (), "")
-    bodies = [program.statements, *(skill.body for skill in (*program.skills, *used))]
-    _check_actions(bodies, tools, skills)
-    count = _count(program.statements, skills)
+    _check_actions([program.statements, *(skill.body for skill in used.values())], tools, skills)
+    return replace(program, known=tuple(skill for name, skill in used.items() if name not in own))
+
+
+def _used(program: Program, skills: Mapping[str, Skill]) -> dict[str, Skill]:
+    """The skills that are defined or called, and those that these call, by their names."""
+    found = {skill.name: skill for skill in program.skills}
+    bodies = [program.statements, *(skill.body for skill in program.skills)]
+    while bodies:
+        for name in _actions(bodies.pop()):
+            if name in skills and name not in found:
+                found[name] = skills[name]
+                bodies.append(skills[name].body)
+    return found
+
+
+def _check_calls(program: Program, used: Mapping[str, Skill], most: int) -> None:
+    """Refuse skills that call themselves, skills too deep in skills, and too many calls."""
+    order, circle = _sorted({name: [action for action in _actions(skill.body) if action in used]
+                             for name, skill in used.items()})
+    if circle:
+        raise FormatError(f"the skill {circle[0]} calls itself ({_way(circle)}); write it without that")
+    depth: dict[str, int] = {}
+    calls: dict[str, int] = {}
+    for name in order:
+        actions = _actions(used[name].body)
+        depth[name] = 1 + max((depth.get(action, 0) for action in actions), default=0)
+        calls[name] = sum(calls.get(action, 1) for action in actions)
+        if depth[name] > DEEPEST:
+            raise FormatError(f"the skill {name} calls skills {depth[name] - 1} deep, and {DEEPEST - 1} is the most; "
+                              "write it with fewer")
+        if calls[name] > most:
+            raise FormatError(f"the skill {name} makes {calls[name]} calls, more than {most}; write it with fewer")
+    count = sum(calls.get(action, 1) for action in _actions(program.statements))
     if count > most:
         raise FormatError(f"the program makes {count} calls, more than {most}; write one with fewer")
-    own = {skill.name for skill in program.skills}
-    return replace(program, known=tuple(skill for skill in used if skill.name not in own))
 
 
-def _used(program: Program, skills: Mapping[str, Skill]) -> list[Skill]:
-    """The skills that are called, and those that these call. Raises FormatError for those that call themselves."""
-    found: dict[str, Skill] = {}
+def _actions(body: Sequence[Statement]) -> list[str]:
+    return [call.action for call in body if isinstance(call, Call)]
 
-    def walk(body: Sequence[Statement], way: tuple[str, ...]) -> None:
-        for call in body:
-            if isinstance(call, Call) and call.action in skills:
-                if call.action in way:
-                    raise FormatError(f"the skill {call.action} calls itself ({' -> '.join((*way, call.action))}); "
-                                      "write it without that")
-                if len(way) == DEEPEST:
-                    raise FormatError(f"skills call skills {len(way) + 1} deep ({' -> '.join((*way, call.action))}), "
-                                      f"and {DEEPEST} is the most; write it with fewer")
-                found[call.action] = skills[call.action]
-                walk(skills[call.action].body, (*way, call.action))
 
-    walk(program.statements, ())
-    for skill in program.skills:
-        walk(skill.body, (skill.name,))
-    return list(found.values())
+def _sorted(needs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
+    """The names, each behind those that it needs; or else a circle of them."""
+    try:
+        return list(TopologicalSorter(needs).static_order()), []
+    except CycleError as error:
+        circle: list[str] = error.args[1][:0:-1]
+        first = circle.index(min(circle))
+        return [], [*circle[first:], *circle[:first], circle[first]]
+
+
+def _way(names: Sequence[str]) -> str:
+    return " -> ".join(names if len(names) < 6 else [*names[:3], "...", names[-1]])
 
 
 def _check_body(body: Sequence[Statement], params: Sequence[str], where: str) -> None:
@@ -83,23 +111,11 @@ def _check_name(call: Call, before: Sequence[Call], params: Sequence[str], where
 
 def _check_order(body: Sequence[Statement], names: Mapping[str, Sequence[Call]], where: str) -> None:
     """Refuse references that go round in a circle."""
-    needs = {name: {needed for call in calls for needed in _needed(call, body) if needed in names}
-             for name, calls in names.items()}
-    state: dict[str, int] = {}
-
-    def walk(name: str, way: tuple[str, ...]) -> None:
-        if state.get(name) == 1:
-            circle = " -> ".join((*way[way.index(name):], name))
-            raise FormatError(f"{where}calls need each other in a circle ({circle}), so none can be made; "
-                              "let each refer to those that can be made before it")
-        if name not in state:
-            state[name] = 1
-            for other in sorted(needs[name]):
-                walk(other, (*way, name))
-            state[name] = 2
-
-    for name in needs:
-        walk(name, ())
+    _, circle = _sorted({name: [needed for call in calls for needed in _needed(call, body) if needed in names]
+                         for name, calls in names.items()})
+    if circle:
+        raise FormatError(f"{where}calls need each other in a circle ({_way(circle)}), so none can be made; "
+                          "let each refer to those that can be made before it")
 
 
 def _needed(call: Call, body: Sequence[Statement]) -> list[str]:
@@ -125,22 +141,17 @@ def _check_actions(bodies: Sequence[Sequence[Statement]], tools: Collection[str]
     for call in (statement for body in bodies for statement in body if isinstance(statement, Call)):
         skill = skills.get(call.action)
         if skill is not None:
-            given = len(arguments(call.argument)) if len(skill.params) > 1 else 1
-            if given != max(len(skill.params), 1):
-                raise FormatError(f"the skill {skill.name} takes {len(skill.params)} arguments, separated by ;, and "
-                                  f"{str(call)[:80]!r} gives {given}")
+            if len([text for text in arguments(call, skill) if text]) != len(skill.params):
+                raise FormatError(f"the skill {skill.name} takes {len(skill.params)} arguments, separated by ;, not "
+                                  f"those of {str(call)[:80]!r}; write e.g. "
+                                  f"{skill.name}[{'; '.join(skill.params)[:40]}]")
             if call.pattern is not None:
                 raise FormatError(f"{str(call)[:80]!r}: a skill returns its value; leave out what follows ->")
         elif tools is not None and call.action not in tools:
             raise FormatError(f"there is no tool or skill {call.action!r}{suggest(call.action, [*tools, *skills])}")
 
 
-def arguments(text: str) -> list[str]:
-    """The arguments of a skill's call."""
-    return [part.strip() for part in text.split(";")]
+def arguments(call: Call, skill: Skill) -> list[str]:
+    """The arguments of a skill's call. A skill with one parameter takes the whole text."""
+    return [part.strip() for part in call.argument.split(";")] if len(skill.params) > 1 else [call.argument]
 
-
-def _count(body: Sequence[Statement], skills: Mapping[str, Skill]) -> int:
-    """How many calls of tools there are at most, whichever branches are taken."""
-    return sum(_count(skills[call.action].body, skills) if call.action in skills else 1
-               for call in body if not isinstance(call, Finish))

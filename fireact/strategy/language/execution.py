@@ -32,8 +32,8 @@ class Execution:
     _under_way: dict[str, Line] = field(init=False, default_factory=dict)
     _conditions: dict[tuple[int, int], Condition] = field(init=False)
     """By the number of their chain and their place in it."""
-    _held: dict[tuple[int, int], bool] = field(init=False, default_factory=dict)
-    """What is known of them."""
+    _held: dict[tuple[int, int], bool | None] = field(init=False, default_factory=dict)
+    """What is known of them; None for those that compare what has no order."""
 
     def __post_init__(self) -> None:
         """Line up what is to be done."""
@@ -62,9 +62,11 @@ class Execution:
         if line.pattern is None:
             self.values[name] = observation
             return
-        value = patterns.find(line.pattern, observation, self.values)
+        known = line.known(self.values)
+        value = patterns.find(line.pattern, observation, known)
         if value is None:
-            self.failures.append(f'{name}: no "{fill(line.pattern, self.values)[:120]}" in the observation')
+            told = " ".join(fill(line.pattern, known).split())
+            self.failures.append(f'{name}: no "{told[:120]}" in the observation')
         else:
             self.values[name] = value
 
@@ -122,15 +124,17 @@ class Execution:
             try:
                 self._held[where] = holds(condition, self.values)
             except Incomparable as failure:
-                if str(failure) not in self.failures:
-                    self.failures.append(str(failure))
-                return None
+                self._held[where] = None
+                self.failures.append(str(failure))
         return self._held[where]
 
     def _give_up(self) -> None:
-        """Say what was not called."""
-        for line in self._left:
-            missing = sorted(line.needs - self.values.keys())
-            if line.action and missing:
-                self.failures.append(f"{line.name} was not called, for there is no {' and no '.join(missing)}")
+        """Say what was not called; where that tells nothing, why no end was reached."""
+        missing = [(line, sorted(line.needs - self.values.keys())) for line in self._left]
+        self.failures += [f"{line.name} was not called, for there is no {' and no '.join(names)}"
+                          for line, names in missing if line.action and names]
+        if self.program.finishes and not self.failures:
+            names = sorted({name for line, needed in missing if not line.name for name in needed})
+            self.failures.append(f"no finish was reached, for there is no {' and no '.join(names)}" if names else
+                                 "no finish was reached, for no condition of one holds")
         self._left = []

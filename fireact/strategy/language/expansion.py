@@ -20,11 +20,17 @@ class Line:
     pattern: str | None
     guards: tuple[Guard, ...]
     """Its own, and those of the calls around it: all must hold."""
+    given: Mapping[str, str]
+    """The arguments of the skill's call by the names of its parameters, for the pattern: a `*` in them is no gap."""
 
     @property
     def needs(self) -> set[str]:
         """The names that it refers to, but for its guards."""
-        return {*slots(self.text), *slots(self.pattern or "")}
+        return {*slots(self.text), *slots(fill(self.pattern or "", self.given))}
+
+    def known(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """The values that its pattern refers to."""
+        return {**values, **{name: fill(text, values) for name, text in self.given.items()}}
 
 
 def expand(program: Program) -> list[Line]:
@@ -42,22 +48,23 @@ class _Expansion:
               around: tuple[Guard, ...]) -> list[Line]:
         """The lines of a body whose value is `name`; `given` are arguments by the names of parameters."""
         prefix = f"{name}." if name else ""
-        renamed = {**{call.name: f"{{{prefix}{call.name}}}" for call in body if isinstance(call, Call)}, **given}
+        own = {call.name: f"{{{prefix}{call.name}}}" for call in body if isinstance(call, Call)}
+        renamed = {**own, **given}
         numbers: dict[int, int] = {}
         found: list[Line] = []
         for statement in body:
             guards = (*around, *self._guard(statement.guard, numbers, renamed))
             if not isinstance(statement, Call):
-                found.append(Line(name, None, fill(statement.text, renamed), None, guards))
+                found.append(Line(name, None, fill(statement.text, renamed), None, guards, {}))
                 continue
-            skill, argument = self.skills.get(statement.action), fill(statement.argument, renamed)
+            full, skill = f"{prefix}{statement.name}", self.skills.get(statement.action)
             if skill is None:
-                pattern = None if statement.pattern is None else fill(statement.pattern, renamed)
-                found.append(Line(f"{prefix}{statement.name}", statement.action, argument, pattern, guards))
+                pattern = None if statement.pattern is None else fill(statement.pattern, own)
+                found.append(Line(full, statement.action, fill(statement.argument, renamed), pattern, guards, given))
             else:
-                parts = arguments(argument) if len(skill.params) > 1 else [argument]
-                found += self.lines(skill.body, f"{prefix}{statement.name}",
-                                    dict(zip(skill.params, parts, strict=False)), guards)
+                # Cut before values are filled in, which may have a ; of their own.
+                parts = [fill(part, renamed) for part in arguments(statement, skill)]
+                found += self.lines(skill.body, full, dict(zip(skill.params, parts, strict=True)), guards)
         return found
 
     def _guard(self, guard: Guard | None, numbers: dict[int, int], renamed: Mapping[str, str]) -> tuple[Guard, ...]:

@@ -1,79 +1,60 @@
-"""The lines of a reply, and the pieces that a line is cut into."""
+"""The lines of a reply, without what models and markdown put around them, and what stands in brackets."""
 
 import re
-from typing import Literal
+from collections.abc import Sequence
 
 from fireact.errors import FormatError
-from fireact.strategy.language.syntax import Comparison, Condition, Sign
 
-_FENCE = re.compile(r"^\s*```\w*\s*$")
-_BULLET = re.compile(r"^(?:[-*]\s+|\d{1,2}[.)]\s+)(?=\S)")
-_STARTS = re.compile(r"(?:skill\s+\w+\s*\[|(?:if|elif)\s+\S|else\s*:|(?:finish|return)\s*\[|"
-                     r"[A-Za-z_]\w*\s*=(?!=)\s*[A-Za-z_])", re.IGNORECASE)
-"""What a statement begins with: whatever stands before the first is thought."""
-_HEAD = re.compile(r"(if|elif|else)\b\s*", re.IGNORECASE)
-_SIGN = re.compile(r"\s*(==|!=|<=|>=|<|>|\bcontains\b|(?<![<>=!])=(?!=))\s*", re.IGNORECASE)
-_JOINS = re.compile(r"\s+(and|or)\s+", re.IGNORECASE)
+_FENCE = re.compile(r"\s*```\w*\s*$")
+_BULLET = re.compile(r"^(?:[-*]|\d{1,2}[.)])\s+")
+_STATEMENT = re.compile(r"skill\s+\w+\s*\[|else\s*:|(?:else\s+)?(?:finish|return)\s*\[|"
+                        r"(?:elif|(?:else\s+)?if)\b(?=.*[{=<>]|.*:\s*(?:finish|return)\b)|"
+                        r"(?:else\s+)?[A-Za-z_]\w*\s*=(?!=)\s*[A-Za-z_]", re.IGNORECASE)
+_OPEN_GUARD = re.compile(r"(?:if|elif|else)\b(?:.*\S)?\s*:$", re.IGNORECASE)
+_WRAPPERS = ("**", "`")
 
 
 def statements_of(text: str) -> tuple[str, list[str]]:
-    """Cut a reply into its thought and its lines, without blank lines, comments and what markdown adds."""
-    lines = [_clean(line) for line in text.strip().splitlines() if not _FENCE.match(line)]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    start = next((at for at, line in enumerate(lines) if _STARTS.match(line)), len(lines))
-    return "\n".join(lines[:start]), lines[start:]
+    """Cut a reply into its thought and its lines, without blank lines, comments and what markdown adds.
+
+    Raises FormatError for several lines that are indented under a condition.
+    """
+    lines = [line for line in text.splitlines() if not _FENCE.match(line)]
+    cleaned = [(len(line) - len(line.lstrip()), _clean(line)) for line in lines]
+    kept = [(indent, line) for indent, line in cleaned if line and not line.startswith("#")]
+    start = next((at for at, (_, line) in enumerate(kept) if is_statement(line)), len(kept))
+    return "\n".join(line for _, line in kept[:start]), _joined(kept[start:])
+
+
+def is_statement(line: str) -> bool:
+    """Whether a line begins like a statement: what stands before the first of them is thought."""
+    return _STATEMENT.match(line) is not None
 
 
 def _clean(line: str) -> str:
-    line = line.strip().strip("`")
-    bullet = _BULLET.match(line)
-    return line[bullet.end():] if bullet and _STARTS.match(line[bullet.end():]) else line
+    line = line.strip()
+    bare = _BULLET.sub("", line, count=1)
+    for sign in _WRAPPERS:
+        if bare.startswith(sign) and bare.endswith(sign):
+            bare = bare[len(sign): -len(sign)].strip()
+    return bare if is_statement(bare) else line
 
 
-def head(line: str) -> tuple[Literal["if", "elif", "else"] | None, str]:
-    """The word of a guard, and what follows it."""
-    found = _HEAD.match(line)
-    if found is None:
-        return None, line
-    word = found[1].lower()
-    rest = line[found.end():]
-    if word == "else":
-        if not rest.startswith(":"):
-            return (None, line) if not _STARTS.match(line) else _no_colon(line)
-        return "else", rest[1:].strip()
-    return ("if" if word == "if" else "elif"), rest
-
-
-def _no_colon(line: str) -> tuple[None, str]:
-    raise FormatError(f"{quoted(line)} has no colon; write e.g. else: finish[no]")
-
-
-def condition(rest: str) -> tuple[Condition, str]:
-    """Read a condition up to its colon, and return what follows that. Raises FormatError."""
-    colon = _outside(rest, ":")
-    if colon < 0:
-        raise FormatError(f"the condition {quoted(rest)} has no colon behind it; write e.g. if {{E1}} > {{E2}}: "
-                          "finish[yes]")
-    groups: list[list[Comparison]] = [[]]
-    at, text = 0, rest[:colon]
-    for joint in [*(found for found in _JOINS.finditer(text) if not _in_quotes(text, found.start())), None]:
-        groups[-1].append(_comparison(text[at: joint.start() if joint else len(text)]))
-        if joint:
-            at = joint.end()
-            if joint[1].lower() == "or":
-                groups.append([])
-    return Condition(tuple(map(tuple, groups))), rest[colon + 1:].strip()
-
-
-def _comparison(text: str) -> Comparison:
-    signs = [found for found in _SIGN.finditer(text) if not _in_quotes(text, found.start())]
-    left, right = (text[: signs[0].start()].strip(), text[signs[0].end():].strip()) if signs else ("", "")
-    if len(signs) != 1 or not left or not right or right[0] in "=<>!" or left[-1] in "=<>!":
-        raise FormatError(f"the comparison {quoted(text)} is not of the form a > b; write e.g. {{E1}} > {{E2}}, with "
-                          "one of == != < <= > >= contains")
-    word = signs[0][1].lower()
-    sign: Sign = "==" if word == "=" else word  # pyright: ignore[reportAssignmentType]
-    return Comparison(left, sign, right)
+def _joined(lines: Sequence[tuple[int, str]]) -> list[str]:
+    """Lines of which one that is indented under a condition stands behind it."""
+    found: list[str] = []
+    under: int | None = None
+    for at, (indent, line) in enumerate(lines):
+        open_guard = lines[at - 1] if at and _OPEN_GUARD.match(lines[at - 1][1]) else None
+        if under is not None and indent > under:
+            raise FormatError(f"{quoted(line)} is the second line under a condition; write the condition before each "
+                              "line, e.g. if {E1} > {E2}: finish[A]")
+        under = open_guard[0] if open_guard and indent > open_guard[0] else None
+        if under is None:
+            found.append(line)
+        else:
+            found[-1] = f"{found[-1]} {line}"
+    return found
 
 
 def bracketed(text: str, start: int) -> tuple[str, str]:
@@ -93,12 +74,3 @@ def quoted(text: str) -> str:
     """A text as refusals show it."""
     text = " ".join(text[:200].split())
     return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-def _outside(text: str, sign: str) -> int:
-    """Where a sign stands outside of quotes; -1 where it does not."""
-    return next((at for at, letter in enumerate(text) if letter == sign and not _in_quotes(text, at)), -1)
-
-
-def _in_quotes(text: str, at: int) -> bool:
-    return text.count('"', 0, at) % 2 == 1
