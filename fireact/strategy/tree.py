@@ -8,7 +8,8 @@ nothing open outdoes, or when the `calls` are used up. What was done on the way 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from hashlib import blake2b
+from typing import Any, Literal
 
 from fireact.options import Count, Positive
 from fireact.requests import Choose, Play, Refuse
@@ -38,6 +39,11 @@ class Tree:
     """Steps to an answer."""
     calls: Count = 40
     """Replies of the model, valuations among them."""
+
+    @staticmethod
+    def counted(values: dict[str, Any]) -> dict[str, Any]:
+        """See `store.identity`: the text that valuations begin with counts too, for no first request shows it."""
+        return {**values, "judge": blake2b(repr(value_preamble()).encode(), digest_size=8).hexdigest()}
 
     def play(self, question: str, *, few_shot: bool, tools: tuple[ToolSpec, ...] = ()) -> Play:
         """See `protocols.Strategy`."""
