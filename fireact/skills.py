@@ -14,6 +14,7 @@ from fireact.errors import FormatError
 from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.retrieval import stems
 from fireact.strategy.language import parse_skill
+from fireact.strategy.language.syntax import Call
 from fireact.types import Question, Trajectory
 
 SKILLS = "skills.jsonl"
@@ -70,7 +71,18 @@ class Library:
         index.index(known, show_progress=False)
         scores = index.get_scores(wanted)
         best = sorted(range(len(entries)), key=lambda at: -scores[at])[:most]
-        return "\n\n".join(entries[at].program for at in best if scores[at] > 0)
+        names = [name for at in best if scores[at] > 0 for name in self._with_callees(entries[at].id)]
+        return "\n\n".join(self.entries[name].program for name in dict.fromkeys(names))
+
+    def _with_callees(self, name: str) -> list[str]:
+        """A skill's name, and those of the skills that it calls."""
+        found, left = [], [name]
+        while left:
+            now = left.pop()
+            if now in self.entries and now not in found:
+                found.append(now)
+                left += [call.action for call in parse_skill(self.entries[now].program).body if isinstance(call, Call)]
+        return found
 
     def learn(self, program: str, question: Question) -> str:
         """Keep a skill, or note that it helped again; return what became of it.

@@ -82,3 +82,13 @@ def test_a_student_plays_with_the_curated_library(run_main, tmp_path: Path, tiny
     for record in played(tmp_path / "run" / "episodes-factbook-finetuned.jsonl"):
         assert recalled(record) == library.recall(record.question.text)
         assert not any(step.kind == "learn" for step in record.steps)
+
+
+def test_a_skill_comes_with_those_that_it_calls() -> None:
+    library = filled()
+    library.learn("skill money_by_city[x]\nE1 = find_by_capital[{x}]\nE2 = currency_of[{E1}]\nreturn[{E2}]",
+                  Question("z", "Which notes and coins pass from hand to hand in Thimphu?", ("ngultrum",)))
+    shown = library.recall("Which notes and coins are there?")
+    assert shown.startswith("skill money_by_city[x]")
+    assert FIND in shown
+    assert CURRENCY in shown

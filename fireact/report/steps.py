@@ -2,7 +2,7 @@
 
 from fireact.errors import FormatError
 from fireact.strategy.grammar import parse_answer, parse_step
-from fireact.strategy.language import parse
+from fireact.strategy.language import MOST_LINES, parse
 from fireact.strategy.plans import format_plan, has_plan, parse_plan
 from fireact.types import Step
 
@@ -45,7 +45,7 @@ def _parsed(step: Step) -> list[tuple[str, str]]:
 def _step(step: Step) -> tuple[str, tuple[str, str]]:
     """The thought of a reply, and what it comes to. Raises FormatError."""
     if step.form in ("program", "skills"):
-        program = parse(step.text)
+        program = parse(step.text, most_calls=MOST_LINES)
         return program.thought, ("Program", str(program).partition("\n")[2] if program.thought else str(program))
     if step.form == "plan" and has_plan(step.text):
         thought, steps = parse_plan(step.text)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from fireact.errors import FormatError
 from fireact.strategy.grammar import OBSERVATION, clean_thought, cut_at_observation, format_step, parse_step
-from fireact.strategy.language import parse
+from fireact.strategy.language import MOST_LINES, parse
 from fireact.strategy.plans import format_plan, has_plan, parse_plan
 from fireact.toolspec import Call
 from fireact.types import Completion, Form, Message
@@ -47,7 +47,7 @@ def said(reply: Reply, form: Form = "react") -> Message:
         if form == "plan" and has_plan(reply):
             return Message("assistant", format_plan(*parse_plan(reply)))
         if form in ("program", "skills"):
-            return Message("assistant", str(parse(cut_at_observation(reply))))
+            return Message("assistant", str(parse(cut_at_observation(reply), most_calls=MOST_LINES)))
         if form in ("react", "plan"):
             return Message("assistant", format_step(parse_step(reply)))
     except FormatError:

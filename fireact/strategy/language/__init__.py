@@ -11,7 +11,7 @@ GRAMMAR.md explains it.
 """
 
 from fireact.strategy.language.execution import Execution, Pending
-from fireact.strategy.language.parser import parse, parse_skill, parse_skills
+from fireact.strategy.language.parser import MOST_LINES, parse, parse_skill, parse_skills
 from fireact.strategy.language.syntax import Program, Skill
 
-__all__ = ["Execution", "Pending", "Program", "Skill", "parse", "parse_skill", "parse_skills"]
+__all__ = ["MOST_LINES", "Execution", "Pending", "Program", "Skill", "parse", "parse_skill", "parse_skills"]
