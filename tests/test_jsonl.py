@@ -119,7 +119,7 @@ def test_a_record_is_in_the_file_when_write_returns(tmp_path):
                "Appender(Path(sys.argv[1])).write(Message('user', 'hello')); os.kill(os.getpid(), 9)")
     done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[1])
     assert done.returncode == -signal.SIGKILL
-    assert path.read_text() == '{"role":"user","content":"hello"}\n'
+    assert path.read_text() == '{"role":"user","content":"hello","calls":[]}\n'
 
 
 def test_a_full_disk_is_an_oserror_and_leaves_no_half_line(tmp_path):
