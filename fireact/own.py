@@ -14,12 +14,10 @@ from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Sampling
 from fireact.store import fingerprint
 from fireact.students import need_student
+from fireact.study.types import OWN
 
 if TYPE_CHECKING:
     from fireact.stages import Stages
-
-METHOD = "own"
-"""How its episodes are called in the place of a method's name."""
 
 
 def need(config: Config) -> None:
@@ -28,8 +26,8 @@ def need(config: Config) -> None:
     if config.inputs.trajectories:
         raise ConfigError("inputs.player lets the student play beside the teacher in stage=generate, which "
                           "inputs.trajectories leaves out; leave one of the two out")
-    if METHOD in mix(config.strategy).parts:
-        raise ConfigError(f"a part of the strategy is called {METHOD!r}, as what the student plays itself is; give "
+    if OWN in mix(config.strategy).parts:
+        raise ConfigError(f"a part of the strategy is called {OWN!r}, as what the student plays itself is; give "
                           "that part another name")
     if own.attempts > 1 and own.temperature == 0:
         raise ConfigError(f"own.attempts={own.attempts} would be the same one again and again, for own.temperature=0 "
@@ -58,9 +56,9 @@ def plays(stages: "Stages") -> dict[str, PlayJob]:
         n = number(own.n, task, tasks(config.dataset).parts, "own.n")
         if n != 0:
             model = {**config.model, "temperature": own.temperature}
-            job = stages.play(stages.label(task, METHOD), task, method, model, few_shot=False,
+            job = stages.play(stages.label(task, OWN), task, method, model, few_shot=False,
                               split=config.generate.split, n=n, sampling=sampling)
-            found[task] = job.model_copy(update={"method": METHOD, "adapter": player,
+            found[task] = job.model_copy(update={"method": OWN, "adapter": player,
                                                  "adapter_key": fingerprint(player)})
     return found
 
@@ -68,7 +66,7 @@ def plays(stages: "Stages") -> dict[str, PlayJob]:
 def sources(stages: "Stages") -> list[Source]:
     """The same as what is curated."""
     config = stages.config
-    return [Source(task=task, method=METHOD, share=0, ratio=config.own.ratio, files=[], key=job.key(),
+    return [Source(task=task, method=OWN, share=0, ratio=config.own.ratio, files=[], key=job.key(),
                    folder=stages.folder("generate", job), dataset=job.dataset, split=job.split, questions=job.n,
                    sampling=job.sampling)
-            for task, job in plays(stages).items()]
+            for task, job in stages.own.items()]

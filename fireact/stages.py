@@ -4,7 +4,7 @@ Keys are made ahead of any work, so that runs whose stages are the same share th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from fireact.evaluate import Evaluation, Guise
 from fireact.generate import PlayJob, Splits, open_dataset, uses_library
 from fireact.parity import REFERENCE, ParityJob
 from fireact.play.engine import Settings
-from fireact.plugins import Node, build, check, plugin_name, target
+from fireact.plugins import Node, build, check, plugin_name
 from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Number, Sampling
 from fireact.skills import SKILLS
 from fireact.store import Store, fingerprint, key, need_unchanged
-from fireact.students import need_student
+from fireact.students import need_student, need_trainable
 from fireact.tokenize import TokenizeJob
 from fireact.train import TOKENS, Train
 from fireact.train.job import MergeJob, TrainJob
@@ -53,7 +53,12 @@ class Stages:
                       f"{task}/{method}", task, method, config.teacher, few_shot=True, split=config.generate.split,
                       n=self._number(config.generate.n, task, "generate.n"), sampling=self._teaching)
                   for task, method in self.weights}
-        return {**taught, **{job.label: job for job in own.plays(self).values()}}
+        return {**taught, **{job.label: job for job in self.own.values()}}
+
+    @cached_property
+    def own(self) -> dict[str, PlayJob]:
+        """What the student plays itself beside the teacher, by the dataset."""
+        return own.plays(self)
 
     @cached_property
     def curate(self) -> CurateJob:
@@ -282,16 +287,7 @@ class Stages:
 
     def need_trainable(self) -> None:
         """Refuse a student that cannot be trained in the way that is chosen. Raises ConfigError."""
-        cls, model = target(self.config.model, "model"), self.config.model
-        name = model.get("name") or model.get("model") or plugin_name(model)
-        if "adapter" not in {field.name for field in fields(cls)}:
-            raise ConfigError(f"model={name} cannot be fine-tuned; choose a local model, e.g. model=smollm2_135m, or "
-                              "set stage=evaluate evaluate.finetuned=false")
-        wanted = build(self.config.train, "train").student
-        if getattr(cls, "trained_by", "local") != wanted:
-            raise ConfigError(f"this way to train is for {wanted} models and model={name} is not one; choose "
-                              f"{'train=lora or train=full' if wanted == 'hosted' else 'train=hosted'}, "
-                              "or set stage=evaluate evaluate.finetuned=false")
+        need_trainable(self.config)
 
 
 def _known(name: str, known: Sequence[str] | dict[str, Any], option: str) -> None:

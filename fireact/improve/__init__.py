@@ -22,17 +22,18 @@ from fireact.curate import FUNNEL, read_funnel
 from fireact.errors import ConfigError
 from fireact.generate import first, open_dataset
 from fireact.improve.rounds import VALIDATION, adapter, best_of, ending, final_config, reported, round_config
-from fireact.improve.told import ROUND, Round, is_own, note, read_round, save, tables, take_over
+from fireact.improve.told import Round, note, read_round, save, take_over
 from fireact.order import upstream
 from fireact.plugins import options
 from fireact.process import ChildFailed
+from fireact.report.rounds import is_own
 from fireact.report.study import parts
 from fireact.report.terminal import show
 from fireact.schema import Config, number, tasks
 from fireact.stages import Stages
 from fireact.study.read import read
 
-__all__ = ["ROUND", "TEST", "final_config", "improve", "need", "round_config"]
+__all__ = ["TEST", "final_config", "improve", "need", "round_config"]
 
 TEST = "test"
 """The folder of what is judged at the end."""
@@ -61,7 +62,7 @@ def improve(config: Config, run_dir: Path, run: Runner) -> None:
     note(run_dir, config, range(len(done) + len(errors)), errors)
     best = best_of([each.score for each in done])
     save(run_dir, config, done, best, why)
-    show([*tables(done, best), f"improve: round {best} is the best. {why}", *parts(read(run_dir))])
+    show([*parts(read(run_dir)), f"improve: on the split {VALIDATION}, round {best} is the best. {why}"])
     print(f"report: {report.write_html(run_dir)}", flush=True)
     _judge(config, run_dir, sorted({0, best}), run)
     take_over(run_dir, run_dir / TEST / str(best))
@@ -85,8 +86,8 @@ def need(config: Config) -> None:
     if config.improve.start == "last" and "start_from" not in options(config.train):
         raise ConfigError("improve.start=last goes on from an adapter on this disk, which this way to train cannot; "
                           "set improve.start=base, or choose train=lora or train=full")
-    own.need(config)
     _need_validation(config)
+    own.need(config)
     for one in (round_config(config, 0, None), final_config(config, 0, None)):
         check(Stages(one), [*upstream("evaluate", one), "evaluate"])
 
@@ -98,7 +99,8 @@ def _need_validation(config: Config) -> None:
             raise ConfigError(f"stage=improve judges its rounds on the split {VALIDATION!r}, and that is the one that "
                               f"results on {name} are reported on; choose another dataset, or dataset=table with a "
                               "file for each of its three splits")
-        questions = open_dataset(parts[name], config.store / "home").questions(VALIDATION)
+    for name, node in parts.items():
+        questions = open_dataset(node, config.store / "home").questions(VALIDATION)
         first(questions, VALIDATION, number(config.improve.n, name, parts, "improve.n"), "improve.n")
     if not any(number(config.improve.n, name, parts, "improve.n") != 0 for name in parts):
         raise ConfigError("improve.n=0 for each dataset leaves nothing to judge a round by; raise one")

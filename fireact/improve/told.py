@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,12 @@ from typing import Any
 from fireact.command import command
 from fireact.improve.rounds import adapter
 from fireact.jsonl import write_atomic
-from fireact.own import METHOD
-from fireact.report.text import Table, percent
+from fireact.report.rounds import is_own
 from fireact.schema import Config
 from fireact.store import key
+from fireact.study.types import ROUND
 from fireact.tracking.identity import SWEEP, asked
 
-ROUND = "round"
-"""The axis of the rounds."""
 IMPROVE = "improve.json"
 _COPIED = ("config.yaml", "metrics.json", "results.jsonl", "manifest.json")
 
@@ -57,11 +55,6 @@ def read_round(run_dir: Path, number: int) -> Round:
                  own["train"], scores)
 
 
-def is_own(label: str) -> bool:
-    """Whether a cell of a funnel is of what the student played itself."""
-    return label.rpartition("/")[2] == METHOD
-
-
 def note(place: Path, config: Config, rounds: Sequence[int], errors: dict[int, str] | None = None) -> None:
     """Write which rounds there are, as a sweep writes its cells."""
     place.mkdir(parents=True, exist_ok=True)
@@ -71,18 +64,6 @@ def note(place: Path, config: Config, rounds: Sequence[int], errors: dict[int, s
     write_atomic(place / SWEEP, json.dumps(
         {"id": key(improve=asked(config))[:8], "name": config.name, "command": command(), "axes": axes,
          "cells": cells}, indent=1))
-
-
-def tables(rounds: Sequence[Round], best: int) -> Iterator[Table | str]:
-    """What a terminal shows of the rounds."""
-    datasets = list(rounds[0].scores)
-    several = len(datasets) > 1
-    head = ["Round", "own played", "own kept", "own trained on", "teacher's", *(f"{name} EM %" for name in datasets)]
-    rows = [(f"{each.number}{' (best)' if each.number == best else ''}", f"{each.played:,}", f"{each.kept:,}",
-             f"{each.trained:,}", f"{each.taught:,}",
-             *(percent(each.scores[name]["em"] or 0.0, each.scores[name]["em_se"]) for name in datasets),
-             *([percent(each.score)] if several else [])) for each in rounds]
-    yield Table("Rounds, judged on the validation split", (*head, *(["mean"] if several else [])), tuple(rows))
 
 
 def save(run_dir: Path, config: Config, rounds: Sequence[Round], best: int, why: str) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from fireact.generate import Splits
-from fireact.improve import ROUND, TEST, final_config, need, round_config
+from fireact.improve import TEST, final_config, need, round_config
 from fireact.stages import Stages
 from fireact.store import DONE
+from fireact.study.types import ROUND
 from fireact.sweep.cells import Cell, counted, open_cell
 
 
