@@ -120,9 +120,9 @@ def _reason(stage: str, folder: Path, used: set[tuple[str, str]], days: float, p
 
 
 def _used(runs: Iterable[Path], since: float) -> Iterator[tuple[str, str]]:
-    """The stages that recent runs name, in the folders `runs` and below: days, sweeps, cells."""
+    """The stages that recent runs name, in the folders `runs` and below: days, sweeps, cells, rounds."""
     for root in runs:
-        for depth in ("*", "*/*", "*/*/*"):
+        for depth in ("*", "*/*", "*/*/*", "*/*/*/*", "*/*/*/*/*"):
             for manifest in root.glob(f"{depth}/manifest.json"):
                 if manifest.stat().st_mtime >= since:
                     for file in (manifest, manifest.with_name("config.yaml")):

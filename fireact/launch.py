@@ -1,6 +1,7 @@
 """Run what a configuration asks for: its stages in their order, and what they go on from."""
 
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
 from fireact import report
@@ -8,7 +9,8 @@ from fireact.checks import check
 from fireact.command import command
 from fireact.errors import ConfigError, first_line
 from fireact.generate import Splits
-from fireact.improve import improve, to_yaml
+from fireact.improve import improve
+from fireact.improve.rounds import to_yaml
 from fireact.jsonl import write_atomic
 from fireact.order import upstream
 from fireact.paper import compare
@@ -23,8 +25,11 @@ from fireact.sweep.cells import open_cell
 from fireact.tracking import open_tracker
 
 
-def run(config: Config, run_dir: Path, resolved: str) -> None:
+def run(config: Config, run_dir: Path, resolved: str, start: str = "") -> None:
     """Run what `config.stage` asks for; `resolved` is the configuration as YAML, to be kept in the run directory.
+
+    `start` names the start of the command that this is a part of, with which it shares the budget; "": a start of its
+    own, in whichever folder it writes.
 
     Raises FireActError, ChildFailed, KeyboardInterrupt; in each case what was finished is kept.
     """
@@ -36,10 +41,11 @@ def run(config: Config, run_dir: Path, resolved: str) -> None:
     if config.stage in show.STAGES:
         _show(config, run_dir)
         return
+    start = start or f"{run_dir.absolute()} {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
     if config.stage == "improve":
-        improve(config, run_dir, lambda part, folder: run(part, folder, to_yaml(part)))
+        improve(config, run_dir, lambda part, folder: run(part, folder, to_yaml(part), start))
         return
-    stages = Stages(config)
+    stages = Stages(config, start=start)
     last = "report" if config.stage == "pipeline" else config.stage
     wanted = [*upstream(last, config), last]
     check(stages, wanted)

@@ -28,9 +28,12 @@ def counts_of(kept: Mapping[Cell, list[Trajectory]], shares: Mapping[Cell, float
 def counts_beside(kept: Mapping[Cell, list[Trajectory]], ratios: Mapping[Cell, float], others: int) -> dict[Cell, int]:
     """How many to train on of what is in a ratio to all `others`. Raises DataError where there is none of it."""
     counts = {cell: min(len(kept[cell]), round(ratio * others)) for cell, ratio in ratios.items()}
-    if ratios and not any(counts.values()):
+    if ratios and not any(map(len, (kept[cell] for cell in ratios))):
         raise DataError("none of the student's own episodes passed the filters, so there is nothing new to learn; look "
                         "at the funnel, raise own.n or own.attempts, or loosen curate.filters")
+    if ratios and not any(counts.values()):
+        raise DataError(f"own.ratio={max(ratios.values()):g} of the teacher's {others} trajectories is not one of the "
+                        "student's own; raise own.ratio")
     return counts
 
 

@@ -9,39 +9,56 @@ from typing import TYPE_CHECKING
 
 from fireact.curate import Source
 from fireact.errors import ConfigError
-from fireact.generate import PlayJob
-from fireact.schema import mix, number, tasks
+from fireact.generate import PlayJob, first, open_dataset
+from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Sampling
 from fireact.store import fingerprint
+from fireact.students import need_student
+from fireact.study.types import OWN
 
 if TYPE_CHECKING:
     from fireact.stages import Stages
 
-METHOD = "own"
-"""How its episodes are called in the place of a method's name."""
+
+def need(config: Config) -> None:
+    """Refuse what a student could not play itself, before there is one. Raises ConfigError, DataError."""
+    own, datasets = config.own, tasks(config.dataset).parts
+    if config.inputs.trajectories:
+        raise ConfigError("inputs.player lets the student play beside the teacher in stage=generate, which "
+                          "inputs.trajectories leaves out; leave one of the two out")
+    if OWN in mix(config.strategy).parts:
+        raise ConfigError(f"a part of the strategy is called {OWN!r}, as what the student plays itself is; give "
+                          "that part another name")
+    if own.attempts > 1 and own.temperature == 0:
+        raise ConfigError(f"own.attempts={own.attempts} would be the same one again and again, for own.temperature=0 "
+                          "draws no samples; set e.g. own.temperature=0.7")
+    wanted = {task: number(own.n, task, datasets, "own.n") for task in datasets}
+    if not any(n != 0 for n in wanted.values()):
+        raise ConfigError("own.n=0 for each dataset leaves the student nothing to play; raise one, or leave out "
+                          "inputs.player")
+    for task, n in wanted.items():
+        questions = open_dataset(datasets[task], config.store / "home").questions(config.generate.split)
+        first(questions, config.generate.split, n, "own.n")
 
 
 def plays(stages: "Stages") -> dict[str, PlayJob]:
-    """What it plays, by dataset. Raises ConfigError."""
+    """What it plays, by dataset. Raises ConfigError, DataError."""
     config = stages.config
     player, own, method = config.inputs.player, config.own, mix(config.strategy).play
     if player is None:
         return {}
-    if config.inputs.trajectories:
-        raise ConfigError("inputs.player lets the student play beside the teacher in stage=generate, which "
-                          "inputs.trajectories leaves out; leave one of the two out")
-    if METHOD in mix(config.strategy).parts:
-        raise ConfigError(f"a part of the strategy is called {METHOD!r}, as what the student plays itself is; give "
-                          "that part another name")
-    datasets = tasks(config.dataset).parts
+    need(config)
+    need_student(player, "inputs.player")
+    stages.need_trainable()
     sampling = Sampling(attempts=own.attempts, until_correct=own.until_correct, filters=config.curate.filters)
     found: dict[str, PlayJob] = {}
-    for task in datasets:
-        n = number(own.n, task, datasets, "own.n")
+    for task in dict.fromkeys(task for task, _ in stages.weights):
+        n = number(own.n, task, tasks(config.dataset).parts, "own.n")
         if n != 0:
-            job = stages.play(f"{task}/{METHOD}", task, method, {**config.model, "temperature": own.temperature},
-                              few_shot=False, split=config.generate.split, n=n, sampling=sampling)
-            found[task] = job.model_copy(update={"method": METHOD, "adapter": player,
+            model = {**config.model, "temperature": own.temperature}
+            job = stages.play(stages.label(task, OWN), task, method, model, few_shot=False,
+                              split=config.generate.split, n=n, sampling=sampling)
+            found[task] = job.model_copy(update={"method": OWN, "adapter": player,
                                                  "adapter_key": fingerprint(player)})
     return found
 
@@ -49,7 +66,7 @@ def plays(stages: "Stages") -> dict[str, PlayJob]:
 def sources(stages: "Stages") -> list[Source]:
     """The same as what is curated."""
     config = stages.config
-    return [Source(task=task, method=METHOD, share=0, ratio=config.own.ratio, files=[], key=job.key(),
+    return [Source(task=task, method=OWN, share=0, ratio=config.own.ratio, files=[], key=job.key(),
                    folder=stages.folder("generate", job), dataset=job.dataset, split=job.split, questions=job.n,
                    sampling=job.sampling)
-            for task, job in plays(stages).items()]
+            for task, job in stages.own.items()]

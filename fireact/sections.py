@@ -69,14 +69,14 @@ class Own(Section):
 class Improve(Section):
     """Rounds in which the student is its own teacher, by stage=improve; see fireact/improve.py."""
 
-    rounds: Count = 3
-    """At most so many after the first, in which the student learns from the teacher alone."""
+    rounds: Annotated[int, Field(ge=0)] = 0
+    """At most so many after round 0, in which the student learns from the teacher alone."""
     start: Literal["base", "last"] = "base"
     """Each round trains the base anew, as STaR does, or goes on from the adapter of the round before."""
     n: Number = 100
     """How many questions of the validation split judge a round."""
     patience: Count = 1
-    """It ends when so many rounds in a row were worse than the best one."""
+    """It ends when the last so many rounds were worse than the best one, be it by chance."""
 
 
 class Sampling(Section):
@@ -148,7 +148,7 @@ class Evaluate(Section):
     attempts: Attempts = 1
     """How often each question is played; with several, pass@k and the majority's answer are reported too."""
     unseen: list[str] = []
-    """More splits whose questions are not trained on."""
+    """More splits, of the datasets that are learnt from, whose questions are not trained on."""
     prompted: bool = True
     """Evaluate the student as it came, with few-shot examples."""
     finetuned: bool = True

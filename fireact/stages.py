@@ -4,8 +4,7 @@ Keys are made ahead of any work, so that runs whose stages are the same share th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from datetime import datetime, timezone
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,16 @@ from fireact.evaluate import Evaluation, Guise
 from fireact.generate import PlayJob, Splits, open_dataset, uses_library
 from fireact.parity import REFERENCE, ParityJob
 from fireact.play.engine import Settings
-from fireact.plugins import Node, build, check, plugin_name, target
+from fireact.plugins import Node, build, check, plugin_name
 from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Number, Sampling
 from fireact.skills import SKILLS
 from fireact.store import Store, fingerprint, key, need_unchanged
+from fireact.students import need_student, need_trainable
 from fireact.tokenize import TokenizeJob
 from fireact.train import TOKENS, Train
 from fireact.train.job import MergeJob, TrainJob
 from fireact.types import Question
-
-_ADAPTER_FILES = ("adapter_config.json", "config.json", "model.json")
-"""What tells a folder that training left: an adapter's, a model's, a hosted model's."""
-
 
 AnyJob = PlayJob | CurateJob | TokenizeJob | TrainJob | ParityJob | MergeJob
 
@@ -41,6 +37,8 @@ class Stages:
     config: Config
     splits: Splits = field(default_factory=Splits)
     """What of the datasets is read already; several runs may share it."""
+    start: str = ""
+    """Which start of a command this is a part of: all its parts have one budget."""
 
     @cached_property
     def store(self) -> Store:
@@ -51,11 +49,16 @@ class Stages:
     def plays(self) -> dict[str, PlayJob]:
         """What the teacher plays, by the method, and by dataset/method where there are several datasets."""
         config = self.config
-        taught = {self._label(task, method): self.play(
+        taught = {self.label(task, method): self.play(
                       f"{task}/{method}", task, method, config.teacher, few_shot=True, split=config.generate.split,
                       n=self._number(config.generate.n, task, "generate.n"), sampling=self._teaching)
-                  for task, method in self._weights}
-        return {**taught, **{job.label: job for job in own.plays(self).values()}}
+                  for task, method in self.weights}
+        return {**taught, **{job.label: job for job in self.own.values()}}
+
+    @cached_property
+    def own(self) -> dict[str, PlayJob]:
+        """What the student plays itself beside the teacher, by the dataset."""
+        return own.plays(self)
 
     @cached_property
     def curate(self) -> CurateJob:
@@ -63,16 +66,16 @@ class Stages:
         config, files = self.config, self.config.inputs.trajectories
         given = "+".join(fingerprint(file) for file in files)
         sources = [Source(task=task, method=method, share=share, files=files, dataset=self._datasets[task],
-                          key=given or self.plays[self._label(task, method)].key(),
-                          folder=None if files else self.folder("generate", self.plays[self._label(task, method)]),
+                          key=given or self.plays[self.label(task, method)].key(),
+                          folder=None if files else self.folder("generate", self.plays[self.label(task, method)]),
                           split=config.generate.split, sampling=self._teaching,
                           questions=None if files else self._number(config.generate.n, task, "generate.n"))
-                   for (task, method), share in self._weights.items()]
+                   for (task, method), share in self.weights.items()]
         counted = bool(config.curate.counts or mix(config.strategy).counts)
         return CurateJob(sources=[*sources, *own.sources(self)], evaluated=self._evaluated, model=config.model,
                          filters=self._filters, keep=config.curate.keep, window=config.curate.window,
                          validation=config.curate.validation, seed=config.seed,
-                         n=config.curate.n or (round(sum(self._weights.values())) if counted else None),
+                         n=config.curate.n or (round(sum(self.weights.values())) if counted else None),
                          pairs=self._pairs, home=self.store.home)
 
     @property
@@ -170,16 +173,12 @@ class Stages:
 
     def engine(self, run_dir: Path) -> Settings:
         """What the run's episodes are played with."""
-        config, parent = self.config, run_dir.absolute().parent
-        sweep = str(parent) if (parent / "multirun.yaml").exists() else None
-        # Each start has a budget of its own, in whichever folder it writes, and one for all of its stages.
-        start = f"{run_dir.absolute()} {self._started}"
+        config, here = self.config, run_dir.absolute()
+        # A round of a cell is a folder in that of the cell, what is judged at the end one deeper.
+        sweep = next((str(above) for above in here.parents[:3] if (above / "multirun.yaml").exists()), None)
         return Settings(concurrency=config.concurrency, journal=config.journal, tape=config.tape, budget=config.budget,
-                        store=config.store, run=start, sweep=sweep, worker=key(run=start)[:8])
-
-    @cached_property
-    def _started(self) -> str:
-        return f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
+                        store=config.store, run=self.start or str(here), sweep=sweep,
+                        worker=key(run=f"{here} {self.start}")[:8])
 
     @property
     def _teaching(self) -> Sampling:
@@ -207,7 +206,7 @@ class Stages:
         return {**tasks(self.config.dataset).parts, **self.config.held_out}
 
     @cached_property
-    def _weights(self) -> dict[tuple[str, str], float]:
+    def weights(self) -> dict[tuple[str, str], float]:
         """How much of each dataset by each method is trained on."""
         datasets, methods = tasks(self.config.dataset), mix(self.config.strategy)
         counts = self.config.curate.counts or {}
@@ -224,7 +223,14 @@ class Stages:
     @cached_property
     def _evaluated(self) -> list[Judged]:
         return [Judged(task=task, dataset=node, split=split) for task, node in self._datasets.items()
-                for split in dict.fromkeys([self._split(node), *self.config.evaluate.unseen])]
+                for split in self._unseen(task)]
+
+    def _unseen(self, task: str) -> list[str]:
+        """The splits of a dataset that are not trained on, whichever of them are evaluated."""
+        node, more = self._datasets[task], self.config.evaluate.unseen
+        judged = self._number(self.config.evaluate.n, task, "evaluate.n") != 0
+        split = self._split(node) if judged else open_dataset(node, self.store.home).evaluation_split
+        return [split] if task in self.config.held_out else sorted({split, *more})
 
     @property
     def _filters(self) -> list[Any]:
@@ -235,8 +241,9 @@ class Stages:
     def _split(self, dataset: Node) -> str:
         return self.config.evaluate.split or open_dataset(dataset, self.store.home).evaluation_split
 
-    def _label(self, task: str, method: str) -> str:
-        return method if len({task for task, _ in self._weights}) == 1 else f"{task}/{method}"
+    def label(self, task: str, method: str) -> str:
+        """What the plays of a method are called."""
+        return method if len({task for task, _ in self.weights}) == 1 else f"{task}/{method}"
 
     def _number(self, wanted: Number, task: str, option: str) -> int | None:
         return number(wanted, task, self._datasets, option)
@@ -251,9 +258,8 @@ class Stages:
             return job
         self.need_trainable()
         given = config.inputs.adapter
-        if given and not any((given / name).is_file() for name in _ADAPTER_FILES):
-            raise ConfigError(f"inputs.adapter={given} is no adapter's or model's folder: it has none of "
-                              f"{', '.join(_ADAPTER_FILES)}; name one that stage=train wrote")
+        if given:
+            need_student(given, "inputs.adapter")
         return job.model_copy(update={"adapter": given or self.adapter,
                                       "adapter_key": None if given else self.train.key()})
 
@@ -281,16 +287,7 @@ class Stages:
 
     def need_trainable(self) -> None:
         """Refuse a student that cannot be trained in the way that is chosen. Raises ConfigError."""
-        cls, model = target(self.config.model, "model"), self.config.model
-        name = model.get("name") or model.get("model") or plugin_name(model)
-        if "adapter" not in {field.name for field in fields(cls)}:
-            raise ConfigError(f"model={name} cannot be fine-tuned; choose a local model, e.g. model=smollm2_135m, or "
-                              "set stage=evaluate evaluate.finetuned=false")
-        wanted = build(self.config.train, "train").student
-        if getattr(cls, "trained_by", "local") != wanted:
-            raise ConfigError(f"this way to train is for {wanted} models and model={name} is not one; choose "
-                              f"{'train=lora or train=full' if wanted == 'hosted' else 'train=hosted'}, "
-                              "or set stage=evaluate evaluate.finetuned=false")
+        need_trainable(self.config)
 
 
 def _known(name: str, known: Sequence[str] | dict[str, Any], option: str) -> None:

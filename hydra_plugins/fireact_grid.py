@@ -43,7 +43,7 @@ class Grid(BasicSweeper):
             raise
         failures = {number: failure for number, result in enumerate(returns) if (failure := _failure(result))}
         folder.end(place, sweep, {number: failure.sentence for number, failure in failures.items()},
-                   evaluated=cells[0].config.stage in ("pipeline", "evaluate", "report"))
+                   evaluated=cells[0].config.stage in ("pipeline", "evaluate", "report", "improve"))
         if failures:
             raise ChildFailed(next(iter(failures.values())).code, f"{len(failures)} of {len(cells)} cells failed")
         return [returns]

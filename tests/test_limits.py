@@ -20,8 +20,8 @@ LAYERS = [
      "tape", "play", "sampling", "filters", "failures", "loopback", "preferences", "mixing", "skills"},
     {"generate", "forecast", "viewer", "curate", "tokenize", "parity", "train", "evaluate", "report", "paper",
      "card", "study", "compare", "tables"},
-    {"stages", "own", "improve", "publish", "capsule", "checks", "children", "running", "forkserver", "sweep", "gc",
-     "launch", "explain", "main", "hydra_plugins"},
+    {"stages", "students", "own", "improve", "publish", "capsule", "checks", "children", "running", "forkserver",
+     "sweep", "gc", "launch", "explain", "main", "hydra_plugins"},
 ]
 """From the bottom up: a module imports from its own layer and those below; plug-ins never from each other."""
 

@@ -22,6 +22,7 @@ from fireact.report.forest import forest, told_first
 from fireact.report.heat import heat_maps
 from fireact.report.leaderboard import leaderboards
 from fireact.report.panel import Panel
+from fireact.report.rounds import rounds_figures
 from fireact.report.text import minus
 from fireact.report.why import failure_panels, kind_panels, stop_panels
 from fireact.study.types import Study
@@ -63,6 +64,7 @@ def _parts(study: Study, findings: Findings, shown: Browser | None) -> list[Part
     return [
         Part("missing", "Not in these numbers", points=origin.missing(study)),
         Part("verdicts", "What it says", prose=few, points=[] if few else said),
+        Part("rounds", "Rounds", figures=rounds_figures(study, findings.leaders)),
         Part("leaderboard", "Leaderboard", panels=leaderboards(study, findings.leaders, links)),
         Part("contrasts", "Contrasts", panels=forest(findings.planned)),
         Part("heat", "Heat maps", panels=heat_maps(findings.grids)),

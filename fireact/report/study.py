@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fireact.report.rounds import rounds_table
 from fireact.report.text import Table
 from fireact.study.contrasts import complaints_of, planned
 from fireact.study.leaderboard import leaderboard
@@ -21,7 +22,8 @@ def parts(study: Study, leaders: Sequence[Leader] | None = None, found: Sequence
     """Return what a terminal shows of a study; its leaderboard and contrasts where they are known already."""
     leaders = leaderboard(study) if leaders is None else leaders
     found = planned(study) if found is None else found
-    said: list[Table | str] = []
+    rounds = rounds_table(study, leaders)
+    said: list[Table | str] = [rounds] if rounds else []
     if leaders:
         said += _leaders(study, leaders)
     if found:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 GUISES = {"prompted": "prompted", "finetuned": "fine-tuned"}
 """How the guises of the student are called in a report."""
+OWN = "own"
+"""How what the student plays itself is called in the place of a method's name."""
+ROUND = "round"
+"""The axis of the rounds of self-improvement."""
 SEED = "seed"
 """The axis whose values repeat a measurement; `worker` only shares out the work."""
 

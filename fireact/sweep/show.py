@@ -6,7 +6,7 @@ from pathlib import Path
 from fireact import forecast
 from fireact.errors import ConfigError
 from fireact.report.terminal import show
-from fireact.sweep import plan, status
+from fireact.sweep import plan, rounds, status
 from fireact.sweep.cells import Cell
 
 STAGES = {"plan", "status"}
@@ -22,11 +22,14 @@ def only_shown(cells: Sequence[Cell], run_dir: Path | None = None) -> bool:
     if stages & STAGES and len(stages) > 1:
         raise ConfigError(f"stage={','.join(sorted(stages))} mixes what is only shown with what is done; give one at "
                           "a time")
+    if not stages & STAGES:
+        return False
+    cells, unknown = rounds.expanded(cells)
     if stages == {"plan"}:
         outlook = plan.look_ahead(cells)
         if run_dir:
             forecast.save(outlook.plays, run_dir / "plan.json")
-        show(plan.parts(outlook))
+        show([*plan.parts(outlook), *unknown])
     elif stages == {"status"}:
-        show(status.parts(cells))
+        show([*status.parts(cells), *unknown])
     return stages <= STAGES

@@ -90,9 +90,9 @@ class _Sweep(BaseModel):
 
 
 def _sweep(run_dir: Path) -> _Sweep | None:
-    """The sweep of a cell; one that does not describe itself goes by its folder."""
+    """The sweep of a cell, or the rounds that it is one of; one that does not describe itself goes by its folder."""
     folder = run_dir.absolute().parent
-    if not (folder / "multirun.yaml").exists():
+    if not any((folder / name).exists() for name in ("multirun.yaml", SWEEP)):
         return None
     with suppress(OSError, ValueError):
         return _Sweep.model_validate_json((folder / SWEEP).read_bytes())
