@@ -60,6 +60,8 @@ class Source(Section):
     split: str
     questions: int | None
     """How many questions of the split were played; None for all."""
+    skip: int = 0
+    """Behind so many that were not."""
     sampling: Sampling = Sampling()
 
 
@@ -91,7 +93,7 @@ class CurateJob(Section):
         """The store key of the folder that holds the choice."""
         # Files of other runs keep the scores that they came with.
         sources = [(source.task, source.method, source.share if source.ratio is None else {"ratio": source.ratio},
-                    source.key, source.questions,
+                    source.key, (source.skip, source.questions) if source.skip else source.questions,
                     None if source.files else (source.dataset.get("scoring"), source.sampling.model_dump()))
                    for source in self.sources]
         evaluated = [(judged.task, identity(judged.dataset), judged.split) for judged in self.evaluated]
@@ -216,7 +218,7 @@ def _attempts(job: CurateJob, source: Source, given: Mapping[Path, list[Trajecto
     else:
         dataset = open_dataset(source.dataset, job.home)
         assert source.folder is not None
-        questions = first(dataset.questions(source.split), source.split, source.questions, "generate.n")
+        questions = first(dataset.questions(source.split), source.split, source.questions, "generate.n", source.skip)
         records = list(require(source.folder, dataset, questions, source.sampling, "generate"))
     return sorted(records, key=lambda record: sha256(f"{job.seed}:{record.id}".encode()).digest())
 

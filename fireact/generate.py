@@ -42,7 +42,10 @@ SPLITS = ("train", "validation", "test")
 
 
 class PlayJob(Section):
-    """Which questions are played, by what. `label`, `n`, `sampling` and `home` do not matter to a single record."""
+    """Which questions are played, by what.
+
+    `label`, `n`, `skip`, `sampling` and `home` do not matter to a single record.
+    """
 
     label: str
     """What it is called on the terminal."""
@@ -66,6 +69,8 @@ class PlayJob(Section):
     seed: int
     limits: Limits
     n: int | None
+    skip: int = 0
+    """So many of the split's questions are left to others; the `n` are those behind them."""
     sampling: Sampling = Sampling()
     home: Path
 
@@ -130,12 +135,14 @@ def open_strategy(node: Node, dataset: Dataset) -> Strategy:
     return build(node, "strategy", prompt=dataset.prompt)
 
 
-def first(questions: list[Question], split: str, n: int | None, option: str) -> list[Question]:
-    """Return the first `n` of a split's questions, or all. Raises ConfigError where there are fewer."""
-    if n is not None and n > len(questions):
-        raise ConfigError(f"{option}={n} is more than the {len(questions)} questions of the split {split!r}; "
-                          f"set {option}={len(questions)} or less")
-    return questions[:n]
+def first(questions: list[Question], split: str, n: int | None, option: str, skip: int = 0) -> list[Question]:
+    """Return the first `n` of a split's questions behind those to `skip`, or all. Raises ConfigError for too few."""
+    left = questions[skip:]
+    if (n is not None and n > len(left)) or (skip and not left):
+        behind = f" behind the first {skip}" if skip else ""
+        raise ConfigError(f"{option}={n} is more than the {len(left)} questions of the split {split!r}{behind}; "
+                          f"set {option}={len(left)} or less" + (", or skip fewer" if skip else ""))
+    return left[:n]
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,7 @@ class Splits:
 
     def first(self, job: PlayJob, option: str = "n") -> list[Question]:
         """What a job plays. Raises ConfigError, DataError."""
-        return first(self.whole(job), job.split, job.n, option)
+        return first(self.whole(job), job.split, job.n, option, job.skip)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,13 +1,12 @@
 """How many trajectories of each method on each dataset are trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 
 from fireact.errors import DataError
 from fireact.preferences import Cell
-from fireact.types import Trajectory
 
 
-def counts_of(kept: Mapping[Cell, list[Trajectory]], shares: Mapping[Cell, float], n: int | None) -> dict[Cell, int]:
+def counts_of(kept: Mapping[Cell, Sized], shares: Mapping[Cell, float], n: int | None) -> dict[Cell, int]:
     """How many of each cell to train on: n in proportion to the shares, or as many as their proportion allows.
 
     Raises DataError where there are too few.
@@ -25,7 +24,7 @@ def counts_of(kept: Mapping[Cell, list[Trajectory]], shares: Mapping[Cell, float
     return counts
 
 
-def counts_beside(kept: Mapping[Cell, list[Trajectory]], ratios: Mapping[Cell, float], others: int) -> dict[Cell, int]:
+def counts_beside(kept: Mapping[Cell, Sized], ratios: Mapping[Cell, float], others: int) -> dict[Cell, int]:
     """How many to train on of what is in a ratio to all `others`. Raises DataError where there is none of it."""
     counts = {cell: min(len(kept[cell]), round(ratio * others)) for cell, ratio in ratios.items()}
     if ratios and not any(map(len, (kept[cell] for cell in ratios))):

@@ -38,7 +38,8 @@ def need(config: Config) -> None:
                           "inputs.player")
     for task, n in wanted.items():
         questions = open_dataset(datasets[task], config.store / "home").questions(config.generate.split)
-        first(questions, config.generate.split, n, "own.n")
+        if n != 0:
+            first(questions, config.generate.split, n, "own.n", own.skip)
 
 
 def plays(stages: "Stages") -> dict[str, PlayJob]:
@@ -58,7 +59,7 @@ def plays(stages: "Stages") -> dict[str, PlayJob]:
             model = {**config.model, "temperature": own.temperature}
             job = stages.play(stages.label(task, OWN), task, method, model, few_shot=False,
                               split=config.generate.split, n=n, sampling=sampling)
-            found[task] = job.model_copy(update={"method": OWN, "adapter": player,
+            found[task] = job.model_copy(update={"method": OWN, "skip": own.skip, "adapter": player,
                                                  "adapter_key": fingerprint(player)})
     return found
 
@@ -68,5 +69,5 @@ def sources(stages: "Stages") -> list[Source]:
     config = stages.config
     return [Source(task=task, method=OWN, share=0, ratio=config.own.ratio, files=[], key=job.key(),
                    folder=stages.folder("generate", job), dataset=job.dataset, split=job.split, questions=job.n,
-                   sampling=job.sampling)
+                   skip=job.skip, sampling=job.sampling)
             for task, job in stages.own.items()]

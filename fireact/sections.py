@@ -23,8 +23,6 @@ Gpus = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | Liter
 named twice takes two stages at once. all: those that are visible. None: none, a stage sees what its run sees."""
 Number = Count | None | dict[str, Annotated[int, Field(ge=0)] | None]
 """How many questions: the first n, all (None), or so many of each dataset by its name; 0 leaves a dataset out."""
-
-
 Word = Annotated[str, BeforeValidator(lambda given: given if isinstance(given, str) else json.dumps(given))]
 """A value as the command line has it: 8, true and null are words too."""
 
@@ -58,6 +56,8 @@ class Own(Section):
     """What the student plays itself, where inputs.player names an adapter of its own; see fireact/own.py."""
 
     n: Number = 300
+    skip: Annotated[int, Field(ge=0)] = 0
+    """So many of the first questions are left out, e.g. those that the teacher plays and the student has learnt."""
     attempts: Attempts = 4
     until_correct: bool = True
     temperature: NotNegative = 0.7

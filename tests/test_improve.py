@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from fireact.checks import check
 from fireact.errors import ConfigError, DataError
 from fireact.generate import PlayJob
-from fireact.improve import final_config, need, round_config
+from fireact.improve import final_config, improve, need, round_config
 from fireact.improve.rounds import best_of, ending, fallen
+from fireact.improve.told import note
 from fireact.jsonl import read_finished
 from fireact.mixing import counts_beside
 from fireact.order import upstream
+from fireact.process import ChildFailed
+from fireact.schema import Config
 from fireact.stages import Stages
+from fireact.tracking.identity import identify
 from fireact.types import Trajectory
 from tests.helpers import composed
 from tests.test_pipeline import read_json, wait_until
@@ -279,13 +283,52 @@ def test_where_no_own_episode_passes_the_first_student_is_kept(run_main, tmp_pat
     assert not (tmp_path / "run" / "2").exists()
 
 
-def test_a_round_that_fails_for_another_reason_fails_the_run(run_main, tmp_path: Path, tiny_options: Path) -> None:
-    """A budget is one over all rounds, and what is spent is no end that a best round could follow."""
-    done = run_main("--config-dir", str(tiny_options), "model=tiny_a", "stage=improve", "improve.rounds=2",
-                    *_table(tmp_path), "own.ratio=0.01")
-    assert done.returncode == 2
-    assert "raise own.ratio" in done.stderr
-    assert not (tmp_path / "run" / "test").exists()
+def test_a_round_that_fails_for_another_reason_fails_the_run(tmp_path: Path, player: Path) -> None:
+    """A machine that fails, or a budget that is spent, is no end that the best round could follow."""
+    begun: list[str] = []
+
+    def run(one: Config, folder: Path) -> None:
+        begun.append(folder.relative_to(tmp_path / "run").as_posix())
+        if folder.name == "1":
+            raise ChildFailed(-9)
+        folder.mkdir()
+        (folder / "adapter").symlink_to(player)
+        (folder / "metrics.json").write_text(json.dumps({
+            "curate": {"react": {"played": 4, "kept": 3, "train": 2}},
+            "evaluate": {"factbook": {"finetuned": {"n": 2, "em": 0.5, "em_se": 0.5}}}}))
+
+    with pytest.raises(ChildFailed, match="killed"):
+        improve(composed("stage=improve", "improve.rounds=2", f"store={tmp_path}/store"), tmp_path / "run", run)
+    assert begun == ["0", "1"]
+    assert [cell["choices"] for cell in read_json(tmp_path / "run" / "sweep.json")["cells"]] == [
+        {"round": "0"}, {"round": "1"}]
+
+
+def test_rounds_are_runs_of_one_group_at_wandb(tmp_path: Path) -> None:
+    config = composed("experiment=self_improve", f"store={tmp_path}/store")
+    note(tmp_path / "run", config, range(2))
+    first, second = (identify(tmp_path / "run" / str(number), round_config(config, number, None)) for number in (0, 1))
+    assert (first.name, second.name) == ("round=0", "round=1")
+    assert first.group == second.group
+    assert first.group is not None
+    assert first.group.startswith("self_improve-")
+    assert first.id != second.id
+
+
+def test_it_plays_questions_that_the_teacher_did_not(player: Path) -> None:
+    options = ("generate.n=5", "own.n=4", f"inputs.player={player}")
+    taught, own = (Stages(composed(*options, "own.skip=5")).plays[name] for name in ("react", "own"))
+    stages = Stages(composed(*options, "own.skip=5"))
+    played = {question.id for question in stages.questions(taught, "generate.n")}
+    assert len(stages.questions(own, "own.n")) == 4
+    assert not played & {question.id for question in stages.questions(own, "own.n")}
+    same = Stages(composed(*options))
+    assert same.plays["own"].key() == own.key()
+    assert same.curate.key() != stages.curate.key()
+    whole = len(stages.splits.whole(own))
+    for wrong in (f"own.skip={whole}", f"own.skip={whole - 3}"):
+        with pytest.raises(ConfigError, match="behind the first"):
+            _ = Stages(composed(*options, wrong)).plays
 
 
 def test_seeds_of_the_rounds_are_the_cells_of_a_sweep(run_main, tmp_path: Path, tiny_options: Path) -> None:

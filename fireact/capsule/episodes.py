@@ -106,7 +106,7 @@ def open_episodes(place: Place, label: str, key: str, values: Mapping[str, Any])
         return _as_recorded(label, key, job, folder, why)
     try:
         dataset = open_dataset(job.dataset, place.home)
-        questions = first(dataset.questions(job.split), job.split, job.n, "n")
+        questions = first(dataset.questions(job.split), job.split, job.n, "n", job.skip)
     except (FireActError, ImportError) as failure:
         return _as_recorded(label, key, job, folder, str(failure))
     try:

@@ -16,7 +16,7 @@ from fireact.schema import Config, validate
 from fireact.stages import Stages
 
 _PLAYED = ("task", "method", "model", "strategy", "few_shot", "tool", "dataset", "split", "seed", "limits", "n",
-           "sampling")
+           "skip", "sampling")
 """What a job is by, whose adapter and folders are not the configuration's."""
 
 
