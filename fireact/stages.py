@@ -5,6 +5,7 @@ Keys are made ahead of any work, so that runs whose stages are the same share th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,8 @@ class Stages:
     config: Config
     splits: Splits = field(default_factory=Splits)
     """What of the datasets is read already; several runs may share it."""
-    start: str = ""
-    """Which start of a command this is a part of: all its parts have one budget."""
+    start: str = field(default_factory=lambda: f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}")
+    """Which start of a command this is a part of: all its parts have one budget. Its own, where nobody says."""
 
     @cached_property
     def store(self) -> Store:
@@ -177,7 +178,7 @@ class Stages:
         # A round of a cell is a folder in that of the cell, what is judged at the end one deeper.
         sweep = next((str(above) for above in here.parents[:3] if (above / "multirun.yaml").exists()), None)
         return Settings(concurrency=config.concurrency, journal=config.journal, tape=config.tape, budget=config.budget,
-                        store=config.store, run=self.start or str(here), sweep=sweep,
+                        store=config.store, run=self.start, sweep=sweep,
                         worker=key(run=f"{here} {self.start}")[:8])
 
     @property
