@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from fireact import contamination, formats
 from fireact.errors import ConfigError, FireActError
-from fireact.examples import conversation
+from fireact.examples import wording
 from fireact.filters import Judge, distinct
 from fireact.generate import first, open_dataset
 from fireact.jsonl import encode, read_jsonl, write_atomic
@@ -246,7 +246,7 @@ def _filter(records: Sequence[Trajectory], filters: Sequence[FilterName],
         if failed is None and first_only and (record.dataset, record.method, record.id) in solved:
             failed = "later_attempt"
         if failed is None:
-            text = repr(conversation(record)[0])
+            text = wording(record)
             failed = "duplicate" if text in seen else None
             seen.add(text)
         if failed is None:

@@ -79,11 +79,18 @@ def conversation(trajectory: Trajectory) -> tuple[list[Message], list[int]]:
             messages.append(said(_reply(step), step.form or "react"))
         elif step.kind == "recall":
             messages[0] = Message("user", with_skills(trajectory.question.text, step.text))
-        elif learnt and step.kind != "learn":
-            if step.kind == "refuse" and learnt[-1] == len(messages) - 1:
+        elif len(messages) > 1 and step.kind != "learn":
+            if step.kind == "refuse" and learnt and learnt[-1] == len(messages) - 1:
                 learnt.pop()
             events.append(Event(step.text, step.name))
     return messages, learnt
+
+
+def wording(trajectory: Trajectory) -> str:
+    """All that is said and called in a trajectory's conversation: who have the same teach the same."""
+    messages = conversation(trajectory)[0]
+    calls = [message.calls for message in messages]
+    return f"{messages!r}{calls if any(calls) else ''}"
 
 
 def example(tokenizer: Any, trajectory: Trajectory, masking: Masking | Loss = "assistant") -> Example:

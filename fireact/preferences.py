@@ -11,7 +11,7 @@ from hashlib import sha256
 from math import lcm
 
 from fireact.errors import DataError
-from fireact.examples import conversation
+from fireact.examples import conversation, wording
 from fireact.types import StopReason, Trajectory
 
 SIDES = ("chosen", "rejected")
@@ -65,7 +65,7 @@ def pair_up(records: Sequence[Trajectory], good: Callable[[Trajectory], bool], m
     found: Counter[str] = Counter(both=0, only_good=0, only_bad=0, neither=0)
     by_question: dict[Asked, dict[str, Trajectory]] = {}
     for record in records:
-        by_question.setdefault((record.dataset, record.id), {})[repr(conversation(record))] = record
+        by_question.setdefault((record.dataset, record.id), {})[wording(record)] = record
     for group in by_question.values():
         attempts = sorted(group.values(), key=lambda record: _order(seed, record))
         right = [record for record in attempts if record.score.em == 1 and good(record)]
@@ -112,7 +112,7 @@ def _none_left(pairings: Mapping[Cell, Pairing]) -> str:
 
 
 def _order(seed: int, record: Trajectory) -> bytes:
-    return sha256(f"{seed}:{record.id}:{conversation(record)[0]!r}".encode("utf-8", "replace")).digest()
+    return sha256(f"{seed}:{record.id}:{wording(record)}".encode("utf-8", "replace")).digest()
 
 
 def _bad(record: Trajectory) -> bool:

@@ -28,6 +28,21 @@ class Call:
     arguments: str
     """JSON, as the model wrote it."""
 
+    def __str__(self) -> str:
+        """As it is shown: 'search({"query": "Paris"})'."""
+        return f"{self.name}({self.arguments})"
+
+    @property
+    def given(self) -> dict[str, Any] | None:
+        """What it is called with; None where that is no JSON object."""
+        try:
+            given = json.loads(self.arguments or "{}")
+            # A lone half of a surrogate pair, which JSON can spell, is no text.
+            return json.loads(json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")) if isinstance(
+                given, dict) else None
+        except (ValueError, RecursionError):
+            return None
+
 
 @dataclass(frozen=True)
 class ToolSpec:
@@ -72,11 +87,8 @@ class ToolSpec:
 
     def argument(self, call: Call) -> str:
         """What stands in the brackets for a call. Raises FormatError, which the model is shown."""
-        try:
-            given = json.loads(call.arguments or "{}")
-        except ValueError:
-            given = None
-        if not isinstance(given, dict):
+        given = call.given
+        if given is None:
             raise FormatError(f"the arguments of {self.name} are no JSON object: {call.arguments[:LONGEST]!r}; write "
                               f"e.g. {self.example()}")
         if self.sole is None or set(given) != {self.sole}:

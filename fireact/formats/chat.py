@@ -14,7 +14,7 @@ from fireact.examples import conversation
 from fireact.formats.record import Turn
 from fireact.jsonl import encode
 from fireact.preferences import Preference
-from fireact.strategy.calling import in_words
+from fireact.strategy.calling import in_words, located_in_words
 from fireact.strategy.tagged import as_openai
 from fireact.toolspec import Call, ToolSpec
 from fireact.types import Message, Trajectory
@@ -28,9 +28,17 @@ class ChatFunction(BaseModel):
     """A function that is called, or that may be: `arguments` are JSON, or an object."""
 
     name: str
-    description: str = ""
-    parameters: dict[str, Any] = {}
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
     arguments: str | dict[str, Any] = ""
+
+    @field_validator("arguments")
+    @classmethod
+    def _given(cls, arguments: str | dict[str, Any]) -> str | dict[str, Any]:
+        """Without what tables add: the arguments that other calls have (`datasets`)."""
+        if isinstance(arguments, str):
+            return arguments
+        return {name: value for name, value in arguments.items() if value is not None}
 
 
 class ChatTool(BaseModel):
@@ -105,7 +113,8 @@ def _offered(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def preference_record(preference: Preference) -> dict[str, Any]:
-    """Return a pair as TRL's DPOTrainer takes it: `prompt`, `chosen`, `rejected`, each a list of `{role, content}`.
+    """Return a pair as TRL's DPOTrainer takes it: `prompt`, `chosen`, `rejected`, each a list of `{role, content}`,
+    and `tools` where functions are called.
 
     The prompt is all that both have in common, at least the question, and ends with what the assistant answers. TRL
     takes its loss on all of `chosen` and `rejected`, the observations in them too. Both trajectories stand beside it as
@@ -117,7 +126,7 @@ def preference_record(preference: Preference) -> dict[str, Any]:
     first = next(at for at in range(shared, 0, -1)
                  if all(at < len(side) and side[at]["role"] == "assistant" for side in (chosen, rejected)))
     return {"prompt": chosen[:first], "chosen": chosen[first:], "rejected": rejected[first:],
-            "chosen_trajectory": encode(preference.chosen), "rejected_trajectory": encode(preference.rejected)}
+            **_offered(preference.chosen), "chosen_trajectory": encode(preference.chosen), "rejected_trajectory": encode(preference.rejected)}
 
 
 def sharegpt_record(trajectory: Trajectory) -> dict[str, Any]:
@@ -128,15 +137,20 @@ def sharegpt_record(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def chat_turns(record: ChatRecord) -> list[Turn]:
-    """The turns of a record of messages; functions that are called are actions in words."""
-    offered = [ToolSpec(tool.function.name, tool.function.description, tool.function.parameters)
-               for tool in record.tools or ()]
+    """The turns of a record of messages; functions that are called are actions in words, one after the other."""
     messages = [Message(message.role, message.content or "", tuple(
         Call(each.function.name, given if isinstance(given := each.function.arguments, str) else json.dumps(given))
         for each in message.tool_calls or ())) for message in record.messages]
+    offered = [ToolSpec(tool.function.name, tool.function.description or "", tool.function.parameters or {})
+               for tool in record.tools or ()] or [_seen(call) for message in messages for call in message.calls]
     roles: dict[str, Any] = {"tool": "user"}
-    return [Turn(roles.get(given.role, given.role), message.content, given.weight != 0)
-            for given, message in zip(record.messages, in_words(messages, offered), strict=True)]
+    return [Turn(roles.get(message.role, message.role), message.content, record.messages[at].weight != 0)
+            for at, message in located_in_words(messages, offered)]
+
+
+def _seen(call: Call) -> ToolSpec:
+    """A function that nobody described, by how it is called."""
+    return ToolSpec(call.name, "", {"properties": dict.fromkeys(call.given or {}, {})})
 
 
 def sharegpt_turns(record: ShareGptRecord) -> list[Turn]:

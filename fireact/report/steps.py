@@ -28,7 +28,7 @@ def _parts(step: Step) -> list[tuple[str, str]]:
         return [(_LABELS[step.kind], step.text)]
     if step.completion and step.completion.calls:
         thought = [("Thought", step.text)] if step.text else []
-        return [*thought, *(("Action", f"{call.name}({call.arguments})") for call in step.completion.calls)]
+        return [*thought, *(("Action", str(call)) for call in step.completion.calls)]
     parts = _parsed(step)
     whole = " ".join(f"{label}: {text}" for label, text in parts)
     return parts if parts and _words(whole) == _words(step.text) else [("Reply", step.text)]

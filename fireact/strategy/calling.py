@@ -5,7 +5,7 @@ whoever follows a conversation in words reads one with calls (`in_words`).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fireact.errors import FormatError, suggest
 from fireact.strategy.grammar import OBSERVATION, ParsedStep, clean_thought, cut_at_observation, format_step, parse_step
@@ -122,18 +122,46 @@ def _in_steps(text: str, offered: Sequence[ToolSpec]) -> ParsedStep:
 
 
 def in_words(messages: Sequence[Message], offered: Sequence[ToolSpec]) -> list[Message]:
-    """The opposite: a conversation with its first calls as actions in words."""
-    found = []
-    for message in messages:
+    """The opposite: a conversation with its calls as actions in words."""
+    return [message for _, message in located_in_words(messages, offered)]
+
+
+def located_in_words(messages: Sequence[Message], offered: Sequence[ToolSpec]) -> Iterator[tuple[int, Message]]:
+    """The same, and with each message the place of the one that it was made of."""
+    for at, message in _one_by_one(messages):
         if message.calls:
-            call = message.calls[0]
-            spec = find(offered, call.name)
-            step = ParsedStep(message.content, call.name, spec.argument(call) if spec else call.arguments)
-            message = Message("assistant", _in_words(step))
+            message = Message("assistant", _called(message.content, message.calls[0], offered))
         elif message.role == "tool":
             message = Message("user", f"{OBSERVATION} {message.content}")
-        found.append(message)
-    return found
+        yield at, message
+
+
+def _one_by_one(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:
+    """With one call in each reply: words have no way to act twice at once. What has no result is left out, but for the
+    answer, or what is last."""
+    at = 0
+    while at < len(messages):
+        message, at = messages[at], at + 1
+        if len(message.calls) < 2:
+            yield at - 1, message
+            continue
+        place, thought, left = at - 1, message.content, list(message.calls)
+        while left and at < len(messages) and messages[at].role == "tool":
+            yield place, Message("assistant", thought, (left.pop(0),))
+            yield at, messages[at]
+            thought, at = "", at + 1
+        if left:
+            yield place, Message("assistant", thought, (next((call for call in left if call.name == FINISH.name),
+                                                             left[-1]),))
+
+
+def _called(thought: str, call: Call, offered: Sequence[ToolSpec]) -> str:
+    """A thought and a call in words; as it stands where its arguments cannot be read."""
+    spec = find(offered, call.name)
+    try:
+        return _in_words(ParsedStep(thought, call.name, spec.argument(call) if spec else call.arguments))
+    except FormatError:
+        return f"{thought}\n{call}".strip()
 
 
 def _in_words(step: ParsedStep) -> str:

@@ -2,12 +2,13 @@
 
 Chat templates that know functions write a call as JSON, each between words of its own: Hermes and Qwen in
 <tool_call>...</tool_call>, Llama 3 bare with `parameters`, Mistral as a list. `read_reply` finds the JSON whatever is
-around it. `plain` writes functions, calls and results for templates that know none, in the words of Hermes.
+around it. `plain` writes functions, calls and results for templates that know none, in the words of Hermes, `in_tags` a
+single turn that a template cannot write.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fireact.toolspec import Call, ToolSpec
@@ -52,29 +53,49 @@ def _call(value: Any) -> Call | None:
         return None
     given = value.get("arguments", value.get("parameters"))
     if isinstance(given, dict):
-        return Call(value["name"], json.dumps(given, ensure_ascii=False))
-    return Call(value["name"], given) if isinstance(given, str) else None
+        given = json.dumps(given, ensure_ascii=False)
+    # A lone half of a surrogate pair, which JSON can spell, is no text.
+    return Call(*(text.encode("utf-8", "replace").decode() for text in (value["name"], given))) if isinstance(
+        given, str) else None
 
 
 def plain(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> list[Message]:
     """A conversation with functions as one of system, user and assistant alone, in as many turns of the model."""
-    found: list[Message] = []
-    for message in messages:
-        if message.role == "tool":
-            answer = f"<tool_response>\n{_harmless(message.content)}\n</tool_response>"
-            if found[-1].role == "user" and found[-1].content.endswith("</tool_response>"):
-                answer = f"{found.pop().content}\n{answer}"
-            message = Message("user", answer)
-        elif message.calls:
-            message = Message("assistant", "\n".join([*([message.content] if message.content else []),
-                                                      *map(_written, message.calls)]))
-        found.append(message)
+    found = in_tags(messages, lambda message: False)
     offer = _OFFER.format(example=_written(tools[0].example_call()), functions="\n".join(
         json.dumps(spec.as_function()["function"], ensure_ascii=False) for spec in tools))
     first, *rest = found
     if first.role == "system":
         return [Message("system", f"{first.content}\n\n{offer}"), *rest]
     return [Message("system", offer), *found]
+
+
+def in_tags(messages: Sequence[Message], native: Callable[[Message], bool]) -> list[Message]:
+    """A conversation with its calls as words of the model, and their results as the user's; but for the `native` ones.
+
+    What a tool returned loses its tags in any case: a web page cannot end its turn with them.
+    """
+    found: list[Message] = []
+    kept = False
+    for message in messages:
+        if message.calls:
+            kept = native(message)
+        if message.role == "tool":
+            answer = _TAG.sub("< ", message.content)
+            message = Message("tool", answer) if kept else _response(answer, found)
+        elif message.calls and not kept:
+            words = [message.content] if message.content else []
+            message = Message("assistant", "\n".join([*words, *map(_written, message.calls)]))
+        found.append(message)
+    return found
+
+
+def _response(answer: str, before: list[Message]) -> Message:
+    """A turn of the user with what was called returned; with the result in the turn before it, where one is there."""
+    answer = f"<tool_response>\n{answer}\n</tool_response>"
+    if before and before[-1].role == "user" and before[-1].content.endswith("</tool_response>"):
+        answer = f"{before.pop().content}\n{answer}"
+    return Message("user", answer)
 
 
 def as_openai(messages: Sequence[Message], *, as_text: bool = False) -> list[dict[str, Any]]:
@@ -87,6 +108,7 @@ def as_openai(messages: Sequence[Message], *, as_text: bool = False) -> list[dic
     for message in messages:
         turn: dict[str, Any] = {"role": message.role, "content": message.content}
         if message.calls:
+            turn["content"] = message.content or (None if as_text else "")
             waiting = [f"call{number + at:05d}" for at in range(len(message.calls))]
             number += len(waiting)
             turn["tool_calls"] = [
@@ -108,8 +130,3 @@ def calls_begin(text: str) -> int | None:
 def _written(call: Call) -> str:
     given = json.dumps({"name": call.name, "arguments": json.loads(call.arguments or "{}")}, ensure_ascii=False)
     return f"{_BEGIN}{given}\n</tool_call>"
-
-
-def _harmless(text: str) -> str:
-    """Break up tags in what a tool returned, so that a web page cannot end it."""
-    return _TAG.sub("< ", text)

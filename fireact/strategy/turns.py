@@ -78,8 +78,5 @@ def _joined(events: Sequence[Event]) -> str:
 
 def _canonical(call: Call) -> Call | None:
     """With its arguments as JSON is mostly written; None where they are no JSON object."""
-    try:
-        given = json.loads(call.arguments or "{}")
-    except ValueError:
-        return None
-    return Call(call.name, json.dumps(given, ensure_ascii=False)) if isinstance(given, dict) else None
+    given = call.given
+    return None if given is None else Call(call.name, json.dumps(given, ensure_ascii=False))

@@ -75,7 +75,7 @@ def find_fault(turns: list[dict[str, Any]]) -> str | None:
     for number, turn in enumerate(turns, 1):
         if turn["role"] not in _ROLES:
             return f"turn {number} has the role {turn['role']!r}, expected one of {', '.join(_ROLES)}"
-        if not turn["content"].strip() and not turn.get("tool_calls"):
+        if not (turn["content"] or "").strip() and not turn.get("tool_calls"):
             return f"turn {number}, of the {turn['role']}, has no text"
     if not turns or turns[-1]["role"] != "assistant":
         return f"the last turn is of the {turns[-1]['role'] if turns else 'nobody'}, expected one of the assistant"
@@ -86,5 +86,5 @@ def find_fault(turns: list[dict[str, Any]]) -> str | None:
 
 def about_tokens(turns: list[dict[str, Any]]) -> int:
     """Estimate the tokens of a conversation: its characters / 4, with what it calls, and 4 a turn."""
-    return sum(ceil((len(turn["content"]) + len(dumps(turn["tool_calls"]) if "tool_calls" in turn else "")) / LETTERS)
+    return sum(ceil((len(turn["content"] or "") + len(dumps(turn["tool_calls"]) if "tool_calls" in turn else "")) / LETTERS)
                + FRAME for turn in turns)

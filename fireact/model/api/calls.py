@@ -88,7 +88,7 @@ class Calls:
         got = await self._patiently(ask)
         usage, reply = got.reply.usage or Usage(), got.reply
         return Completion(said(reply.text, ask), reply.finish, usage.prompt_tokens, usage.completion_tokens,
-                          usage.cached, got.seconds, got.usd, reply.calls)
+                          usage.cached, got.seconds, got.usd, reply.calls if ask.tools else ())
 
     async def _patiently(self, ask: Ask) -> _Got:
         """Ask until there is an answer, or no use in asking on."""
@@ -189,6 +189,8 @@ class Calls:
                 raise ProviderError(f"{refusal}{mend(str(refusal), self.options, told)}") from None
         except Missing as missing:
             self._leave(turn, Outcome.GOOD)
+            if way := mend(str(missing), {}, told):  # OpenRouter: no provider of this model takes tools.
+                raise ProviderError(f"{place} refuses the request: {missing}{way}") from None
             raise await self._no_model(place, str(missing)) from None
         except BaseException as failure:
             answered = isinstance(failure, FireActError) and not isinstance(failure, BudgetExceeded)

@@ -37,8 +37,8 @@ def _joined(content: Any) -> Any:
 
 
 def _as_text(arguments: Any) -> Any:
-    """Some endpoints give them as an object."""
-    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+    """Some endpoints give them as an object, or none."""
+    return arguments if isinstance(arguments, str) else json.dumps(arguments or {})
 
 
 class _Function(BaseModel):

@@ -22,6 +22,9 @@ PATHS: Mapping[Route, str] = {"chat": "chat/completions", "completions": "comple
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _SPARED = ("stop", "seed")
 """What need not be sent: stop strings are cut on our side in any case, and a seed is no more than a wish."""
+_OF_TOOLS = re.compile(r"\btools?\b|\btool[_-]|\bfunctions\b|\bfunction[ _-]?call", re.IGNORECASE)
+_EXPLAINED = 1024
+"""Tokens in which an endpoint may explain how functions are called."""
 _REFUSED = re.compile(r"unsupported|not supported|unrecognized|unexpected|unknown|not permitted|not allowed|extra",
                       re.IGNORECASE)
 
@@ -77,7 +80,7 @@ def body(ask: Ask, dialect: Dialect, options: Mapping[str, Any], longest: int, s
 
 def mend(refusal: str, options: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     """How to make a request without what its endpoint has refused; '' where that is none of the model's options."""
-    if "tools" in told and re.search(r"\btools?\b|function", refusal):
+    if "tools" in told and _OF_TOOLS.search(refusal):
         return "; set strategy.wire=text"
     named = next((name for name in options if re.search(rf"\b{name}\b", refusal)), None)
     if named is None or not _REFUSED.search(refusal):
@@ -116,5 +119,7 @@ def most_tokens(told: Mapping[str, Any]) -> int:
     """Return a number of tokens that the prompt cannot exceed: a token is a byte at least, a turn brings a few more."""
     if "prompt" in told:
         return len(told["prompt"].encode("utf-8", "replace")) + 8
-    called = json.dumps([told.get("tools"), *(turn.get("tool_calls") for turn in told["messages"])])
-    return sum(len(turn["content"].encode("utf-8", "replace")) + 16 for turn in told["messages"]) + 16 + len(called)
+    called = [call for turn in told["messages"] for call in turn.get("tool_calls", ())]
+    offered = len(json.dumps(told["tools"], indent=4)) + _EXPLAINED if "tools" in told else 0
+    return (sum(len((turn["content"] or "").encode("utf-8", "replace")) + 16 for turn in told["messages"]) + 16
+            + offered + (len(json.dumps(called)) if called else 0))
