@@ -189,7 +189,7 @@ class Calls:
                 raise ProviderError(f"{refusal}{mend(str(refusal), self.options, told)}") from None
         except Missing as missing:
             self._leave(turn, Outcome.GOOD)
-            if way := mend(str(missing), {}, told):  # OpenRouter: no provider of this model takes tools.
+            if way := mend(str(missing).replace(self.model, ""), {}, told):  # OpenRouter: nobody serves it with tools.
                 raise ProviderError(f"{place} refuses the request: {missing}{way}") from None
             raise await self._no_model(place, str(missing)) from None
         except BaseException as failure:
