@@ -34,6 +34,7 @@ def check(stages: Stages, wanted: Sequence[str]) -> None:
             slots.need(slots.wanted_by(job), config.gpus)
             _need_price(stages, job)
             _need_samples(stages, job, stage)
+            _need_turns(stages, job)
             if isinstance(job, PlayJob):
                 stages.questions(job, f"{stage}.n")
 
@@ -58,10 +59,25 @@ def _need_tokens(stages: Stages) -> TokenizeJob:
     return stages.tokenize
 
 
+def _part(stages: Stages, job: PlayJob) -> str:
+    """Which of the configuration's models plays."""
+    return "teacher" if job in stages.plays.values() else "model"
+
+
+def _need_turns(stages: Stages, job: AnyJob) -> None:
+    """Refuse calls of functions where conversations are one text."""
+    if isinstance(job, PlayJob) and job.strategy.get("wire") == "tools":
+        for option, value in (("template", "alpaca"), ("route", "completions")):
+            if job.model.get(option) == value:
+                name = f"{_part(stages, job)}.{option}"
+                raise ConfigError(f"{name}={value} writes a conversation as one text, which has no place for calls of "
+                                  f"functions and their results; set {name} to another, or strategy.wire=text")
+
+
 def _need_samples(stages: Stages, job: AnyJob, stage: str) -> None:
     """Refuse attempts that would all be the same."""
     if isinstance(job, PlayJob) and job.sampling.attempts > 1 and job.model.get("temperature") == 0:
-        part = "teacher" if job in stages.plays.values() else "model"
+        part = _part(stages, job)
         raise ConfigError(f"{stage}.attempts={job.sampling.attempts} would be the same one again and again, for "
                           f"{part}.temperature=0 draws no samples; set e.g. {part}.temperature=0.7")
 

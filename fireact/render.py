@@ -163,7 +163,8 @@ def _segments(tokenizer: "Tokenizer", messages: Sequence[Message], tools: Sequen
     """Cut the rendered conversation; with `ask` it ends with the opening of an assistant turn."""
     _check(messages)
     messages = [replace(message, content=harmless(tokenizer, message.content), calls=tuple(
-        Call(*(harmless(tokenizer, text) for text in (call.name, call.arguments))) for call in message.calls)) for message in messages]
+        Call(harmless(tokenizer, call.name), harmless(tokenizer, call.arguments)) for call in message.calls))
+                for message in messages]
     segments, done = [], ""
     for turn, message in enumerate(messages):
         if message.role != "assistant":

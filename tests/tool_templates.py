@@ -26,7 +26,7 @@ LLAMA3_1 = """{{ bos_token }}
 {{- '<|start_header_id|>system<|end_header_id|>\\n\\n' }}{{ 'Environment: ipython\\n' if tools is not none }}
 {{- 'Today Date: ' + date_string + '\\n\\n' + system + '<|eot_id|>' }}
 {%- if tools is not none %}{% set first = messages[0].content | trim %}{% set messages = messages[1:] %}
-{{- '<|start_header_id|>user<|end_header_id|>\\n\\nRespond as {"name": function name, "parameters": arguments}.\\n\\n' }}
+{{- '<|start_header_id|>user<|end_header_id|>\\n\\nRespond by {"name": function, "parameters": arguments}.\\n\\n' }}
 {%- for tool in tools %}{{ tool | tojson(indent=4) }}{{ '\\n\\n' }}{% endfor %}{{ first + '<|eot_id|>' }}{% endif %}
 {%- for message in messages %}
 {%- if message.role == 'tool' %}
@@ -42,8 +42,8 @@ LLAMA3_1 = """{{ bos_token }}
 {%- if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"""
 """One call at a time, and none behind a thought."""
 
-MISTRAL = """{%- if messages[0].role == 'system' %}{% set system = messages[0].content %}{% set messages = messages[1:] %}
-{%- endif %}
+MISTRAL = """{%- if messages[0].role == 'system' %}{% set system = messages[0].content %}
+{%- set messages = messages[1:] %}{% endif %}
 {%- set users = messages | selectattr('role', 'equalto', 'user') | list %}
 {%- set turns = namespace(count=0) %}
 {%- for message in messages %}{% if message.role != 'tool' and message.tool_calls is not defined %}

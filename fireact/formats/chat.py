@@ -126,7 +126,8 @@ def preference_record(preference: Preference) -> dict[str, Any]:
     first = next(at for at in range(shared, 0, -1)
                  if all(at < len(side) and side[at]["role"] == "assistant" for side in (chosen, rejected)))
     return {"prompt": chosen[:first], "chosen": chosen[first:], "rejected": rejected[first:],
-            **_offered(preference.chosen), "chosen_trajectory": encode(preference.chosen), "rejected_trajectory": encode(preference.rejected)}
+            **_offered(preference.chosen),
+            "chosen_trajectory": encode(preference.chosen), "rejected_trajectory": encode(preference.rejected)}
 
 
 def sharegpt_record(trajectory: Trajectory) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def chat_turns(record: ChatRecord) -> list[Turn]:
 
 def _seen(call: Call) -> ToolSpec:
     """A function that nobody described, by how it is called."""
-    return ToolSpec(call.name, "", {"properties": dict.fromkeys(call.given or {}, {})})
+    return ToolSpec(call.name, "", {"properties": {name: {} for name in call.given or {}}})
 
 
 def sharegpt_turns(record: ShareGptRecord) -> list[Turn]:

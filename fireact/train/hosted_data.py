@@ -86,5 +86,6 @@ def find_fault(turns: list[dict[str, Any]]) -> str | None:
 
 def about_tokens(turns: list[dict[str, Any]]) -> int:
     """Estimate the tokens of a conversation: its characters / 4, with what it calls, and 4 a turn."""
-    return sum(ceil((len(turn["content"] or "") + len(dumps(turn["tool_calls"]) if "tool_calls" in turn else "")) / LETTERS)
-               + FRAME for turn in turns)
+    called = (len(dumps(turn["tool_calls"])) if "tool_calls" in turn else 0 for turn in turns)
+    return sum(ceil((len(turn["content"] or "") + size) / LETTERS) + FRAME
+               for turn, size in zip(turns, called, strict=True))

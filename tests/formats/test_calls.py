@@ -163,7 +163,8 @@ def test_any_episode_is_written_and_told_in_words(turns: list[tuple[str, list[st
     told = sharegpt_record(record)["conversations"]
     assert [turn["from"] for turn in told] == ["human", "gpt"] * (len(told) // 2)
     assert sum(turn["value"].startswith("Observation: seen") for turn in told) == sum(len(made) for _, made in turns)
-    ids = [call["id"] for message in conversational_record(record)["messages"] for call in message.get("tool_calls", ())]
+    messages = conversational_record(record)["messages"]
+    ids = [call["id"] for message in messages for call in message.get("tool_calls", ())]
     assert len(set(ids)) == len(ids)
 
 
