@@ -1,12 +1,21 @@
 """stage=plan, from the command line: what a run will take, before anything is sent."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fireact.forecast import expected
+from fireact.forecast.sample import _episode, opening
+from fireact.generate import PlayJob
 from fireact.loopback import serve
+from fireact.stages import Stages
+from fireact.strategy.calling import FINISH
+from fireact.toolspec import SEARCH
+from fireact.types import Completion
+from tests.formats.test_calls import PLAIN
+from tests.helpers import composed
 from tests.play.helper import write_questions
 
 TEACHER = ("model@teacher=api", "teacher.model=scripted", "teacher.price_in=2", "teacher.price_out=8")
@@ -124,3 +133,18 @@ def test_workers_of_a_sweep_play_one_job_together(run_main, tmp_path: Path) -> N
     for number in range(3):
         records = (tmp_path / "sweep" / str(number) / "trajectories.jsonl").read_text().splitlines()
         assert len(records) == 60
+
+
+def test_functions_that_are_offered_count_in_the_first_prompt(tmp_path: Path) -> None:
+    """And an episode whose tokens nobody counted is estimated with its calls."""
+    def job(*options: str) -> PlayJob:
+        return next(iter(Stages(composed(f"store={tmp_path}", *options)).plays.values()))
+
+    words, called = opening(job("strategy=react")), opening(job("strategy=react", "strategy.wire=tools"))
+    offered = sum(len(json.dumps(spec.as_function())) for spec in (SEARCH, FINISH))
+    assert called > words * 0.5 + offered
+    bare = _episode(replace(PLAIN, steps=tuple(replace(step, completion=Completion(step.text)) if step.completion
+                                               else step for step in PLAIN.steps)), 0, False, lambda record: True)
+    told = _episode(PLAIN, 0, False, lambda record: True)
+    assert told.completion_tokens - bare.completion_tokens == pytest.approx(
+        sum(len(str(call)) for step in PLAIN.steps if step.completion for call in step.completion.calls) / 4)

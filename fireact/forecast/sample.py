@@ -1,5 +1,6 @@
 """The nearest recorded episodes to a job's: what such an episode takes."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ from fireact.play.records import Records
 from fireact.play.turns import Plan
 from fireact.requests import Ask
 from fireact.store import identity, key
-from fireact.types import Trajectory
+from fireact.types import Step, Trajectory
 
 LOOKED_AT = 300
 """Episodes of a sample."""
@@ -108,15 +109,24 @@ def _episode(record: Trajectory, opening: int, timed: bool, keeps: Callable[[Tra
         for step in record.steps:
             if step.completion:
                 prompt += before / CHARACTERS
-                said += 0 if step.completion.completion_tokens else len(step.text) / CHARACTERS
-            before += len(step.text)
+                said += 0 if step.completion.completion_tokens else _letters(step) / CHARACTERS
+            before += _letters(step)
     seconds = record.total("seconds")
     return Episode(len(asks), record.tool_calls, prompt, said, seconds if timed and seconds else None,
                    record.score.em == 1, keeps(record),
                    Counter(step.tool for step in record.steps if step.kind == "act" and step.tool))
 
 
+def _letters(step: Step) -> int:
+    """The characters of a step, with what it calls."""
+    return len(step.text) + sum(len(str(call)) for call in (step.completion.calls if step.completion else ()))
+
+
 def opening(job: PlayJob) -> int:
-    """The characters of the first prompt, without the question."""
+    """The characters of the first prompt with the functions that it offers, without the question."""
     first = next(iter(job.opening(open_strategy(job.strategy, open_dataset(job.dataset, job.home)))), None)
-    return sum(len(message.content) for message in first.messages) if isinstance(first, Ask) else 0
+    if not isinstance(first, Ask):
+        return 0
+    offered = json.dumps([spec.as_function() for spec in first.tools]) if first.tools else ""
+    return len(offered) + sum(len(message.content) + sum(len(str(call)) for call in message.calls)
+                              for message in first.messages)

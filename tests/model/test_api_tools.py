@@ -112,6 +112,13 @@ def test_an_endpoint_that_takes_no_functions_is_told_with_the_mend(endpoint: End
     assert len(endpoint.calls) == 1
 
 
+def test_a_server_that_fails_for_functions_is_told_with_the_mend(endpoint: Endpoint) -> None:
+    """llama.cpp's, started without its templates."""
+    endpoint.answers = [(500, failed("tools param requires --jinja flag"))]
+    text = refusal(Api(model="m", base_url=endpoint.url, retries=1), ProviderError, ASK)
+    assert text.endswith("tools param requires --jinja flag; set strategy.wire=text")
+
+
 def test_other_refusals_are_not_blamed_on_functions(endpoint: Endpoint) -> None:
     endpoint.answers = [(400, failed("The temperature is too high."))]
     assert "wire" not in refusal(Api(model="m", base_url=endpoint.url), ProviderError, ASK)

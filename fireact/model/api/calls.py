@@ -127,7 +127,8 @@ class Calls:
         try:
             return await tries(again)
         except _Failed as failure:
-            gone = ProviderError(f"{failure}{self._rest_of_sentence(failure)}")
+            way = mend(str(failure.cause), {}, {"tools": ask.tools}) if ask.tools else ""
+            gone = ProviderError(f"{failure}{self._rest_of_sentence(failure)}{way}")
             if failure.outcome is Outcome.DOWN and self.pacer.down_since is not None:
                 self.pacer.reject(gone)
             raise gone from None
