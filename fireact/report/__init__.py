@@ -11,6 +11,7 @@ from typing import Any
 from fireact.jsonl import read_jsonl, write_atomic
 from fireact.report.attempts import attempts_table
 from fireact.report.audit import audit_tables, counted, parity_lines
+from fireact.report.rounds import is_own
 from fireact.report.terminal import show
 from fireact.report.text import (
     Table,
@@ -53,7 +54,9 @@ def print_results(metrics: Mapping[str, Any]) -> None:
     """Print what is there of a run's metrics: the teacher, the training, and the student in both guises."""
     parts: list[Table | str | None] = []
     if "generate" in metrics:
-        parts += [results_table("The teacher, by method", metrics["generate"]), attempts_table(metrics["generate"])]
+        played = metrics["generate"]
+        who = "The teacher, and the student itself" if any(map(is_own, played)) else "The teacher"
+        parts += [results_table(f"{who}, by method", played), attempts_table(played)]
     if "train" in metrics:
         parts.append("Training: " + ", ".join(f"{name} {value}" for name, value in training_facts(metrics["train"])))
     for dataset, evaluation in metrics.get("evaluate", {}).items():

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fireact.report.panel import Datum, Head, Mark, Panel, csv_link, plain
+from fireact.report.rounds import is_own
 from fireact.report.text import FEW, PAIRS, Table, contaminated, drops_evaluated, minus, results_table, training_facts
 from fireact.study.types import Cell, Study
 
@@ -35,7 +36,9 @@ def teachers(study: Study) -> list[Panel]:
     """What the teacher's episodes were like, by method."""
     summaries = {_joined(label, method): summary for label, methods in distinct(study, "generate")
                  for method, summary in methods.items()}
-    return [plain("teacher", results_table("The teacher's episodes", summaries))] if summaries else []
+    own = any(is_own(method) for _, methods in distinct(study, "generate") for method in methods)
+    whose = "The teacher's and the student's own episodes" if own else "The teacher's episodes"
+    return [plain("teacher", results_table(whose, summaries))] if summaries else []
 
 
 def funnels(study: Study) -> list[Panel]:
