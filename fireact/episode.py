@@ -20,7 +20,7 @@ from fireact.sections import Limits
 from fireact.skills import Library
 from fireact.strategy.grammar import join_prime
 from fireact.toolspec import ToolSpec, find
-from fireact.types import Completion, Episode, Observation, Question, Step, StopReason, Trajectory
+from fireact.types import Episode, Observation, Question, Step, StopReason, Trajectory
 
 _ATTEMPT, _SAMPLE = 1_000_003, 15_485_863
 """How far apart the seeds of attempts are, and those of samples of one reply."""
@@ -110,7 +110,7 @@ class Playing:
                 requests = request if isinstance(request, list) else [request]
                 done = await self._within_time(self._do_all(requests))
                 self._record(done)
-                reply = [_reply(step) for step in done] if isinstance(request, list) else _reply(done[0])
+                reply = [step.reply for step in done] if isinstance(request, list) else done[0].reply
         except StopIteration as finished:
             return finished.value
         finally:
@@ -211,8 +211,3 @@ class Playing:
 def on_way(node: str, to: str) -> bool:
     """Whether a node of a search tree is on the way from the root to another, or is that."""
     return not node or f"{to}.".startswith(f"{node}.")
-
-
-def _reply(step: Step) -> str | Completion:
-    """What a strategy is sent for a step."""
-    return step.completion if step.completion and step.completion.calls else step.text

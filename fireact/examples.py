@@ -16,7 +16,7 @@ from fireact.errors import FormatError
 from fireact.render import Piece, cut, knows_characters, mask, prepared, since
 from fireact.strategy.grammar import ParsedStep, format_step, parse_answer
 from fireact.strategy.tagged import calls_begin
-from fireact.strategy.turns import Event, Reply, heard, said, with_skills
+from fireact.strategy.turns import Event, heard, said, with_skills
 from fireact.toolspec import ToolSpec
 from fireact.types import Example, Message, Step, Trajectory
 
@@ -76,7 +76,7 @@ def conversation(trajectory: Trajectory) -> tuple[list[Message], list[int]]:
                 learnt.pop()
             events = []
             learnt.append(len(messages))
-            messages.append(said(_reply(step), step.form or "react"))
+            messages.append(said(step.reply, step.form or "react"))
         elif step.kind == "recall":
             messages[0] = Message("user", with_skills(trajectory.question.text, step.text))
         elif len(messages) > 1 and step.kind != "learn":
@@ -183,11 +183,6 @@ def chosen_path(steps: Sequence[Step]) -> list[Step]:
     if chosen is None:
         return list(steps)
     return [step for step in steps if step.kind != "choose" and step.form != "value" and on_way(step.node, chosen)]
-
-
-def _reply(step: Step) -> Reply:
-    """What the strategy was sent for a reply."""
-    return step.completion if step.completion and step.completion.calls else step.text
 
 
 def _one_round(trajectory: Trajectory) -> str:

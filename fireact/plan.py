@@ -13,7 +13,8 @@ from typing import Literal
 HEAD = 40
 """So many characters of a sentence, to the end of a word, tell that it was shown, though a snippet may cut it off."""
 
-_SLOT = re.compile(r"\{(\d+)\}")
+SLOT = re.compile(r"\{(\d+)\}")
+"""Where a template stands for a value that a hop has read."""
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _DATE = re.compile(r"\b(\d{1,2} [A-Z][a-z]+) (\d{3,4})\b")
 
@@ -52,12 +53,12 @@ class Plan:
 
 def fill(template: str, values: Sequence[str]) -> str:
     """Replace `{1}`, `{2}`, ... by the values read so far. Raises IndexError for a value not read yet."""
-    return _SLOT.sub(lambda slot: _value(slot, values), template)
+    return SLOT.sub(lambda slot: _value(slot, values), template)
 
 
 def read(hop: Hop, values: Sequence[str], observation: str) -> str | None:
     """Return the value that `hop` looks for, or None where the observation does not hold it."""
-    pattern = _SLOT.sub(lambda slot: re.escape(_value(slot, values)), hop.read)
+    pattern = SLOT.sub(lambda slot: re.escape(_value(slot, values)), hop.read)
     found = re.search(pattern, observation)
     return found[1].strip() if found and found[1] else None
 

@@ -1,7 +1,7 @@
 """Schemas that others wrote as plain JSON Schemas: references looked up, the ways of OpenAPI 3.0 put into today's."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +20,7 @@ class Refs:
 
     root: dict[str, Any]
     where: str
-    looked_at: int = field(default=0)
+    looked_at: int = 0
     """Values so far."""
 
     def find(self, ref: str) -> Any:

@@ -69,9 +69,7 @@ def identity(node: Node, *, replies: bool = True) -> dict[str, Any]:
         values["file"] = fingerprint(Path(inspect.getfile(cls)))
     for field in fields(cls):
         marks = get_args(hint(cls, field.name))[1:]
-        if ADDED in marks and field.name in node and node[field.name] == field.default:
-            continue
-        if ADDED in marks and field.name not in node:
+        if ADDED in marks and node.get(field.name, field.default) == field.default:
             continue
         if field.init and not any(mark in ignored for mark in marks if isinstance(mark, str)):
             value = _value(cls, field, node)

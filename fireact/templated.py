@@ -32,10 +32,11 @@ def prepared(tokenizer: "Tokenizer", messages: Sequence[Message], tools: Sequenc
     """
     if not tools:
         return messages, tools
-    if not _writes(tokenizer, [Message("user", "")], [_PROBE.name]):
+    template = chat_template(tokenizer)
+    if not _writes_tools(tokenizer, template):
         return plain(messages, tools), ()
     shapes = {_shape(message) for message in messages if message.calls}
-    native = {shape for shape in shapes if _writes_calls(tokenizer, *shape)}
+    native = {shape for shape in shapes if _writes_calls(tokenizer, template, *shape)}
     return in_tags(messages, lambda message: _shape(message) in native), tools
 
 
@@ -44,7 +45,15 @@ def _shape(message: Message) -> tuple[bool, int]:
     return bool(message.content.strip()), min(len(message.calls), 2)
 
 
-def _writes_calls(tokenizer: "Tokenizer", thought: bool, count: int) -> bool:
+# Each is asked for every prompt; a tokenizer's template may be exchanged.
+@lru_cache(maxsize=8)
+def _writes_tools(tokenizer: "Tokenizer", template: str) -> bool:
+    """Whether the template tells of functions."""
+    return _writes(tokenizer, [Message("user", "")], [_PROBE.name])
+
+
+@lru_cache(maxsize=32)
+def _writes_calls(tokenizer: "Tokenizer", template: str, thought: bool, count: int) -> bool:
     """Whether the template writes all of a turn of this shape, and of the results behind it."""
     given, seen = ([f"{kind} to try {number}" for number in range(count)] for kind in ("argument", "result"))
     turn = Message("assistant", _THOUGHT if thought else "", tuple(map(_PROBE.call, given)))

@@ -104,6 +104,11 @@ class Step:
     node: str = ""
     """See `Ask`."""
 
+    @property
+    def reply(self) -> str | Completion:
+        """What a strategy is sent for it."""
+        return self.completion if self.completion and self.completion.calls else self.text
+
     def leads_on(self, before: Step) -> bool:
         """Whether this reply goes on from the one before it, which stopped half-way; not another sample of the same."""
         return (self.kind == before.kind == "ask" and self.node == before.node and self.text != before.text

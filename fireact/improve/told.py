@@ -10,7 +10,7 @@ from typing import Any
 from fireact.command import command
 from fireact.improve.rounds import adapter
 from fireact.jsonl import write_atomic
-from fireact.report.rounds import is_own
+from fireact.report.rounds import learnt
 from fireact.schema import Config
 from fireact.store import key
 from fireact.study.types import ROUND
@@ -46,13 +46,9 @@ class Round:
 def read_round(run_dir: Path, number: int) -> Round:
     """Read what a finished round came to."""
     metrics = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
-    cells = metrics["curate"]
-    own = {name: sum(cell[name] for label, cell in cells.items() if is_own(label))
-           for name in ("played", "kept", "train")}
     scores = {dataset: {name: guises["finetuned"][name] for name in ("n", "em", "em_se")}
               for dataset, guises in metrics["evaluate"].items()}
-    return Round(number, sum(cell["train"] for cell in cells.values()) - own["train"], own["played"], own["kept"],
-                 own["train"], scores)
+    return Round(number, *learnt(metrics["curate"]), scores)
 
 
 def note(place: Path, config: Config, rounds: Sequence[int], errors: dict[int, str] | None = None) -> None:

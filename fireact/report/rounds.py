@@ -53,10 +53,15 @@ def _ems(leaders: Sequence[Leader]) -> Mapping[tuple[str, str], Leader]:
 
 def _learnt(cell: Cell) -> tuple[str, ...]:
     """How many trajectories of the teacher were trained on, and what became of the student's own episodes."""
-    funnel: Mapping[str, Any] = cell.metrics["curate"]
+    return tuple(f"{count:,}" for count in learnt(cell.metrics["curate"]))
+
+
+def learnt(funnel: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Of the teacher's trajectories those trained on; of the student's own those played, kept, and trained on."""
     own = [each for label, each in funnel.items() if is_own(label)]
     taught = sum(each["train"] for label, each in funnel.items() if not is_own(label))
-    return f"{taught:,}", *(f"{sum(each[name] for each in own):,}" for name in ("played", "kept", "train"))
+    played, kept, trained = (sum(each[name] for each in own) for name in ("played", "kept", "train"))
+    return taught, played, kept, trained
 
 
 def is_own(label: str) -> bool:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from fireact.errors import FormatError, suggest
-from fireact.strategy.grammar import OBSERVATION, ParsedStep, clean_thought, cut_at_observation, format_step, parse_step
+from fireact.strategy.grammar import OBSERVATION, ParsedStep, clean_thought, format_step, parse_step
 from fireact.strategy.language import parse
 from fireact.strategy.language.syntax import Finish
 from fireact.strategy.plans import format_plan, has_plan, parse_plan
@@ -18,7 +18,10 @@ from fireact.types import Completion, Message
 
 FINISH = ToolSpec("finish", "gives the answer, as short as possible, and ends the task.",
                   text_argument("answer", "the answer, as short as possible"))
-
+PLAN = ToolSpec("plan", "sets the steps of a plan, which are then done one by one; again, where it has to be changed.",
+                {"type": "object", "required": ["steps"],
+                 "properties": {"steps": {"type": "array", "items": {"type": "string"},
+                                          "example": ["Find the capital of France."]}}})
 PROGRAM = ToolSpec(
     "program", "runs a program of searches. Each line is NAME = search[words] or, to read a value out of what comes, "
     "NAME = search[words] -> a sentence with * in its place. {NAME} in later lines is what was found. "
@@ -50,7 +53,7 @@ def read_one(reply: Reply, offered: Sequence[ToolSpec]) -> ParsedStep:
     assert isinstance(reply, str)
     if has_plan(reply):
         thought, steps = parse_plan(reply)
-        return ParsedStep(thought, "plan", json.dumps(steps, ensure_ascii=False))
+        return ParsedStep(thought, PLAN.name, json.dumps(steps, ensure_ascii=False))
     return parse_step(reply)
 
 
@@ -58,7 +61,7 @@ def read_program(reply: Reply, offered: Sequence[ToolSpec]) -> str:
     """The program of a reply; one that only finishes is one too. Raises FormatError, which the model is shown."""
     if not offered:
         assert isinstance(reply, str)
-        return cut_at_observation(reply)
+        return reply
     step = read_one(reply, offered)
     if step.name == PROGRAM.name:
         return step.argument
@@ -113,7 +116,7 @@ def _in_steps(text: str, offered: Sequence[ToolSpec]) -> ParsedStep:
     """The step of a reply in words, which may be a program where one can be run. Raises FormatError."""
     if find(offered, PROGRAM.name) is None:
         return read_one(text, ())
-    program = parse(cut_at_observation(text))
+    program = parse(text)
     body = "\n".join([*map(str, program.skills), *map(str, program.statements)])
     first = program.statements[0]
     if isinstance(first, Finish):
@@ -165,7 +168,7 @@ def _called(thought: str, call: Call, offered: Sequence[ToolSpec]) -> str:
 
 
 def _in_words(step: ParsedStep) -> str:
-    if step.name == "plan":
+    if step.name == PLAN.name:
         return format_plan(step.thought, plan_steps(step))
     if step.name == PROGRAM.name:
         return f"Thought: {step.thought}\n{step.argument}"

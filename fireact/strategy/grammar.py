@@ -102,6 +102,11 @@ def has_action(text: str) -> bool:
     return _ACTION.search(cut_at_observation(text)) is not None
 
 
+def lead_on(text: str) -> str:
+    """The words with which a reply that stops after its thought is led on, as in the notebook of ReAct's authors."""
+    return f"{cut_at_observation(text).rstrip()}\nAction:"
+
+
 def cut_at_observation(text: str) -> str:
     """Drop an observation that the model wrote itself, and all that follows it."""
     found = _OBSERVATION.search(text)

@@ -8,7 +8,7 @@ from typing import Any
 from fireact.errors import FormatError
 from fireact.requests import Act, Ask
 from fireact.strategy.calling import FINISH
-from fireact.strategy.grammar import STOPS, ParsedStep, cut_at_observation, has_action, parse_step
+from fireact.strategy.grammar import STOPS, ParsedStep, has_action, lead_on, parse_step
 from fireact.strategy.turns import Event, heard, said
 from fireact.types import Message
 
@@ -67,8 +67,7 @@ class Search:
         halfway = [at for at, text in enumerate(texts) if self.prime and not has_action(text)]
         if halfway:
             self.left -= len(halfway)
-            led = yield [replace(asks[at], prime=f"{cut_at_observation(texts[at]).rstrip()}\nAction:")
-                         for at in halfway]
+            led = yield [replace(asks[at], prime=lead_on(texts[at])) for at in halfway]
             for at, text in zip(halfway, led, strict=True):
                 texts[at] = text
         return texts

@@ -18,24 +18,20 @@ In place of an action the model may write another plan, which begins at its firs
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from fireact.errors import FormatError
 from fireact.options import ADDED, Count
 from fireact.requests import Act, Play, Refuse, Tell
-from fireact.strategy.calling import FINISH, plan_steps, read_one
+from fireact.strategy.calling import FINISH, PLAN, plan_steps, read_one
 from fireact.strategy.grammar import ParsedStep
-from fireact.strategy.prompts import called_preamble, preamble
+from fireact.strategy.prompts import few_shots
 from fireact.strategy.react import reply
 from fireact.strategy.turns import Event, Wire, heard, said
 from fireact.toolspec import ToolSpec
 from fireact.types import Message
 
-PLAN = ToolSpec("plan", "sets the steps of a plan, which are then done one by one; again, where it has to be changed.",
-                {"type": "object", "required": ["steps"],
-                 "properties": {"steps": {"type": "array", "items": {"type": "string"},
-                                          "example": ["Find the capital of France."]}}})
 _CALLED = ("Answer the question by a plan. First call plan with its steps, one fact a step. Then call one function for "
            "each step that you are told. Where an observation contradicts the plan, call plan again. End by calling "
            "finish with the answer, which is as short as possible.")
@@ -57,10 +53,7 @@ class PlanExecute:
     def play(self, question: str, *, few_shot: bool, tools: tuple[ToolSpec, ...] = ()) -> Play:
         """See `protocols.Strategy`."""
         offered = (*tools, PLAN, FINISH) if self.wire == "tools" else ()
-        talk: list[Message] = []
-        if few_shot:
-            talk = (called_preamble("plan", self.prompt, offered, _CALLED) if offered
-                    else preamble("plan", self.prompt, tools))
+        talk = few_shots("plan", self.prompt, tools, offered, _CALLED) if few_shot else []
         shots, plan, actions = len(talk), _Plan(self.max_plans), [spec.name for spec in tools]
         talk = [*talk, Message("user", question)]
         for _ in range(self.max_rounds):
@@ -93,7 +86,7 @@ class _Plan:
     most: int
     steps: Sequence[str] = ()
     done: int = 0
-    written: int = field(default=0)
+    written: int = 0
 
     def check(self, step: ParsedStep) -> None:
         """Raise FormatError for an action that comes too early, and for a plan too many."""

@@ -23,13 +23,13 @@ from fireact.errors import FormatError
 from fireact.options import ADDED, Count
 from fireact.requests import Act, Ask, Play, Refuse, Tell
 from fireact.strategy.calling import FINISH, PROGRAM, read_program
+from fireact.strategy.grammar import STOPS
 from fireact.strategy.language import Execution, parse
-from fireact.strategy.prompts import called_preamble, preamble
+from fireact.strategy.prompts import few_shots
 from fireact.strategy.turns import Event, Wire, heard, said
 from fireact.toolspec import ToolSpec
 from fireact.types import Message
 
-STOPS = ("\nObservation", "\nQuestion:")
 NEXT = "Now finish with the answer, or write another program."
 _CALLED = ("Answer the question by a program of searches. Call program once with the whole of it, in the language that "
            "its description explains; what it found is shown. End by calling finish with the answer, which is as short "
@@ -54,10 +54,7 @@ class Program:
     def play(self, question: str, *, few_shot: bool, tools: tuple[ToolSpec, ...] = ()) -> Play:
         """See `protocols.Strategy`."""
         offered = (*tools, PROGRAM, FINISH) if self.wire == "tools" else ()
-        talk: list[Message] = []
-        if few_shot:
-            talk = (called_preamble("program", self.prompt, offered, _CALLED) if offered
-                    else preamble("program", self.prompt, tools))
+        talk = few_shots("program", self.prompt, tools, offered, _CALLED) if few_shot else []
         shots, actions = len(talk), [spec.name for spec in tools] or None
         talk = [*talk, Message("user", question)]
         for _ in range(self.max_programs):

@@ -17,9 +17,9 @@ from fireact.errors import FormatError
 from fireact.options import ADDED, Count
 from fireact.requests import Act, Ask, Play, Refuse
 from fireact.strategy.calling import FINISH, read_calls
-from fireact.strategy.grammar import STOPS, cut_at_observation, has_action, parse_step
+from fireact.strategy.grammar import STOPS, has_action, lead_on, parse_step
 from fireact.strategy.plans import has_plan
-from fireact.strategy.prompts import called_preamble, preamble
+from fireact.strategy.prompts import few_shots
 from fireact.strategy.turns import Event, Reply, Wire, heard, said
 from fireact.toolspec import ToolSpec
 from fireact.types import Form, Message
@@ -38,11 +38,10 @@ class React:
 
     def play(self, question: str, *, few_shot: bool, tools: tuple[ToolSpec, ...] = ()) -> Play:
         """See `protocols.Strategy`."""
-        if self.wire == "tools":
-            offered = (*tools, FINISH)
-            return rounds_of_calls(question, called_preamble("react", self.prompt, offered) if few_shot else [],
-                                   offered, self.max_rounds)
-        talk = preamble("react", self.prompt, tools) if few_shot else []
+        offered = (*tools, FINISH) if self.wire == "tools" else ()
+        talk = few_shots("react", self.prompt, tools, offered) if few_shot else []
+        if offered:
+            return rounds_of_calls(question, talk, offered, self.max_rounds)
         return rounds(question, talk, {}, self.max_rounds, "Thought:" if few_shot else "")
 
 
@@ -83,9 +82,7 @@ def reply_in_words(talk: Sequence[Message], prime: str, shots: int, form: Form =
     """Ask for a step in words. With `lead` a reply that stops after its thought is led on."""
     text = yield Ask(tuple(talk), STOPS, prime, form, shots)
     if lead and not (has_action(text) or (form == "plan" and has_plan(text))):
-        # As in the authors' notebook: a model that stops after its thought is led on to the action.
-        thought = cut_at_observation(text).rstrip()
-        text = yield Ask(tuple(talk), STOPS, f"{thought}\nAction:", form, shots)
+        text = yield Ask(tuple(talk), STOPS, lead_on(text), form, shots)
     return text
 
 

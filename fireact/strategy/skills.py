@@ -27,8 +27,9 @@ from fireact.errors import FormatError
 from fireact.options import Count
 from fireact.requests import Ask, Learn, Play, Recall, Refuse
 from fireact.strategy.calling import read_program
+from fireact.strategy.grammar import STOPS
 from fireact.strategy.language import Execution, Skill, parse, parse_skills
-from fireact.strategy.program import STOPS, execute
+from fireact.strategy.program import execute
 from fireact.strategy.prompts import preamble
 from fireact.strategy.turns import Event, heard, said, with_skills
 from fireact.toolspec import ToolSpec

@@ -47,7 +47,7 @@ def said(reply: Reply, form: Form = "react") -> Message:
         if form == "plan" and has_plan(reply):
             return Message("assistant", format_plan(*parse_plan(reply)))
         if form in ("program", "skills"):
-            return Message("assistant", str(parse(cut_at_observation(reply), most_calls=MOST_LINES)))
+            return Message("assistant", str(parse(reply, most_calls=MOST_LINES)))
         if form in ("react", "plan"):
             return Message("assistant", format_step(parse_step(reply)))
     except FormatError:
@@ -67,9 +67,17 @@ def heard(events: Sequence[Event], reply: Message) -> list[Message]:
             for at in range(last + 1)]
 
 
+_SKILLS = "\n\nSkills:"
+
+
 def with_skills(question: str, skills: str) -> str:
     """A question with the skills that were recalled for it."""
-    return f"{question}\n\nSkills:\n{skills}" if skills else f"{question}\n\nSkills: none"
+    return f"{question}{_SKILLS}\n{skills}" if skills else f"{question}{_SKILLS} none"
+
+
+def without_skills(shown: str) -> str:
+    """The opposite: the question."""
+    return shown.partition(_SKILLS)[0]
 
 
 def _joined(events: Sequence[Event]) -> str:

@@ -95,7 +95,7 @@ def _request(party: Party, texts: dict[str, tuple[Any, ...]], rest: dict[str, An
 @lru_cache(maxsize=1 << 14)
 def _link(before: bytes, part: Message | Step | str) -> Link:
     if isinstance(part, Message):
-        called = "".join(f"\n{call.name}({call.arguments})" for call in part.calls)
+        called = "".join(f"\n{call}" for call in part.calls)
         text = f"{part.role}: {part.content}{called}"
     elif isinstance(part, Step):
         text = f"{part.tool}[{part.argument}]: {part.text} {list(part.ids)}"

@@ -61,7 +61,8 @@ class Oracle:
             return await self._answer(episode.plan, dice, ask.form)
         if ask.form == "value":
             return values.reply(ask, episode.plan, dice, self.mistakes)
-        state, turns = replay(ask, episode.plan), in_words(ask.messages[ask.shots:], ask.tools)
+        turns = in_words(ask.messages[ask.shots:], ask.tools)
+        state = replay(turns, episode.plan)
         if ask.form == "plan":
             said = [turn.content for turn in turns if turn.role == "assistant"]
             return plans.reply(state, said, dice, mistakes=self.mistakes, lost=lost)

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from fireact.model.oracle.conclusion import UNKNOWN, conclusion
 from fireact.model.oracle.state import State
-from fireact.plan import Hop, Plan, fill, read
+from fireact.plan import SLOT, Hop, Plan, fill, read
 from fireact.strategy.grammar import OBSERVATION
 from fireact.types import Message
 
-_SLOT = re.compile(r"\{(\d+)\}")
 _SKILL = re.compile(r"^skill (\w+)\[", re.MULTILINE)
 _GROUP = re.compile(r"\((?!\?)(?:[^()\\\[]|\\.|\[[^\]]*\]|\(\?:[^()]*\))*\)")
 """The group of a hop's regular expression that reads the value."""
@@ -89,7 +88,7 @@ class _Writer:
 
     def _fill(self, text: str) -> str:
         """With the values that are known, and the names of calls for the others."""
-        return _SLOT.sub(lambda slot: self._name(int(slot[1])), text)
+        return SLOT.sub(lambda slot: self._name(int(slot[1])), text)
 
     def _name(self, number: int) -> str:
         return self.values[number - 1] if number <= len(self.values) else f"{{E{number - len(self.values)}}}"
@@ -128,10 +127,10 @@ class _Skill:
     @classmethod
     def of(cls, hop: Hop, plan: Plan) -> "_Skill | None":
         """None where nobody can tell what of a query is its constant."""
-        slot = _SLOT.search(hop.query)
+        slot = SLOT.search(hop.query)
         if slot:
             before, constant = hop.query[: slot.start()], slot[0]
-        elif len(plan.hops) > 1 and not any(_SLOT.search(other.query) for other in plan.hops):
+        elif len(plan.hops) > 1 and not any(SLOT.search(other.query) for other in plan.hops):
             shared = _shared([other.query.split() for other in plan.hops])
             before, constant = (" ".join(part) for part in (hop.query.split()[:shared], hop.query.split()[shared:]))
         else:
@@ -163,7 +162,7 @@ def pattern_of(hop: Hop) -> str:
     sentence it reads, else of its regular expression."""
     read_from = _plain(hop.read)
     before = read_from.partition("*")[0]
-    slots = [int(number) for number in _SLOT.findall(hop.found)]
+    slots = [int(number) for number in SLOT.findall(hop.found)]
     own = max(slots, default=0)
     told = hop.found.replace(f"{{{own}}}", "*", 1).removesuffix(".")
     if own and told.partition("*")[0].casefold().strip() == before.casefold().strip():

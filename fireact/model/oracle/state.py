@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from fireact.errors import FormatError
 from fireact.plan import Hop, Plan, fill, read
-from fireact.requests import Ask
-from fireact.strategy.calling import in_words
 from fireact.strategy.grammar import OBSERVATION, parse_step
+from fireact.strategy.turns import without_skills
+from fireact.types import Message
 
 _VAGUE = ("countries of the world", "list of facts", "important information", "world geography", "general overview",
           "history", "places", "names", "answers", "the question", "encyclopedia")
@@ -56,10 +56,9 @@ class State:
         return words if self.plan.rule == "given" and words else _VAGUE
 
 
-def replay(ask: Ask, plan: Plan) -> State:
-    """Read from the messages which hops are done: the expert keeps no memory of its own."""
-    turns = in_words(ask.messages[ask.shots:], ask.tools)
-    state = State(plan, turns[0].content.partition("\n\n")[0] if ask.form == "skills" else turns[0].content)
+def replay(turns: Sequence[Message], plan: Plan) -> State:
+    """Read from the turns, in words and from the question on, which hops are done."""
+    state = State(plan, without_skills(turns[0].content))
     for said, seen in zip(turns[1::2], turns[2::2], strict=False):
         state.round += 1
         state.reflected |= "reflection" in said.content

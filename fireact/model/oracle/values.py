@@ -1,7 +1,6 @@
 """The expert's word on the last step of an attempt: sure for the right one, impossible for one that leads nowhere."""
 
 import random
-from dataclasses import replace
 
 from fireact.errors import FormatError
 from fireact.model.oracle.state import replay
@@ -16,7 +15,7 @@ def reply(ask: Ask, plan: Plan, dice: random.Random, mistakes: float) -> str:
     """Value the last step of the transcript that is asked about."""
     turns = turns_of(ask.messages[ask.shots].content.removeprefix(QUESTION))
     at = max(at for at, turn in enumerate(turns) if turn.role == "assistant")
-    state = replay(replace(ask, messages=tuple(turns[:at]), shots=0, tools=()), plan)
+    state = replay(turns[:at], plan)
     try:
         done = parse_step(turns[at].content)
     except FormatError:

@@ -1,7 +1,7 @@
 """A program as flat lines: those of a skill stand in the place of its call, under names behind the call's, E1.E2."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fireact.strategy.language.checks import arguments
 from fireact.strategy.language.syntax import Call, Comparison, Condition, Guard, Program, Skill, Statement
@@ -42,7 +42,7 @@ def expand(program: Program) -> list[Line]:
 @dataclass
 class _Expansion:
     skills: Mapping[str, Skill]
-    chains: int = field(default=0)
+    chains: int = 0
 
     def lines(self, body: Sequence[Statement], name: str, given: Mapping[str, str],
               around: tuple[Guard, ...]) -> list[Line]:

@@ -82,6 +82,15 @@ def value_preamble(name: str = "general") -> list[Message]:
     return talk
 
 
+def few_shots(method: str, name: str | None, tools: Sequence[ToolSpec], offered: Sequence[ToolSpec],
+              instructions: str = _CALLED) -> list[Message]:
+    """What a prompted model is shown first, as calls with these `instructions` where functions are offered.
+
+    Raises ConfigError.
+    """
+    return called_preamble(method, name, offered, instructions) if offered else preamble(method, name, tools)
+
+
 def called_preamble(method: str, name: str | None, offered: Sequence[ToolSpec],
                     instructions: str = _CALLED) -> list[Message]:
     """The same where actions are functions that the model calls. Raises ConfigError."""
