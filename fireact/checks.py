@@ -10,6 +10,7 @@ from fireact.plugins import build
 from fireact.prices import named
 from fireact.protocols import Paid, with_inner
 from fireact.stages import AnyJob, Stages
+from fireact.students import need_trainable
 from fireact.tokenize import TokenizeJob
 
 
@@ -52,7 +53,7 @@ def _parts(job: PlayJob) -> list[Any]:
 
 
 def _need_tokens(stages: Stages) -> TokenizeJob:
-    stages.need_trainable()
+    need_trainable(stages.config)
     if stages.tokenize is None:
         raise ConfigError("stage=tokenize is for local trainings, and this one is the endpoint's, which makes its own "
                           "tokens; choose train=lora or train=full")

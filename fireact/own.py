@@ -5,7 +5,8 @@ It plays training questions as it will be asked, without examples, several attem
 the teacher's, which holds it. `inputs.player` names the adapter.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from fireact.curate import Source
 from fireact.errors import ConfigError
@@ -15,9 +16,6 @@ from fireact.sections import Sampling
 from fireact.store import fingerprint
 from fireact.students import need_student
 from fireact.study.types import OWN
-
-if TYPE_CHECKING:
-    from fireact.stages import Stages
 
 
 def need(config: Config) -> None:
@@ -42,32 +40,28 @@ def need(config: Config) -> None:
             first(questions, config.generate.split, n, "own.n", own.skip)
 
 
-def plays(stages: "Stages") -> dict[str, PlayJob]:
-    """What it plays, by dataset. Raises ConfigError, DataError."""
-    config = stages.config
-    player, own, method = config.inputs.player, config.own, mix(config.strategy).play
-    if player is None:
-        return {}
+def plays(config: Config, player: Path, labels: Mapping[str, str], play: Callable[..., PlayJob]) -> dict[str, PlayJob]:
+    """What it plays, by the dataset; `labels` name the same for people, and `play` makes a job (`Stages.play`).
+
+    Raises ConfigError, DataError.
+    """
     need(config)
     need_student(player, "inputs.player")
-    stages.need_trainable()
+    own = config.own
+    model = {**config.model, "temperature": own.temperature}
     sampling = Sampling(attempts=own.attempts, until_correct=own.until_correct, filters=config.curate.filters)
     found: dict[str, PlayJob] = {}
-    for task in dict.fromkeys(task for task, _ in stages.weights):
+    for task, label in labels.items():
         n = number(own.n, task, tasks(config.dataset).parts, "own.n")
         if n != 0:
-            model = {**config.model, "temperature": own.temperature}
-            job = stages.play(stages.label(task, OWN), task, method, model, few_shot=False,
-                              split=config.generate.split, n=n, sampling=sampling)
+            job = play(label, task, mix(config.strategy).play, model, few_shot=False, split=config.generate.split,
+                       n=n, sampling=sampling)
             found[task] = job.model_copy(update={"method": OWN, "skip": own.skip, "adapter": player,
                                                  "adapter_key": fingerprint(player)})
     return found
 
 
-def sources(stages: "Stages") -> list[Source]:
-    """The same as what is curated."""
-    config = stages.config
-    return [Source(task=task, method=OWN, share=0, ratio=config.own.ratio, files=[], key=job.key(),
-                   folder=stages.folder("generate", job), dataset=job.dataset, split=job.split, questions=job.n,
-                   skip=job.skip, sampling=job.sampling)
-            for task, job in stages.own.items()]
+def source(config: Config, task: str, job: PlayJob, folder: Path) -> Source:
+    """The same as what is curated, out of the folder that it is kept in."""
+    return Source(task=task, method=OWN, share=0, ratio=config.own.ratio, files=[], key=job.key(), folder=folder,
+                  dataset=job.dataset, split=job.split, questions=job.n, skip=job.skip, sampling=job.sampling)

@@ -23,6 +23,7 @@ from fireact.sections import Number, Sampling
 from fireact.skills import SKILLS
 from fireact.store import Store, fingerprint, key, need_unchanged
 from fireact.students import need_student, need_trainable
+from fireact.study.types import OWN
 from fireact.tokenize import TokenizeJob
 from fireact.train import TOKENS, Train
 from fireact.train.job import MergeJob, TrainJob
@@ -59,7 +60,11 @@ class Stages:
     @cached_property
     def own(self) -> dict[str, PlayJob]:
         """What the student plays itself beside the teacher, by the dataset."""
-        return own.plays(self)
+        player = self.config.inputs.player
+        if player is None:
+            return {}
+        need_trainable(self.config)
+        return own.plays(self.config, player, {task: self.label(task, OWN) for task, _ in self.weights}, self.play)
 
     @cached_property
     def curate(self) -> CurateJob:
@@ -73,7 +78,8 @@ class Stages:
                           questions=None if files else self._number(config.generate.n, task, "generate.n"))
                    for (task, method), share in self.weights.items()]
         counted = bool(config.curate.counts or mix(config.strategy).counts)
-        return CurateJob(sources=[*sources, *own.sources(self)], evaluated=self._evaluated, model=config.model,
+        sources += [own.source(config, task, job, self.folder("generate", job)) for task, job in self.own.items()]
+        return CurateJob(sources=sources, evaluated=self._evaluated, model=config.model,
                          filters=self._filters, keep=config.curate.keep, window=config.curate.window,
                          validation=config.curate.validation, seed=config.seed,
                          n=config.curate.n or (round(sum(self.weights.values())) if counted else None),
@@ -98,7 +104,7 @@ class Stages:
     def train(self) -> TrainJob:
         """What the student is trained on. Raises ConfigError for a student that cannot be trained so."""
         config, tokens = self.config, self.tokenize
-        self.need_trainable()
+        need_trainable(self.config)
         return TrainJob(curated=self._curated[0], curated_key=self._curated[1], model=config.model, train=config.train,
                         tokens=tokens and self.folder("tokenize", tokens), tokens_key=tokens and tokens.key(),
                         seed=config.seed, home=self.store.home, judge=self._judge)
@@ -143,7 +149,7 @@ class Stages:
     def merge(self) -> MergeJob:
         """What is made of the trained student for others. Raises ConfigError for one that is not on this disk."""
         config, given = self.config, self.config.inputs.adapter
-        self.need_trainable()
+        need_trainable(self.config)
         if build(config.train, "train").student != "local":
             raise ConfigError("stage=publish gives away what is on this disk, and a model that its endpoint trained is "
                               "not; choose train=lora or train=full")
@@ -257,7 +263,7 @@ class Stages:
                          library=True)
         if guise == "prompted":
             return job
-        self.need_trainable()
+        need_trainable(self.config)
         given = config.inputs.adapter
         if given:
             need_student(given, "inputs.adapter")
@@ -285,10 +291,6 @@ class Stages:
                        tool=tool or config.tool,
                        dataset=self._datasets[task], split=split, seed=config.seed, limits=config.limits, n=n,
                        sampling=sampling, home=self.store.home)
-
-    def need_trainable(self) -> None:
-        """Refuse a student that cannot be trained in the way that is chosen. Raises ConfigError."""
-        need_trainable(self.config)
 
 
 def _known(name: str, known: Sequence[str] | dict[str, Any], option: str) -> None:
