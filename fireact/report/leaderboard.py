@@ -81,8 +81,8 @@ def _note(several: bool) -> str:
              "may lie, which no interval holds." if several else "")
     return ("EM is exact match, F1 the overlap of words, both in percent with one standard error, clustered by "
             f"question.{seeds} Rounds, tool calls, tokens and seconds are means an episode; the seconds are those of "
-            "its model's replies. Overlapping intervals do not say that two conditions are alike: what is paired on "
-            "the same questions stands under the contrasts.")
+            "its model's replies, each counted, even where several were asked for at once. Overlapping intervals do "
+            "not say that two conditions are alike: what is paired on the same questions stands under the contrasts.")
 
 
 def _csv(study: Study, board: Sequence[Leader]) -> str:
