@@ -84,9 +84,21 @@ def explain(message: str) -> str:
         # An empty section has no keys of its own, and can be given some.
         if new and OmegaConf.select(config, new["key"].rpartition(".")[0]) == {}:
             return f"{new['key']} is not there yet; write +{key['key']}=... to add it"
-        return f"{key['key']} is not an option{suggest(key['key'], known_keys(config))}"
+        return _no_option(key["key"], config)
     lines = [line.strip() for line in message.splitlines() if line.strip() and not line.startswith("See https://")]
     return "; ".join(lines[:2]).removeprefix(_RAISED).replace("mismatched input", "unexpected input")
+
+
+def _no_option(key: str, config: DictConfig) -> str:
+    section, _, name = key.rpartition(".")
+    own = OmegaConf.select(config, section) if section else None
+    if OmegaConf.is_dict(own) and "_target_" in own:
+        if name in own:
+            return f"{key} is an option of some of these choices of {section} only; give it to these alone"
+        near = suggest(name, [str(each) for each in own if each != "_target_"])
+        if near.startswith(" (known"):
+            return f"{key} is not an option of this {section}{near}"
+    return f"{key} is not an option{suggest(key, known_keys(config))}"
 
 
 def _chosen() -> DictConfig:

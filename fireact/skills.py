@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fireact.errors import FormatError
-from fireact.jsonl import encode, read_jsonl, write_atomic
+from fireact.errors import DataError, FormatError
+from fireact.jsonl import encode, read_located, write_atomic
 from fireact.retrieval import stems
 from fireact.strategy.language import parse_skill
 from fireact.strategy.language.syntax import Call
@@ -53,7 +53,7 @@ class Library:
     @classmethod
     def open(cls, path: Path) -> "Library":
         """A library on disk, which does not grow. Raises DataError."""
-        return cls({entry.id: entry for entry in read_jsonl(path, Entry)}, grows=False)
+        return cls({entry.id: entry for entry in map(_checked, read_located(path, Entry))}, grows=False)
 
     def save(self, path: Path) -> None:
         """Write it."""
@@ -101,6 +101,19 @@ class Library:
         solved = (*(known.questions if known else ()), question.text)
         self.entries[skill.name] = Entry(skill.name, str(skill), tuple(dict.fromkeys(solved))[:_MOST])
         return f"{skill.name} is {'known' if known else 'kept'}."
+
+
+def _checked(located: tuple[str, Entry]) -> Entry:
+    """An entry that holds the skill it is named after. Raises DataError."""
+    where, entry = located
+    try:
+        name = parse_skill(entry.program).name
+    except FormatError as refusal:
+        raise DataError(f"{where}: {refusal}; restore the file, or take the line out") from None
+    if name != entry.id:
+        raise DataError(f"{where}: the entry {entry.id!r} holds the skill {name!r}; restore the file, or take the line "
+                        "out")
+    return entry
 
 
 _MOST = 8

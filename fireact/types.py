@@ -73,6 +73,10 @@ class Completion:
     """The functions that the model calls."""
 
 
+class Refusal(str):
+    """An observation that tells why a call was not made, or came to nothing."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """What a tool returned: the text shown to the model, and the ids of the passages it came from."""
@@ -107,6 +111,8 @@ class Step:
     @property
     def reply(self) -> str | Completion:
         """What a strategy is sent for it."""
+        if self.kind == "refuse" or self.origin == "refused":
+            return Refusal(self.text)
         return self.completion if self.completion and self.completion.calls else self.text
 
     def leads_on(self, before: Step) -> bool:

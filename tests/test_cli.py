@@ -15,6 +15,8 @@ MISTAKES = [
     (["model=llama_7b"], "error: model=llama_7b does not exist (did you mean llama2_7b?)"),
     (["evaluat.n=3"], "error: evaluat.n is not an option (did you mean evaluate.n?)"),
     (["train.rnk=3"], "error: train.rnk is not an option (did you mean train.rank?)"),
+    (["strategy=cot", "strategy.wire=tools"],
+     "error: strategy.wire is not an option of this strategy (known: attempts, prompt)"),
     (["+x=1"], "error: x is not an option"),
     (["model@teacher=api", "teacher.modl=x"], "error: teacher.modl is not an option (did you mean teacher.model?)"),
     (["model@teacher=api", "teacher.options={top_k: 5}"],

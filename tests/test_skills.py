@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from fireact.errors import DataError
 from fireact.jsonl import read_finished
 from fireact.skills import SHOWN, Library
 from fireact.types import Question, Trajectory
@@ -92,3 +95,12 @@ def test_a_skill_comes_with_those_that_it_calls() -> None:
     assert shown.startswith("skill money_by_city[x]")
     assert FIND in shown
     assert CURRENCY in shown
+
+
+@pytest.mark.parametrize(("entry", "told"), [
+    ('{"id": "a", "program": "nonsense", "questions": []}', "skills.jsonl:1: "),
+    ('{"id": "a", "program": "skill b[x]\\nreturn[{x}]", "questions": []}', "'a' holds the skill 'b'")])
+def test_a_library_that_was_tampered_with_is_told_with_its_line(entry: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "skills.jsonl").write_text(entry + "\n")
+    with pytest.raises(DataError, match=told):
+        Library.open(tmp_path / "skills.jsonl")

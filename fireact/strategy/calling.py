@@ -5,12 +5,11 @@ whoever follows a conversation in words reads one with calls (`in_words`).
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from fireact.errors import FormatError, suggest
+from fireact.errors import FormatError, ToolError, suggest
 from fireact.strategy.grammar import OBSERVATION, ParsedStep, clean_thought, format_step, parse_step
-from fireact.strategy.language import parse
-from fireact.strategy.language.syntax import Finish
+from fireact.strategy.language import Program, check, parse, syntax
 from fireact.strategy.plans import format_plan, has_plan, parse_plan
 from fireact.strategy.turns import Reply
 from fireact.toolspec import Call, ToolSpec, find, text_argument
@@ -38,9 +37,27 @@ def read_calls(reply: Reply, offered: Sequence[ToolSpec]) -> list[ParsedStep]:
     steps = []
     for call in reply.calls:
         spec = find(offered, call.name)
-        steps.append(ParsedStep(thought, call.name, spec.argument(call) if spec else call.arguments))
+        steps.append(ParsedStep(thought, call.name, _argument(call, spec) if spec else call.arguments))
         thought = ""
     return steps
+
+
+def _argument(call: Call, spec: ToolSpec) -> str:
+    """What a call gives; of the strategies' own functions the one argument that they take, of its type.
+
+    Raises FormatError, which the model is shown. A tool's arguments are checked where the tool is called.
+    """
+    argument = spec.argument(call)
+    if spec not in (FINISH, PLAN, PROGRAM):
+        return argument
+    value = (call.given or {}).get(str(spec.sole))
+    # A number is an answer too.
+    given = str(value) if type(value) in (int, float) else value
+    try:
+        spec.arguments(json.dumps({spec.sole: given}))
+    except ToolError as refusal:
+        raise FormatError(str(refusal)) from None
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
 def read_one(reply: Reply, offered: Sequence[ToolSpec]) -> ParsedStep:
@@ -57,17 +74,22 @@ def read_one(reply: Reply, offered: Sequence[ToolSpec]) -> ParsedStep:
     return parse_step(reply)
 
 
-def read_program(reply: Reply, offered: Sequence[ToolSpec]) -> str:
-    """The program of a reply; one that only finishes is one too. Raises FormatError, which the model is shown."""
+def read_program(reply: Reply, offered: Sequence[ToolSpec], tools: Collection[str] | None, most_calls: int) -> Program:
+    """The program of a reply; one that only finishes is one too, and so are tools that are called by themselves.
+
+    Raises FormatError, which the model is shown.
+    """
     if not offered:
         assert isinstance(reply, str)
-        return reply
+        return parse(reply, tools, most_calls=most_calls)
+    steps = read_calls(reply, offered)
+    if {FINISH.name, PROGRAM.name}.isdisjoint(step.name for step in steps):
+        calls = [syntax.Call(f"E{number}", step.name, step.argument) for number, step in enumerate(steps, 1)]
+        return check(Program("", (), tuple(calls)), tools, {}, most_calls)
     step = read_one(reply, offered)
     if step.name == PROGRAM.name:
-        return step.argument
-    if step.name == FINISH.name:
-        return f"finish[{step.argument}]"
-    raise FormatError(f"{step.name} was called by itself; write it as a line of a program, e.g. E1 = {step.name}[...]")
+        return parse(step.argument, tools, most_calls=most_calls)
+    return check(Program("", (), (syntax.Finish(step.argument),)), tools, {}, most_calls)
 
 
 def plan_steps(step: ParsedStep) -> tuple[str, ...]:
@@ -119,7 +141,7 @@ def _in_steps(text: str, offered: Sequence[ToolSpec]) -> ParsedStep:
     program = parse(text)
     body = "\n".join([*map(str, program.skills), *map(str, program.statements)])
     first = program.statements[0]
-    if isinstance(first, Finish):
+    if isinstance(first, syntax.Finish):
         return ParsedStep(program.thought, FINISH.name, first.text)
     return ParsedStep(program.thought, PROGRAM.name, body)
 

@@ -1,18 +1,19 @@
 """The nodes of a search tree, and how they are made: proposed by samples, acted on, and valued."""
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fireact.errors import FormatError
-from fireact.requests import Act, Ask
+from fireact.requests import Act, Ask, Refuse
 from fireact.strategy.calling import FINISH
 from fireact.strategy.grammar import STOPS, ParsedStep, has_action, lead_on, parse_step
 from fireact.strategy.turns import Event, heard, said
 from fireact.types import Message
 
-VALUES = {"sure": 1.0, "maybe": 0.5, "likely": 0.5, "impossible": 0.05}
+VALUES = {"sure": 1.0, "maybe": 0.5, "likely": 0.5, "not sure": 0.5, "unsure": 0.5, "unlikely": 0.05,
+          "impossible": 0.05}
 """What the words of a valuation are worth. Not 0: of several impossible ways one may have to be gone."""
 
 
@@ -41,24 +42,32 @@ class Search:
     prime: str
     judge: Sequence[Message]
     """The few-shot text of valuations; empty where samples vote."""
-    refusal: str = ""
-    """Why the last reply that was no step is none."""
 
     def expand(self, nodes: Sequence[Node]) -> Generator[Any, Any, list[Node]]:
-        """Propose, act and value: the children of some nodes."""
+        """Propose, act and value: the children of some nodes. Where no sample of a node is a step, its one child is
+        that refusal, worth nothing."""
         asks = [Ask(node.talk, STOPS, self.prime, shots=self.shots, sample=sample,
-                    temperature=self.temperature if sample else None, node=_child(node, sample))
+                    temperature=self.temperature if sample else None, node=_name(node, sample))
                 for node in nodes for sample in range(self.k)]
         texts = yield from self._replies(asks)
-        made = [child for at, node in enumerate(nodes)
-                for child in self._children(node, texts[at * self.k: (at + 1) * self.k])]
-        acting = [(child, step) for child, step in made if step.name != FINISH.name]
-        seen = (yield [Act(step.name, step.argument, node=child.name) for child, step in acting]) if acting else []
-        shown = {child.name: heard([Event(text)], child.talk[-1])
-                 for (child, _), text in zip(acting, seen, strict=True)}
-        children = [Node(child.name, (*child.talk, *shown.get(child.name, ())), child.depth, child.votes,
-                         child.votes, step.argument if step.name == FINISH.name else None) for child, step in made]
-        return (yield from self._valued(children))
+        made: list[Node] = []
+        refused: list[Node] = []
+        requests: list[Act | Refuse] = []
+        for at, node in enumerate(nodes):
+            replies = texts[at * self.k: (at + 1) * self.k]
+            try:
+                proposed = _proposed(node, replies)
+            except FormatError as refusal:
+                refused.append(_child(node, 0, replies[0], votes=0.0))
+                requests.append(Refuse(str(refusal), node=refused[-1].name))
+                continue
+            made += [child for child, _ in proposed]
+            requests += [Act(step.name, step.argument, node=child.name) for child, step in proposed
+                         if step.name != FINISH.name]
+        seen = (yield list(requests)) if requests else []
+        shown = {request.node: text for request, text in zip(requests, seen, strict=True)}
+        valued = yield from self._valued([_with(child, shown) for child in made])
+        return [*valued, *(_with(child, shown) for child in refused)]
 
     def _replies(self, asks: Sequence[Ask]) -> Generator[Any, Any, list[str]]:
         """What is replied; where there is a prime, a reply that stops after its thought is led on to the action."""
@@ -72,22 +81,6 @@ class Search:
                 texts[at] = text
         return texts
 
-    def _children(self, node: Node, texts: Sequence[str]) -> list[tuple[Node, ParsedStep]]:
-        """What was proposed, each once, under the name of the first sample that did."""
-        found: dict[tuple[str, str], tuple[int, str, ParsedStep]] = {}
-        votes: dict[tuple[str, str], int] = {}
-        for sample, text in enumerate(texts):
-            try:
-                step = parse_step(text)
-            except FormatError as refusal:
-                self.refusal = str(refusal)
-                continue
-            same = step.name, " ".join(step.argument.casefold().split())
-            found.setdefault(same, (sample, text, step))
-            votes[same] = votes.get(same, 0) + 1
-        return [(Node(_child(node, sample), (*node.talk, said(text)), node.depth + 1, votes[same] / len(texts)), step)
-                for same, (sample, text, step) in found.items()]
-
     def _valued(self, children: list[Node]) -> Generator[Any, Any, list[Node]]:
         """The children with what the model thinks of them, as far as there are calls left for that."""
         if not self.judge or self.left < len(children) or not children:
@@ -95,12 +88,46 @@ class Search:
         self.left -= len(children)
         words = yield [Ask((*self.judge, Message("user", _transcript(child.talk[self.shots:]))), ("\n\n",), "Value:",
                            "value", len(self.judge), node=child.name) for child in children]
-        return [Node(child.name, child.talk, child.depth, child.votes, _value(word), child.answer)
-                for child, word in zip(children, words, strict=True)]
+        return [replace(child, value=_value(word)) for child, word in zip(children, words, strict=True)]
 
 
-def _child(node: Node, sample: int) -> str:
+def _proposed(node: Node, texts: Sequence[str]) -> list[tuple[Node, ParsedStep]]:
+    """What was proposed, each once, under the name of the first sample that did.
+
+    Raises FormatError, which the model is shown, where no sample is a step.
+    """
+    found: dict[tuple[str, str], tuple[int, ParsedStep]] = {}
+    votes: dict[tuple[str, str], int] = {}
+    refusal: FormatError | None = None
+    for sample, text in enumerate(texts):
+        try:
+            step = parse_step(text)
+        except FormatError as error:
+            refusal = refusal or error
+            continue
+        same = step.name, " ".join(step.argument.casefold().split())
+        found.setdefault(same, (sample, step))
+        votes[same] = votes.get(same, 0) + 1
+    if refusal and not found:
+        raise refusal
+    return [(_child(node, sample, texts[sample], votes[same] / len(texts),
+                    step.argument if step.name == FINISH.name else None), step)
+            for same, (sample, step) in found.items()]
+
+
+def _child(node: Node, sample: int, text: str, votes: float, answer: str | None = None) -> Node:
+    return Node(_name(node, sample), (*node.talk, said(text)), node.depth + 1, votes, votes, answer)
+
+
+def _name(node: Node, sample: int) -> str:
     return f"{node.name}.{sample}" if node.name else str(sample)
+
+
+def _with(child: Node, shown: Mapping[str, str]) -> Node:
+    """A node with what came of its step; an answer has nothing."""
+    if child.name not in shown:
+        return child
+    return replace(child, talk=(*child.talk, *heard([Event(shown[child.name])], child.talk[-1])))
 
 
 def ranked(nodes: Sequence[Node]) -> list[Node]:
@@ -113,5 +140,5 @@ def _transcript(talk: Sequence[Message]) -> str:
 
 
 def _value(text: str) -> float:
-    found = re.search("|".join(VALUES), text.casefold())
+    found = re.search(rf"\b({'|'.join(VALUES)})\b", text.casefold())
     return VALUES[found[0]] if found else VALUES["maybe"]

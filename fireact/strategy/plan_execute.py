@@ -30,7 +30,7 @@ from fireact.strategy.prompts import few_shots
 from fireact.strategy.react import reply
 from fireact.strategy.turns import Event, Wire, heard, said
 from fireact.toolspec import ToolSpec
-from fireact.types import Message
+from fireact.types import Message, Refusal
 
 _CALLED = ("Answer the question by a plan. First call plan with its steps, one fact a step. Then call one function for "
            "each step that you are told. Where an observation contradicts the plan, call plan again. End by calling "
@@ -54,7 +54,7 @@ class PlanExecute:
         """See `protocols.Strategy`."""
         offered = (*tools, PLAN, FINISH) if self.wire == "tools" else ()
         talk = few_shots("plan", self.prompt, tools, offered, _CALLED) if few_shot else []
-        shots, plan, actions = len(talk), _Plan(self.max_plans), [spec.name for spec in tools]
+        shots, plan = len(talk), _Plan(self.max_plans)
         talk = [*talk, Message("user", question)]
         for _ in range(self.max_rounds):
             prime = ("Thought:" if plan.steps else "Plan:") if few_shot else ""
@@ -71,8 +71,9 @@ class PlanExecute:
                 if step.name == PLAN.name:
                     plan.begin(plan_steps(step))
                 else:
-                    events = [Event((yield Act(step.name, step.argument)))]
-                    plan.done += step.name in actions or not actions
+                    seen = yield Act(step.name, step.argument)
+                    events = [Event(seen)]
+                    plan.done += not isinstance(seen, Refusal)
                 events.append(Event((yield Tell(plan.next()))))
             shown = said(got, "plan")
             talk += [shown, *heard(events, shown)]

@@ -24,11 +24,11 @@ from fireact.options import ADDED, Count
 from fireact.requests import Act, Ask, Play, Refuse, Tell
 from fireact.strategy.calling import FINISH, PROGRAM, read_program
 from fireact.strategy.grammar import STOPS
-from fireact.strategy.language import Execution, parse
+from fireact.strategy.language import Execution
 from fireact.strategy.prompts import few_shots
 from fireact.strategy.turns import Event, Wire, heard, said
 from fireact.toolspec import ToolSpec
-from fireact.types import Message
+from fireact.types import Message, Refusal
 
 NEXT = "Now finish with the answer, or write another program."
 _CALLED = ("Answer the question by a program of searches. Call program once with the whole of it, in the language that "
@@ -61,7 +61,7 @@ class Program:
             got = yield Ask(tuple(talk), () if offered else STOPS, "Thought:" if few_shot and not offered else "",
                             "program", shots, room=self.longest, tools=offered)
             try:
-                run = Execution(parse(read_program(got, offered), tools=actions, most_calls=self.most_calls))
+                run = Execution(read_program(got, offered, actions, self.most_calls))
             except FormatError as error:
                 events = [Event((yield Refuse(str(error))))]
             else:
@@ -79,7 +79,10 @@ def execute(run: Execution) -> Generator[Any, Any, list[Event]]:
     while pending := run.ready():
         seen: Sequence[str] = yield [Act(call.tool, call.argument, name=call.name) for call in pending]
         for call, text in zip(pending, seen, strict=True):
-            run.settle(call.name, text)
+            if isinstance(text, Refusal):
+                run.refuse(call.name)
+            else:
+                run.settle(call.name, text)
             events.append(Event(text, call.name))
     if run.answer is None:
         events.append(Event((yield Tell("\n".join([*run.failures, NEXT])))))

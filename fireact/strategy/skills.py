@@ -26,7 +26,6 @@ from typing import ClassVar
 from fireact.errors import FormatError
 from fireact.options import Count
 from fireact.requests import Ask, Learn, Play, Recall, Refuse
-from fireact.strategy.calling import read_program
 from fireact.strategy.grammar import STOPS
 from fireact.strategy.language import Execution, Skill, parse, parse_skills
 from fireact.strategy.program import execute
@@ -63,7 +62,7 @@ class Skills:
             text = yield Ask(tuple(talk), STOPS, "Thought:" if few_shot else "", "skills", shots,
                              room=self.longest)
             try:
-                program = parse(read_program(text, ()), tools=actions, skills=known, most_calls=self.most_calls)
+                program = parse(text, tools=actions, skills=known, most_calls=self.most_calls)
             except FormatError as error:
                 events = [Event((yield Refuse(str(error))))]
             else:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
+from fireact.errors import ConfigError
 from fireact.options import Count, Positive
-from fireact.requests import Choose, Play, Refuse
+from fireact.requests import Choose, Play
 from fireact.strategy.nodes import Node, Search, ranked
 from fireact.strategy.prompts import preamble, value_preamble
 from fireact.toolspec import ToolSpec
@@ -40,6 +41,12 @@ class Tree:
     calls: Count = 40
     """Replies of the model, valuations among them."""
 
+    def __post_init__(self) -> None:
+        """Refuse a budget for not even one step. Raises ConfigError."""
+        if self.calls < self.k:
+            raise ConfigError(f"strategy.calls={self.calls} is too few for one step of strategy.k={self.k} samples; "
+                              "raise calls, or lower k")
+
     @staticmethod
     def counted(values: dict[str, Any]) -> dict[str, Any]:
         """See `store.identity`: the text that valuations begin with counts too, for no first request shows it."""
@@ -63,8 +70,6 @@ class Tree:
             if ended and (not open_nodes or ended[0].value >= open_nodes[0].value):
                 break
         if not ended:
-            if search.refusal and not open_nodes:
-                yield Refuse(search.refusal)
             return None
         yield Choose(ended[0].name)
         return ended[0].answer

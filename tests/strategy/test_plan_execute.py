@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from fireact.errors import FormatError
 from fireact.requests import Act, Ask, Refuse, Tell
-from fireact.strategy.calling import FINISH
-from fireact.strategy.plan_execute import PLAN, PlanExecute
+from fireact.strategy.calling import FINISH, PLAN
+from fireact.strategy.plan_execute import PlanExecute
 from fireact.strategy.plans import format_plan, has_plan, parse_plan
 from fireact.toolspec import Call, ToolSpec, text_argument
-from fireact.types import Completion, Message
+from fireact.types import Completion, Message, Refusal
 from tests.strategy.driving import finish
 
 SEARCH = ToolSpec("search", "looks words up", text_argument("query", "what to look up"))
@@ -61,12 +61,12 @@ def test_what_is_no_plan_is_refused_with_what_to_write() -> None:
         assert "e.g." in refused.text or "plan" in refused.text
 
 
-def test_an_unknown_tool_leaves_the_step_where_it_was() -> None:
+def test_a_call_that_is_refused_leaves_the_step_where_it_was() -> None:
     play = PlanExecute().play("Q?", few_shot=False, tools=(SEARCH,))
     next(play)
     play.send(play.send(TWO).text)
     assert play.send("Action: guess[x]") == Act("guess", "x")
-    assert play.send("there is no tool 'guess'").text.startswith("Step 1 of 2")
+    assert play.send(Refusal("there is no tool 'guess'")).text.startswith("Step 1 of 2")
 
 
 def test_it_ends_without_an_answer_after_its_rounds() -> None:
@@ -95,7 +95,8 @@ def test_plans_are_calls_of_a_function_where_functions_are_offered() -> None:
 
 
 def test_a_plan_that_is_no_list_is_refused() -> None:
-    for arguments in ('{"steps": "Find a."}', '{"steps": []}', '{"steps": [" "]}', "{", '"x"', '{"step": ["a"]}'):
+    for arguments in ('{"steps": "Find a."}', '{"steps": []}', '{"steps": [" "]}', "{", '"x"', '{"step": ["a"]}',
+                      '{"steps": [["a"], null]}'):
         play = PlanExecute(wire="tools").play("Q?", few_shot=False, tools=(SEARCH,))
         next(play)
         assert isinstance(play.send(Completion("", calls=(Call("plan", arguments),))), Refuse), arguments

@@ -1,11 +1,13 @@
 """Programs as a generator, driven by hand."""
 
+import pytest
+
 from fireact.requests import Act, Learn, Recall, Refuse, Tell
 from fireact.strategy.calling import FINISH, PROGRAM
 from fireact.strategy.program import NEXT, Program
 from fireact.strategy.skills import Skills
 from fireact.toolspec import Call, ToolSpec, text_argument
-from fireact.types import Completion, Message
+from fireact.types import Completion, Message, Refusal
 from tests.strategy.driving import finish
 
 SEARCH = ToolSpec("search", "looks words up", text_argument("query", "what to look up"))
@@ -65,10 +67,33 @@ def test_a_program_may_be_the_argument_of_a_function() -> None:
     play.send(["x"])
     ask = play.send(NEXT)
     assert ask.messages[-1] == Message("tool", f"E1: x\n{NEXT}")
-    refused = play.send(Completion("", calls=(Call("search", '{"query": "a"}'),)))
-    assert "E1 = search[...]" in refused.text
-    play.send(refused.text)
-    assert finish(play, Completion("", calls=(Call("finish", '{"answer": "x"}'),))) == "x"
+    assert finish(play, Completion("", calls=(Call("finish", '{"answer": "x] y"}'),))) == "x] y"
+
+
+def test_tools_that_are_called_by_themselves_are_a_program() -> None:
+    play = Program(wire="tools").play("Q?", few_shot=False, tools=(SEARCH,))
+    next(play)
+    calls = tuple(Call("search", f'{{"query": "{query}"}}') for query in "ab")
+    assert play.send(Completion("", calls=calls)) == [Act("search", "a", name="E1"), Act("search", "b", name="E2")]
+    assert play.send(["x", "y"]) == Tell(NEXT)
+    assert play.send(NEXT).messages[1:] == (Message("assistant", "", calls), Message("tool", "E1: x"),
+                                            Message("tool", f"E2: y\n{NEXT}"))
+
+
+@pytest.mark.parametrize("arguments", ["{}", '{"text": "Paris"}', '{"answer": ["Paris"]}', '{"answer": null}',
+                                       '{"answer": "{E1}"}'])
+def test_a_finish_without_an_answer_is_refused(arguments: str) -> None:
+    play = Program(wire="tools").play("Q?", few_shot=False, tools=(SEARCH,))
+    next(play)
+    assert isinstance(play.send(Completion("", calls=(Call("finish", arguments),))), Refuse)
+
+
+def test_a_call_that_is_refused_gives_no_value() -> None:
+    play = Program().play("Q?", few_shot=False, tools=(SEARCH,))
+    next(play)
+    play.send("E1 = search[?]\nE2 = search[{E1}]\nfinish[{E2}]")
+    told = play.send([Refusal("the search was empty")])
+    assert told == Tell("E1 has no value, for its call was refused\nE2 was not called, for there is no E1\n" + NEXT)
 
 
 def test_skills_are_recalled_called_and_kept_once_they_helped() -> None:

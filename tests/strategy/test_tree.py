@@ -2,6 +2,7 @@
 
 import pytest
 
+from fireact.errors import ConfigError
 from fireact.requests import Act, Ask, Choose, Refuse
 from fireact.strategy.tree import Tree
 from tests.strategy.driving import finish
@@ -53,7 +54,7 @@ def test_breadth_keeps_the_beam() -> None:
 
 
 def test_the_calls_are_never_more_than_the_budget() -> None:
-    for calls in range(1, 30):
+    for calls in range(3, 30):
         for value in ("votes", "model"):
             play = Tree(k=3, calls=calls, value=value, depth=20).play("Q?", few_shot=False)
             used, number = 0, 0
@@ -73,13 +74,32 @@ def test_the_calls_are_never_more_than_the_budget() -> None:
             assert used <= calls
 
 
-def test_where_nothing_is_a_step_that_is_said_once() -> None:
+def test_where_no_sample_is_a_step_it_goes_on_from_the_refusal() -> None:
+    play = Tree(k=2, value="votes", calls=6).play("Q?", few_shot=False)
+    next(play)
+    [refused] = play.send(["no idea", "none"])
+    assert isinstance(refused, Refuse)
+    assert refused.node == "0"
+    assert "Action: search[Paris]" in refused.text
+    asks = play.send([refused.text])
+    assert [ask.node for ask in asks] == ["0.0", "0.1"]
+    assert [message.content for message in asks[0].messages] == ["Q?", "no idea", f"Observation: {refused.text}"]
+    assert play.send(["Action: finish[x]", "none"]) == Choose("0.0")
+
+
+def test_a_refused_step_is_gone_on_from_only_where_nothing_else_is_left() -> None:
     play = Tree(k=2, value="votes").play("Q?", few_shot=False)
     next(play)
-    refused = play.send(["no idea", "none"])
-    assert isinstance(refused, Refuse)
-    assert "Action: search[Paris]" in refused.text
-    assert finish(play, refused.text) is None
+    play.send([A, B])
+    play.send(["saw a", "saw b"])
+    [refused] = play.send(["what", "now"])
+    assert refused.node == "0.0"
+    assert [ask.node for ask in play.send([refused.text])] == ["1.0", "1.1"]
+
+
+def test_a_budget_for_no_step_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"strategy\.calls=2 is too few .* strategy\.k=3"):
+        Tree(calls=2)
 
 
 def test_a_prompted_model_that_stops_after_its_thought_is_led_on() -> None:
@@ -91,7 +111,8 @@ def test_a_prompted_model_that_stops_after_its_thought_is_led_on() -> None:
         Act("search", "a", node="0"), Act("search", "x", node="1")]
 
 
-@pytest.mark.parametrize(("word", "best"), [("Value: impossible", "1"), ("no idea", "0")])
+@pytest.mark.parametrize(("word", "best"), [("Value: impossible", "1"), ("no idea", "0"), ("unlikely", "1"),
+                                            ("I am not sure", "0"), ("likely", "0")])
 def test_a_word_that_is_no_value_is_worth_a_maybe(word: str, best: str) -> None:
     play = Tree(k=2, value="model").play("Q?", few_shot=False)
     next(play)

@@ -10,8 +10,9 @@
 GRAMMAR.md explains it.
 """
 
+from fireact.strategy.language.checks import check
 from fireact.strategy.language.execution import Execution, Pending
 from fireact.strategy.language.parser import MOST_LINES, parse, parse_skill, parse_skills
 from fireact.strategy.language.syntax import Program, Skill
 
-__all__ = ["MOST_LINES", "Execution", "Pending", "Program", "Skill", "parse", "parse_skill", "parse_skills"]
+__all__ = ["MOST_LINES", "Execution", "Pending", "Program", "Skill", "check", "parse", "parse_skill", "parse_skills"]

@@ -70,6 +70,11 @@ class Execution:
         else:
             self.values[name] = value
 
+    def refuse(self, name: str) -> None:
+        """Say that a call that was handed out was refused."""
+        del self._under_way[name]
+        self.failures.append(f"{name} has no value, for its call was refused")
+
     def _callable(self) -> list[Line]:
         while self.answer is None and self._ended():
             pass
