@@ -14,11 +14,13 @@ OBSERVATION = "Observation:"
 STOPS = ("\nObservation", "\nQuestion:")
 """A reply ends where the model would begin to write the world's part."""
 
-_ACTION = re.compile(r"(?:^|(?<=[\s.!?*]))\**action\**(?:\s*\d+)?\s*:\**", re.IGNORECASE)
-_THOUGHT = re.compile(r"\**thought\**(?:\s*\d+)?\s*:\**", re.IGNORECASE)
-_OBSERVATION = re.compile(r"\n\s*\**observation\**(?:\s*\d+)?\s*:", re.IGNORECASE)
+_STARS = r"(?:(?<!\*\*)\*+)?"
+"""Of markdown before a label. Looked for from where they begin only: a long row of them takes no longer than others."""
+_ACTION = re.compile(rf"(?:^|(?<=[\s.!?*])){_STARS}action\**(?:\s*\d+)?\s*:\**", re.IGNORECASE)
+_THOUGHT = re.compile(rf"{_STARS}thought\**(?:\s*\d+)?\s*:\**", re.IGNORECASE)
+_OBSERVATION = re.compile(r"(?<!\s)[^\S\n]*(\n)\s*\**observation\**(?:\s*\d+)?\s*:", re.IGNORECASE)
 _NAME = re.compile(r"[\s*`]*([A-Za-z_][\w-]*)\s*")
-_ANSWER = re.compile(r"(?:^|(?<=[\s.!?*]))\**(?:final\s+)?answer\**\s*:\**", re.IGNORECASE)
+_ANSWER = re.compile(rf"(?:^|(?<=[\s.!?*])){_STARS}(?:final\s+)?answer\**\s*:\**", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def lead_on(text: str) -> str:
 def cut_at_observation(text: str) -> str:
     """Drop an observation that the model wrote itself, and all that follows it."""
     found = _OBSERVATION.search(text)
-    return text[: found.start()] if found else text
+    return text[: found.start(1)] if found else text
 
 
 def clean_thought(text: str) -> str:
