@@ -21,7 +21,10 @@ def check(program: Program, tools: Collection[str] | None, given: Mapping[str, S
         if skill.name in own:
             raise FormatError(f"the skill {skill.name} is defined twice; give each a name of its own")
         own[skill.name] = skill
-    skills = {**given, **own}
+    skills = {name: replace(skill, body=_spelt(skill.body, tools, {**given, **own}))
+              for name, skill in {**given, **own}.items()}
+    program = replace(program, skills=tuple(skills[name] for name in own),
+                      statements=_spelt(program.statements, tools, skills))
     used = _used(program, skills)
     _check_calls(program, used, most)
     for skill in used.values():
@@ -29,6 +32,13 @@ def check(program: Program, tools: Collection[str] | None, given: Mapping[str, S
     _check_body(program.statements, (), "")
     _check_actions([program.statements, *(skill.body for skill in used.values())], tools, skills)
     return replace(program, known=tuple(skill for name, skill in used.items() if name not in own))
+
+
+def _spelt(body: Sequence[Statement], tools: Collection[str] | None, skills: Collection[str]) -> tuple[Statement, ...]:
+    """A body with the names of tools in lower case, as those of a step are: Search[x]."""
+    return tuple(replace(line, action=line.action.lower())
+                 if isinstance(line, Call) and line.action not in {*(tools or ()), *skills}
+                 and line.action.lower() in (tools or ()) else line for line in body)
 
 
 def _used(program: Program, skills: Mapping[str, Skill]) -> dict[str, Skill]:
@@ -54,7 +64,8 @@ def _check_calls(program: Program, used: Mapping[str, Skill], most: int) -> None
     for name in order:
         actions = _actions(used[name].body)
         depth[name] = 1 + max((depth.get(action, 0) for action in actions), default=0)
-        calls[name] = sum(calls.get(action, 1) for action in actions)
+        # One that calls nothing counts too: it is a line of the run all the same.
+        calls[name] = max(1, sum(calls.get(action, 1) for action in actions))
         if depth[name] > DEEPEST:
             raise FormatError(f"the skill {name} calls skills {depth[name] - 1} deep, and {DEEPEST - 1} is the most; "
                               "write it with fewer")
@@ -109,20 +120,21 @@ def _check_name(call: Call, before: Sequence[Call], params: Sequence[str], where
             raise FormatError(f"{where}{call.name} stands for two calls; give each a name of its own")
 
 
-def _check_order(body: Sequence[Statement], names: Mapping[str, Sequence[Call]], where: str) -> None:
+def _check_order(body: Sequence[Statement], names: Collection[str], where: str) -> None:
     """Refuse references that go round in a circle."""
-    _, circle = _sorted({name: [needed for call in calls for needed in _needed(call, body) if needed in names]
-                         for name, calls in names.items()})
+    tested: dict[int, dict[str, None]] = {}
+    needs: dict[str, list[str]] = {name: [] for name in names}
+    for statement in body:
+        before = tested.setdefault(statement.guard.chain, {}) if statement.guard else {}
+        if isinstance(statement, Call):
+            # A call waits for the conditions before it in its chain too.
+            needs[statement.name] += [name for name in {**dict.fromkeys(references(statement)), **before}
+                                      if name in names]
+        before.update(dict.fromkeys(_of_guard(statement)))
+    _, circle = _sorted(needs)
     if circle:
         raise FormatError(f"{where}calls need each other in a circle ({_way(circle)}), so none can be made; "
                           "let each refer to those that can be made before it")
-
-
-def _needed(call: Call, body: Sequence[Statement]) -> list[str]:
-    """What a call refers to, and what the conditions before it in its chain do."""
-    return [*references(call), *(name for other in body if other.guard and call.guard
-                                 and other.guard.chain == call.guard.chain and other.guard.place < call.guard.place
-                                 for name in _of_guard(other))]
 
 
 def references(statement: Statement) -> list[str]:

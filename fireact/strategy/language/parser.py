@@ -14,8 +14,8 @@ from fireact.strategy.language.syntax import Call, Finish, Guard, Program, Skill
 
 MOST_LINES = 1000
 """Of a program with its skills."""
-_SKILL = re.compile(r"skill\s+([A-Za-z_]\w{0,59})\s*(?=\[)", re.IGNORECASE)
-_CALL = re.compile(r"([A-Za-z_]\w{0,39})\s*=(?!=)\s*([A-Za-z_][\w.-]{0,59})(?![\w.-])\s*")
+_SKILL = re.compile(r"skill\s+([A-Za-z_]\w{0,63})\s*(?=\[)", re.IGNORECASE)
+_CALL = re.compile(r"([A-Za-z_]\w{0,39})\s*=(?!=)\s*([A-Za-z_][\w.-]{0,63})(?![\w.-])\s*")
 _END = re.compile(r"(finish|return)\s*(?=\[)", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_]\w{0,39}")
 _GOES_ON = re.compile(r"\W*(?:if|elif|else|unless)\b|.*[][]", re.IGNORECASE)
