@@ -17,6 +17,8 @@ _END = re.compile(r"\s*(?:[.,;:!?](?=\s|$)|[(\"\n]|$)")
 _BEGINNING = re.compile(r"[.,;:!?]\s|[()\"\n]")
 _SENTENCE = re.compile(r"[.!?]\s|\n")
 _QUOTED = re.compile(r'"([^"\n]*)"')
+READ = 50_000
+"""Characters of an observation that are looked through."""
 _LONGEST = 300
 """Characters that `*` or `...` may stand for."""
 
@@ -28,7 +30,9 @@ def find(pattern: str, observation: str, values: Mapping[str, str]) -> str | Non
     """The value, stripped; None where the pattern is not in the observation. `values` are those that it refers to.
 
     All words are looked for behind those before them, and the first place counts: no pattern takes long.
+    Raises FormatError for values that make the pattern too long.
     """
+    observation = observation[:READ]
     parts = _parts(pattern, values)
     first = next((at for at, part in enumerate(parts) if isinstance(part, re.Pattern)), None)
     if first is None:
