@@ -63,10 +63,10 @@ class Skills:
                              room=self.longest)
             try:
                 program = parse(text, tools=actions, skills=known, most_calls=self.most_calls)
+                run = Execution(program)
             except FormatError as error:
                 events = [Event((yield Refuse(str(error))))]
             else:
-                run = Execution(program)
                 events = yield from execute(run)
                 if run.answer is not None:
                     if program.skills:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from fireact.errors import FormatError
 from fireact.strategy.language import patterns
 from fireact.strategy.language.conditions import Incomparable, holds
 from fireact.strategy.language.expansion import Line, expand
@@ -20,7 +21,7 @@ class Pending:
 
 @dataclass
 class Execution:
-    """One run of a program."""
+    """One run of a program. Raises FormatError for one whose arguments become too long within skills."""
 
     program: Program
     values: dict[str, str] = field(init=False, default_factory=dict)
@@ -48,13 +49,16 @@ class Execution:
 
     def ready(self) -> list[Pending]:
         """All calls that can be made and were not handed out before; none once the answer is known."""
-        found = self._callable()
-        for line in found:
+        found: list[Pending] = []
+        for line in self._callable():
             self._left.remove(line)
-            self._under_way[line.name] = line
+            argument = self._filled(line)
+            if argument is not None:
+                self._under_way[line.name] = line
+                found.append(Pending(line.name, line.action or "", argument))
         if not found and not self._under_way and self.answer is None:
             self._give_up()
-        return [Pending(line.name, line.action or "", fill(line.text, self.values)) for line in found]
+        return found
 
     def settle(self, name: str, observation: str) -> None:
         """Say what came of a call that was handed out."""
@@ -62,10 +66,14 @@ class Execution:
         if line.pattern is None:
             self.values[name] = observation
             return
-        known = line.known(self.values)
-        value = patterns.find(line.pattern, observation, known)
-        if value is None:
+        try:
+            known = line.known(self.values)
             told = " ".join(fill(line.pattern, known).split())
+            value = patterns.find(line.pattern, observation, known)
+        except FormatError as failure:
+            self.failures.append(f"{name}: {failure}")
+            return
+        if value is None:
             self.failures.append(f'{name}: no "{told[:120]}" in the observation')
         else:
             self.values[name] = value
@@ -91,19 +99,27 @@ class Execution:
                 self._left.remove(line)
             elif line.action is None and line.name not in undecided:
                 if holds and self._known(line):
-                    self._left.remove(line)
-                    return self._take(line)
+                    self._take(line)
+                    return True
                 # An end counts only where none before it does.
                 undecided.add(line.name)
         return False
 
-    def _take(self, line: Line) -> bool:
-        text = fill(line.text, self.values)
-        if line.name:
-            self.values.setdefault(line.name, text)
-        else:
+    def _take(self, end: Line) -> None:
+        self._left = [line for line in self._left if line.action or line.name != end.name]
+        text = self._filled(end)
+        if text is not None and end.name:
+            self.values[end.name] = text
+        elif text is not None:
             self.answer = text
-        return True
+
+    def _filled(self, line: Line) -> str | None:
+        """The text of a line with its values; None, and a failure, where that is too long."""
+        try:
+            return fill(line.text, self.values)
+        except FormatError as failure:
+            self.failures.append(f"{line.name or 'finish'}: {failure}")
+            return None
 
     def _known(self, line: Line) -> bool:
         return line.needs <= self.values.keys()
@@ -128,7 +144,7 @@ class Execution:
                 return None
             try:
                 self._held[where] = holds(condition, self.values)
-            except Incomparable as failure:
+            except (Incomparable, FormatError) as failure:
                 self._held[where] = None
                 self.failures.append(str(failure))
         return self._held[where]

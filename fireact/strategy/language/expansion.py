@@ -26,15 +26,17 @@ class Line:
     @property
     def needs(self) -> set[str]:
         """The names that it refers to, but for its guards."""
-        return {*slots(self.text), *slots(fill(self.pattern or "", self.given))}
+        return {*slots(self.text), *(needed for name in slots(self.pattern or "")
+                                     for needed in (slots(self.given[name]) if name in self.given else [name]))}
 
     def known(self, values: Mapping[str, str]) -> Mapping[str, str]:
-        """The values that its pattern refers to."""
-        return {**values, **{name: fill(text, values) for name, text in self.given.items()}}
+        """The values that its pattern refers to. Raises FormatError."""
+        return {**values, **{name: fill(self.given[name], values) for name in slots(self.pattern or "")
+                             if name in self.given}}
 
 
 def expand(program: Program) -> list[Line]:
-    """The lines of a program."""
+    """The lines of a program. Raises FormatError for arguments that become too long within skills."""
     return _Expansion({skill.name: skill for skill in (*program.known, *program.skills)}).lines(
         program.statements, "", {}, ())
 
