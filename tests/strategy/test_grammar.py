@@ -1,5 +1,7 @@
 """The grammar of a step. ORIGINAL_MISTAKES is what FireAct's own `split('[')` got wrong (generation.py L68-133)."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,14 @@ def test_the_thought_is_one_clean_line() -> None:
 def test_a_word_that_ends_in_action_is_no_action() -> None:
     step = parse_step("Thought: the transaction: done\nAction: finish[x]")
     assert step == ParsedStep("the transaction: done", "finish", "x")
+
+
+@pytest.mark.parametrize("signs", ["*", "\n", "\n ", " **", "thought*", "final *"])
+def test_a_long_row_of_signs_does_not_hang(signs: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(FormatError, match="Answer: Paris"):
+        parse_answer(signs * 100_000)
+    assert time.monotonic() - started < 20
 
 
 letters = st.characters(blacklist_characters="[]\n\r", blacklist_categories=("Cs", "Cc", "Zl", "Zp"))

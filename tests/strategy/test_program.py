@@ -109,6 +109,18 @@ def test_skills_are_recalled_called_and_kept_once_they_helped() -> None:
     assert finish(play, ["kept"]) == "ngultrum"
 
 
+def test_arguments_that_become_too_long_within_skills_are_refused() -> None:
+    """Before anything is called, by both strategies."""
+    text = ("skill one[x]\nE1 = search[{x}]\nreturn[{E1}]\n"
+            f"skill two[x]\nE1 = one[{'{x}' * 200}]\nreturn[{{E1}}]\nE1 = two[{'a' * 90}]")
+    for strategy, replies in ((Program(), [text]), (Skills(), ["", text])):
+        play = strategy.play("Q?", few_shot=False, tools=(SEARCH,))
+        next(play)
+        refused = [play.send(reply) for reply in replies][-1]
+        assert isinstance(refused, Refuse)
+        assert "comes to 18,600 characters" in refused.text
+
+
 def test_a_skill_that_nobody_knows_is_refused_with_those_that_are() -> None:
     play = Skills().play("Q?", few_shot=False, tools=(SEARCH,))
     next(play)

@@ -31,8 +31,16 @@ LONG = (
     "skill s[x]\nif {x} > 1: E1 = search[a]\n" + "elif {x} > 1: E1 = search[a]\n" * 900 + "return[{E1}]\nE1 = s[a]",
     "if {E1} > 1: finish[a]\n" + "elif {E1} > 1: finish[a]\n" * 900 + "E1 = search[a]",
     "".join(f"skill s{n}[x]\nE1 = s{n + 1}[{{x}}]\nreturn[{{E1}}]\n" for n in range(2_000)) + "E1 = s0[x]",
-    "".join(f"skill s{n}[x]\n" + "".join(f"E{m} = s{n + 1}[x]\n" for m in range(200)) + "return[a]\n" for n in range(4))
-    + "skill s4[x]\nreturn[{x}]\nE1 = s0[x]",
+    "".join(f"skill s{n}[x]\n" + "".join(f"E{m} = s{n + 1}[x]\n" for m in range(200)) + "return[a]\n" for n in range(3))
+    + "skill s3[x]\nreturn[{x}]\nE1 = s0[x]",
+    "".join(f"skill s{n}[x]\nE1 = s{n + 1}[{'{x}' * 1_000}]\nreturn[{{E1}}]\n" for n in range(3))
+    + "skill s3[x]\nreturn[{x}]\nE1 = s0[x]",
+    "skill d[x]\nreturn[" + "{x}" * 9 + "]\nE0 = d[a]\n" + "".join(f"E{n + 1} = d[{{E{n}}}]\n" for n in range(99)),
+    *(signs * 100_000 + "\nE1 = search[a]" for signs in ("*", "\n", "\n ", "** ", "thought*")),
+    "E0 = search[x]\nif {E0} > 5: E1 = search[a]\n" + "\n".join(
+        "elif " + " and ".join(["{E0} > 5"] * 60) + f": E1 = search[b{n}]" for n in range(990)),
+    'E1 = search[{"a": ' + '\\"' * 100_000 + "]", 'E1 = search[{"a": "' + '"{E1}' * 20_000 + "]",
+    'E1 = search[x]\nE2 = search[{"a": "' + '{E1}", "' * 20_000 + "]",
 )
 """Texts that take long where anything is done once too often."""
 

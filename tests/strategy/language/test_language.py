@@ -1,8 +1,10 @@
 """The language of programs: what is read, what is refused, and what a run does."""
 
+import json
 import random
 import re
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from hypothesis import strategies as st
 from fireact.errors import FormatError
 from fireact.strategy import language
 from fireact.strategy.language import Execution, parse, parse_skill, parse_skills
-from fireact.strategy.language.patterns import find
+from fireact.strategy.language.patterns import READ, find
 from fireact.strategy.language.syntax import Call, Comparison, Condition, Finish, Guard, Program, Sign, Skill
+from fireact.strategy.language.templates import fill, slots
+from fireact.toolspec import LONGEST_NAME
 from tests.strategy.language.programs import LONG, SIGNS, answer, observed, spoilt, well_formed
 
 GRAMMAR = Path(language.__file__).parent / "GRAMMAR.md"
@@ -132,12 +136,30 @@ def test_long_texts_do_not_hang(text: str) -> None:
     assert time.monotonic() - started < 20
 
 
+def test_a_skill_that_calls_nothing_counts_as_a_call() -> None:
+    skill = "skill same[x]\nreturn[{x}]\n"
+    body = [f"E{number} = same[a]" for number in range(16)]
+    assert run(skill + "\n".join([*body, "finish[{E15}]"])).answer == "a"
+    with pytest.raises(FormatError, match="the program makes 17 calls, more than 16"):
+        parse(skill + "\n".join([*body, "E16 = same[a]"]))
+    skills = "".join(f"skill s{n}[x]\n" + "".join(f"E{m} = s{n + 1}[x]\n" for m in range(16)) + "return[a]\n"
+                     for n in range(3))
+    with pytest.raises(FormatError, match="the skill s1 makes 256 calls"):
+        parse(f"{skills}skill s3[x]\nreturn[{{x}}]\nE1 = s0[x]")
+
+
+def test_a_pattern_reads_no_more_than_the_beginning_of_a_long_observation() -> None:
+    assert find("size is *", f"{'x ' * (READ // 2 - 50)} size is 5.", {}) == "5"
+    assert find("size is *", f"{'x ' * (READ // 2)} size is 5.", {}) is None
+
+
 def test_a_pattern_does_not_hang_on_a_long_observation() -> None:
     started = time.monotonic()
     find("The ... of ... is *", "The of is " * 20_000, {})
     find("a * b ... c", "a b " * 50_000, {})
     find(" x ... y is *", "x" + " " * 200_000, {})
-    find("* is {E1}", "a. " * 50_000, {"E1": "a. " * 20_000})
+    find("a ... a ... a *", "a " * 2_000_000, {})
+    find("* is {E1}", "a. " * 50_000, {"E1": "a. " * 3_000})
     assert time.monotonic() - started < 20
 
 
@@ -268,6 +290,89 @@ def test_an_end_counts_only_where_none_before_it_does() -> None:
     assert run(text, seen=lambda _: "no").answer == "second"
 
 
+def test_a_value_that_grows_from_line_to_line_is_too_long() -> None:
+    """As a text, as an argument of skills, in a condition and in a pattern; one value by itself is as long as it is."""
+    skill = "skill d[x]\nreturn[" + "{x}" * 9 + "]\nA = d[aaaaaaaa]\n"
+    names = "ABCDEFGHIJ"
+    execution = run(skill + "".join(f"{name} = d[{{{before}}}]\n" for before, name in pairwise(names)) + "finish[{J}]")
+    assert execution.answer is None
+    assert execution.failures[0].startswith("D: '{C}{C}{C}")
+    assert "comes to 52,515 characters with its values, and 10,000 is the most" in execution.failures[0]
+    assert max(map(len, execution.values.values())) < 10_000
+    nested = "".join(f"skill s{n}[x]\nE1 = s{n + 1}[{'{x}' * 200}]\nreturn[{{E1}}]\n" for n in range(3))
+    with pytest.raises(FormatError, match="comes to 40,600 characters"):
+        Execution(parse(f"{nested}skill s3[x]\nreturn[{{x}}]\nE1 = s0[a]"))
+    for line in ("if {E1}{E1} == a: finish[a]", "E2 = search[{E1} {E1}]", "finish[{E1} {E1}]",
+                 "E2 = search[x] -> {E1} {E1} *", "E2 = d[{E1}]"):
+        execution = run(f"{skill}E1 = search[x]\n{line}", seen=lambda _: "a" * 9_000)
+        assert execution.answer is None
+        assert "is the most" in execution.failures[0], line
+    assert run("E1 = search[x]\nif {E1} == a: finish[a]\nE2 = search[{E1}]\nfinish[{E2}]",
+               seen=lambda _: "a" * 20_000).answer == "a" * 20_000
+
+
+def test_an_end_that_is_too_long_counts_all_the_same() -> None:
+    text = "E1 = search[x]\nif {E1} != b: finish[{E1} {E1}]\nelse: finish[no]"
+    execution = run(text, seen=lambda _: "a" * 9_000)
+    assert execution.answer is None
+    assert len(execution.failures) == 1
+    assert execution.failures[0].startswith("finish: ")
+    skill = "skill d[x]\nif {x} != b: return[{x} {x}]\nreturn[no]\n"
+    assert "E2" not in run(f"{skill}E1 = search[x]\nE2 = d[{{E1}}]", seen=lambda _: "a" * 9_000).values
+
+
+JSON_TEXTS = st.text(max_size=20).filter(lambda text: not slots(text)) | st.sampled_from([
+    'x", "days": 9, "city": "y', 'a "b"\nc\\', "3", "-1.5e3", "true", '"q"', '3, "city": "y"', "a {E2}", "]", "\ud800"])
+
+
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null")
+
+
+@given(JSON_TEXTS, _inside("").filter(lambda text: "{" not in text))
+def test_values_stay_in_their_places_in_a_json_object(value: str, other: str) -> None:
+    """Whatever they hold, as the argument of a tool and through a skill."""
+    call = f'weather[{{"city": "in {{E1}}", "days": {{E1}}, "note": {json.dumps(other)}}}]'
+    for text in (f"E1 = search[x]\nE2 = {call}", f"skill s[E1]\nE2 = {call}\nreturn[{{E2}}]\nE1 = search[x]\n"
+                 "E3 = s[{E1}]", f"skill s[x]\nE2 = weather[{{x}}]\nreturn[{{E2}}]\nE1 = search[x]\nE3 = s{call[7:]}"):
+        assert str(parse(text)) == text
+        execution = Execution(parse(text, tools=("search", "weather")))
+        [search] = execution.ready()
+        execution.settle(search.name, value)
+        [weather] = execution.ready()
+        given_to = json.loads(weather.argument)
+        assert given_to == {"city": f"in {value}", "days": given_to["days"], "note": other}
+        assert given_to["days"] in (value, json.loads(value) if NUMBER.fullmatch(value) else value)
+
+
+def test_a_number_stays_one_in_a_json_object() -> None:
+    for value, written in (("3", "3"), ("-1.5e3", "-1.5e3"), ("true", "true"), ("7,953", '"7,953"'), ("03", '"03"'),
+                           ('3, "b": 4', r'"3, \"b\": 4"'), ("a\nb", r'"a\nb"')):
+        assert fill('{"a": {x}, "b": "{x}"}', {"x": value}).partition(', "b"')[0] == f'{{"a": {written}', value
+    assert fill('{x} "{x}"', {"x": 'a "b"'}) == 'a "b" "a "b""'
+
+
+def test_brackets_within_the_texts_of_a_json_object_are_letters() -> None:
+    call = parse('E1 = weather[{"city": "a]b\\"]", "more": [[1], "["]}] -> is *').statements[0]
+    assert isinstance(call, Call)
+    assert (call.argument, call.pattern) == ('{"city": "a]b\\"]", "more": [[1], "["]}', "is *")
+    assert parse('E1 = search["a]') == parse('E1 = search["a]  # b"')
+    with pytest.raises(FormatError, match="never closed"):
+        parse('E1 = weather[{"city": "a]}]')
+
+
+def test_names_of_tools_are_read_in_any_case() -> None:
+    """As those of a step are. What is written again has the tool's name; a skill's name is its own."""
+    text = "skill Search_it[x]\nE1 = SEARCH[{x}]\nreturn[{E1}]\nE1 = Search[a]\nE2 = Search_it[b]"
+    program = parse(text, tools=("search",))
+    assert str(program) == text.replace("SEARCH", "search").replace("Search[", "search[")
+    assert parse(str(program), tools=("search",)) == program
+    assert str(parse(text)) == text
+    known = {skill.name: skill for skill in parse_skills(text.partition("E1 = Search")[0])}
+    assert parse("E2 = Search_it[b]", tools=("search",), skills=known).known == program.skills
+    name = "t" * LONGEST_NAME
+    assert run(f"E1 = {name}[a]\nfinish[{{E1}}]", tools=(name,), seen=str.upper).answer == "A"
+
+
 def test_what_cannot_be_compared_is_told() -> None:
     execution = run("E1 = search[x]\nif {E1} > 5: finish[a]\nelse: finish[b]", seen=lambda _: "blue")
     assert execution.answer is None
@@ -321,5 +426,5 @@ def test_skills_are_read_from_their_own_text() -> None:
 
 @pytest.mark.parametrize("example", re.findall(r"```\n(.*?)```", GRAMMAR.read_text(encoding="utf-8"), re.DOTALL))
 def test_every_example_of_the_grammar_is_one(example: str) -> None:
-    program = parse(example, tools=("search", "calculator"))
-    assert parse(str(program), tools=("search", "calculator")) == program
+    program = parse(example, tools=("search", "weather"))
+    assert parse(str(program), tools=("search", "weather")) == program
