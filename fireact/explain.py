@@ -92,7 +92,7 @@ def explain(message: str) -> str:
 def _no_option(key: str, config: DictConfig) -> str:
     section, _, name = key.rpartition(".")
     own = OmegaConf.select(config, section) if section else None
-    if OmegaConf.is_dict(own) and "_target_" in own:
+    if isinstance(own, DictConfig) and "_target_" in own:
         if name in own:
             return f"{key} is an option of some of these choices of {section} only; give it to these alone"
         near = suggest(name, [str(each) for each in own if each != "_target_"])
