@@ -22,6 +22,10 @@ _OBSERVATION = re.compile(r"(?<!\s)[^\S\n]*(\n)\s*\**observation\**(?:\s*\d+)?\s
 _NAME = re.compile(r"[\s*`]*([A-Za-z_][\w-]*)\s*")
 _ANSWER = re.compile(rf"(?:^|(?<=[\s.!?*])){_STARS}(?:final\s+)?answer\**\s*:\**", re.IGNORECASE)
 
+_OBJECT = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')
+_BRACKETS = re.compile(r"[][]")
+_BRACKETS_AND_TEXTS = re.compile(r'\\.|["\][]')
+
 
 @dataclass(frozen=True)
 class ParsedStep:
@@ -121,14 +125,29 @@ def clean_thought(text: str) -> str:
     return " ".join(text.replace("**", " ").split())
 
 
+def is_object(text: str, start: int = 0) -> bool:
+    """Whether a text begins like a JSON object at `start`."""
+    return _OBJECT.match(text, start) is not None
+
+
+def closing(text: str, start: int) -> int | None:
+    """Where the bracket that opens at `start` is closed; in a JSON object brackets within texts do not count."""
+    depth, within = 0, False
+    for sign in (_BRACKETS_AND_TEXTS if is_object(text, start + 1) else _BRACKETS).finditer(text, start):
+        within ^= sign[0] == '"'
+        if not within:
+            depth += {"[": 1, "]": -1}.get(sign[0], 0)
+        if depth == 0:
+            return sign.start()
+    return None
+
+
 def _bracketed(text: str, start: int) -> str:
     """Return what stands between the bracket at `start` and the one that closes it."""
-    depth = 0
-    for position in range(start, len(text)):
-        depth += {"[": 1, "]": -1}.get(text[position], 0)
-        if depth == 0:
-            return text[start + 1: position].strip()
-    raise FormatError(f"the bracket opened in {_quote(text)} is never closed; write e.g. Action: search[Paris]")
+    end = closing(text, start)
+    if end is None:
+        raise FormatError(f"the bracket opened in {_quote(text)} is never closed; write e.g. Action: search[Paris]")
+    return text[start + 1: end].strip()
 
 
 def _quote(text: str) -> str:

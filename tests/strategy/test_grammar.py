@@ -32,6 +32,11 @@ def test_reads_what_the_original_misread(text: str, name: str, argument: str) ->
     assert (step.name, step.argument) == (name, argument)
 
 
+def test_brackets_within_the_texts_of_a_json_object_are_letters() -> None:
+    given = '{"city": "a]b \\"[", "days": [1, 2]}'
+    assert parse_step(f"Action: weather[{given}]") == ParsedStep("", "weather", given)
+
+
 @pytest.mark.parametrize("text", [
     "I think it is Paris.", "", "Action: search Paris", "Action: search[Paris", "Action: [Paris]", "Thought: only this",
     "Observation: nothing\nAction: search[x]"[:20],

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from fireact.errors import FormatError
-from fireact.strategy.language.templates import is_object
+from fireact.strategy.grammar import closing
 
 _FENCE = re.compile(r"\s*```\w*\s*$")
 _BULLET = re.compile(r"^(?:[-*]|\d{1,2}[.)])\s+")
@@ -13,8 +13,6 @@ _STATEMENT = re.compile(r"skill\s+\w+\s*\[|else\s*:|(?:else\s+)?(?:finish|return
                         r"(?:else\s+)?[A-Za-z_]\w*\s*=(?!=)\s*[A-Za-z_]", re.IGNORECASE)
 _OPEN_GUARD = re.compile(r"(?:if|elif|else)\b(?:.*\S)?\s*:$", re.IGNORECASE)
 _WRAPPERS = ("**", "`")
-_BRACKETS = re.compile(r"[][]")
-_BRACKETS_AND_TEXTS = re.compile(r'\\.|["\][]')
 
 
 def statements_of(text: str) -> tuple[str, list[str]]:
@@ -61,19 +59,14 @@ def _joined(lines: Sequence[tuple[int, str]]) -> list[str]:
 
 
 def bracketed(text: str, start: int) -> tuple[str, str]:
-    """What stands in the bracket that opens at `start`, and what follows it; in a JSON object brackets within texts do
-    not count. Raises FormatError."""
-    depth, within = 0, False
-    for sign in (_BRACKETS_AND_TEXTS if is_object(text, start + 1) else _BRACKETS).finditer(text, start):
-        within ^= sign[0] == '"'
-        if not within:
-            depth += {"[": 1, "]": -1}.get(sign[0], 0)
-        if depth == 0:
-            inside = text[start + 1: sign.start()].strip()
-            if not inside:
-                raise FormatError(f"there is nothing in the brackets of {quoted(text)}; write e.g. E1 = search[Paris]")
-            return inside, text[sign.end():].strip()
-    raise FormatError(f"the bracket opened in {quoted(text)} is never closed; write e.g. E1 = search[Paris]")
+    """What stands in the bracket that opens at `start`, and what follows it. Raises FormatError."""
+    end = closing(text, start)
+    if end is None:
+        raise FormatError(f"the bracket opened in {quoted(text)} is never closed; write e.g. E1 = search[Paris]")
+    inside = text[start + 1: end].strip()
+    if not inside:
+        raise FormatError(f"there is nothing in the brackets of {quoted(text)}; write e.g. E1 = search[Paris]")
+    return inside, text[end + 1:].strip()
 
 
 def quoted(text: str) -> str:

@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 
 from fireact.errors import FormatError
+from fireact.strategy.grammar import is_object
 
 LONGEST = 10_000
 """Characters of a text with values in it: else a few lines that double a value would take all memory."""
 _SLOT = re.compile(r"\{([A-Za-z_]\w*(?:\.\w+)*)\}")
-_OBJECT = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')
 _IN_OBJECT = re.compile(rf'\\["\\]|"|{_SLOT.pattern}')
 _PLAIN = re.compile(rf"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null|{_SLOT.pattern}")
 """Values that stand in JSON as they are."""
@@ -18,11 +18,6 @@ _PLAIN = re.compile(rf"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true
 def slots(template: str) -> list[str]:
     """The names that a text refers to, in its order."""
     return _SLOT.findall(template)
-
-
-def is_object(text: str, start: int = 0) -> bool:
-    """Whether a text begins like a JSON object at `start`."""
-    return _OBJECT.match(text, start) is not None
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
