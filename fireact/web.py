@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fireact import __version__
+from fireact.bodies import received
 from fireact.database import Journal
 from fireact.errors import ConfigError, ToolError, ToolUnavailable
 from fireact.kept import Kept, Request
@@ -75,7 +76,7 @@ class Web:
     agent: str = AGENT
     """The User-Agent."""
     timeout: float = 30.0
-    """Seconds without a sign of life after which a try is given up."""
+    """Seconds after which a try is given up, unless its answer is there as a whole."""
     retries: int = 4
     """Repetitions after a passing fault: no connection, silence, 408, 429, 5xx."""
     backoff: float = 0.5
@@ -125,7 +126,7 @@ class Web:
         loop = asyncio.get_running_loop()
         if loop not in self._sessions:
             alive = {other: session for other, session in self._sessions.items() if not other.is_closed()}
-            self._sessions = {**alive, loop: _Session(self._client())}
+            self._sessions = {**alive, loop: _Session(self._client(), asyncio.Semaphore(self.connections))}
         return self._sessions[loop]
 
     def _client(self) -> "AsyncClient":
@@ -185,20 +186,20 @@ class Web:
     async def _sent(self, asked: Request) -> str:
         import httpx2
 
-        client, key = self._session.client, self._key
-        request = client.build_request("GET", asked.url, params=asked.params or None, headers=filled(self.headers))
+        session, key, headers = self._session, self._key, filled(self.headers)
+        request = session.client.build_request("GET", asked.url, params=asked.params or None, headers=headers)
         if key:
             # On the wire only: httpx2 logs the URL of every request, and exceptions carry it.
             request.extensions["target"] = request.url.copy_merge_params({self.key_name: key}).raw_path
         try:
-            return self._checked(await client.send(request))
-        except httpx2.TimeoutException:
+            async with session.places:  # Before the clock starts: waiting for a connection is no silence.
+                answer = await asyncio.wait_for(received(session.client, request, self.name), self.timeout)
+            return self._checked(*answer)
+        except (httpx2.TimeoutException, asyncio.TimeoutError):
             raise Passing(f"did not answer within {self.timeout:g} seconds") from None
-        except httpx2.ConnectError as error:
-            raise Passing(f"cannot be reached: {self._hidden(str(error) or type(error).__name__)}",
-                          refused=True) from None
         except httpx2.RequestError as error:
-            raise Passing(f"cannot be reached: {self._hidden(str(error) or type(error).__name__)}") from None
+            raise Passing(f"cannot be reached: {self._hidden(str(error) or type(error).__name__)}",
+                          refused=isinstance(error, httpx2.ConnectError)) from None
 
     def _hidden(self, text: str) -> str:
         """A text without what is secret."""
@@ -217,16 +218,19 @@ class Web:
             raise ConfigError(f"the key in ${self.key_env} holds a line break or a letter that no key has; set it anew")
         return key
 
-    def _checked(self, response: "Response") -> str:
+    def _checked(self, response: "Response", text: str) -> str:
         """The text of a good answer. Raises what a bad one means."""
-        text = self._hidden(response.text)
+        text = self._hidden(text)
         try:
             body = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         failure = self.judge(response.status_code, body) if isinstance(body, dict) else None
         if failure := failure or self._failure(response, body, " ".join(text.split())[:200]):
             raise failure
+        if "\0" in text:
+            raise ToolError(f"{self.name} answered with {response.headers.get('Content-Type', 'something')[:60]!r}, "
+                            "which is no text; ask for something else")
         return text
 
     def _failure(self, response: "Response", body: Any, text: str) -> Exception | None:
@@ -255,6 +259,8 @@ class Web:
 @dataclass
 class _Session:
     client: "AsyncClient"
+    places: asyncio.Semaphore
+    """Of the requests under way at once."""
     flights: dict[str, "asyncio.Task[str]"] = field(default_factory=dict)
 
 

@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass
 class Reply:
-    """One answer. A body that is no text is sent as JSON; with `drop` the connection ends without an answer."""
+    """One answer. A body that is no text and no bytes is sent as JSON; with `drop` the connection ends without one."""
 
     body: Any = field(default_factory=dict)
     status: int = 200
@@ -20,6 +21,8 @@ class Reply:
     drop: bool = False
     after: threading.Event | None = None
     """Wait for this first."""
+    drip: bool = False
+    """Send the body again and again, without end, with a short pause between."""
 
 
 @dataclass
@@ -52,13 +55,18 @@ def serve(answer: Callable[[Mapping[str, str]], Reply], path: str = "/search.jso
             if reply.drop:
                 self.close_connection = True
                 return
-            body = reply.body.encode() if isinstance(reply.body, str) else json.dumps(reply.body).encode()
+            body = (reply.body if isinstance(reply.body, bytes) else reply.body.encode() if isinstance(reply.body, str)
+                    else json.dumps(reply.body).encode())
             self.send_response(reply.status)
             for name, value in {"Content-Type": "application/json; charset=utf-8", **reply.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) if not reply.drip else 10**12))
             self.end_headers()
             self.wfile.write(body)
+            with suppress(OSError):
+                while reply.drip:
+                    self.wfile.write(body)
+                    time.sleep(0.01)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

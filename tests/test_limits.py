@@ -10,11 +10,11 @@ FILES = [*sorted((ROOT / "fireact").rglob("*.py")), *sorted((ROOT / "hydra_plugi
 
 LAYERS = [
     {"types", "protocols", "errors", "options", "plan", "toolspec", "requests"},
-    {"batching", "command", "database", "dataset.paragraphs", "dataset.rows", "dataset.scoring", "dataset.splits",
-     "forks", "jsonl", "kept", "keys", "ledger", "locks", "lookups", "meter", "order", "pacing", "plugins", "prices",
-     "process", "recordings", "render", "retrieval", "schema", "schemas", "sections", "serving", "slots", "store",
-     "strategy.calling", "strategy.grammar", "strategy.language", "strategy.plans", "strategy.tagged",
-     "strategy.turns", "templated", "templates", "web"},
+    {"batching", "bodies", "command", "database", "dataset.paragraphs", "dataset.rows", "dataset.scoring",
+     "dataset.splits", "forks", "jsonl", "kept", "keys", "ledger", "locks", "lookups", "meter", "order", "pacing",
+     "plugins", "prices", "process", "recordings", "render", "retrieval", "schema", "schemas", "sections", "serving",
+     "slots", "store", "strategy.calling", "strategy.grammar", "strategy.language", "strategy.plans",
+     "strategy.tagged", "strategy.turns", "templated", "templates", "web"},
     {"model", "tool", "strategy", "dataset"},
     {"episode", "pool", "examples", "tracking", "stats", "manifest", "formats", "contamination",
      "tape", "play", "sampling", "filters", "failures", "loopback", "preferences", "mixing", "skills"},

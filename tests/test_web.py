@@ -1,11 +1,13 @@
 """Answers of the web: asked for once, kept whatever happens, and no key anywhere but on the wire."""
 
 import asyncio
+import gzip
 import logging
 import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -16,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fireact.bodies import LARGEST
 from fireact.errors import ConfigError, DataError, ToolError, ToolUnavailable
 from fireact.web import Passing, Web, retry_after
 from tests.helpers import ROOT, files_up_to
@@ -199,6 +202,7 @@ def test_seconds_to_wait() -> None:
     (Reply("", 302, {"Location": "/login"}), ConfigError, "Test answered with status 302: ''; check base_url="),
     (Reply("Welcome"), ConfigError, "without a JSON object, got 'Welcome'; check base_url="),
     (Reply(["a"]), ConfigError, "without a JSON object"),
+    (Reply("[" * 100_000), ConfigError, "without a JSON object"),
     (Reply({"bad": "quota"}, 429), ToolUnavailable, "is quota"),
     (Reply({"bad": "model"}), ToolError, "is model"),
 ])
@@ -221,6 +225,46 @@ def test_silence_and_absence_are_named(tmp_path: Path) -> None:
         gate.set()
     with pytest.raises(ToolUnavailable, match="Test cannot be reached: All connection attempts failed; start"):
         get(web("http://127.0.0.1:9/", tmp_path), q="x")
+
+
+def test_an_answer_that_drips_is_given_up(tmp_path: Path) -> None:
+    """There is a sign of life all the time, and never an end."""
+    with (serve(lambda asked: Reply(" ", drip=True)) as server,
+          pytest.raises(ToolUnavailable, match=r"Test did not answer within 0\.3 seconds; start")):
+        get(web(server.url, tmp_path, timeout=0.3, retries=0), q="x")
+
+
+@pytest.mark.parametrize("reply", [
+    Reply("x" * 100_000, drip=True), Reply(gzip.compress(b"0" * 50_000_000), headers={"Content-Encoding": "gzip"})])
+def test_an_answer_is_read_up_to_a_bound_and_a_larger_one_not_kept(tmp_path: Path, reply: Reply) -> None:
+    with serve(script(reply, Reply({"found": 1}))) as server:
+        this = web(server.url, tmp_path)
+        tracemalloc.start()
+        with pytest.raises(ToolError, match=r"^Test answered with more than 2,000,000 bytes; ask for less$"):
+            get(this, q="x")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 10 * LARGEST
+        assert get(this, q="x") == {"found": 1}
+
+
+@pytest.mark.parametrize(("reply", "seen"), [
+    (Reply("[" * 100_000), "[" * 100_000), (Reply(b"\xffa", headers={"Content-Type": "text/plain"}), "\ufffda"),
+    (Reply(b"\xe4", headers={"Content-Type": "text/plain; charset=latin-1"}), "ä"),
+    (Reply("61", headers={"Content-Type": "text/plain; charset=hex"}), "61"),
+    (Reply("xn--", headers={"Content-Type": "text/plain; charset=idna"}), "xn--")])
+def test_any_text_is_an_answer_where_texts_are(tmp_path: Path, reply: Reply, seen: str) -> None:
+    with serve(script(reply)) as server:
+        assert asyncio.run(web(server.url, tmp_path, texts=True).text({})) == seen
+
+
+def test_what_is_no_text_is_told_and_not_kept(tmp_path: Path) -> None:
+    image = Reply(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", headers={"Content-Type": "image/png"})
+    with serve(script(image, Reply({"found": 1}))) as server:
+        this = web(server.url, tmp_path, texts=True)
+        with pytest.raises(ToolError, match=r"^Test answered with 'image/png', which is no text; ask for some"):
+            get(this, q="x")
+        assert get(this, q="x") == {"found": 1}
 
 
 @pytest.mark.parametrize("url", ["serpapi.com/search", "ftp://x/", "http://x:port/", ""])

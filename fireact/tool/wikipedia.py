@@ -63,7 +63,7 @@ class Wikipedia:
     journal: Annotated[Journal, RUNTIME] = "wal"
     """How that file is written, see `database.Journal`; a run gives its own `journal`."""
     timeout: Annotated[Positive, RUNTIME] = 30.0
-    """Seconds a call may take."""
+    """Seconds a request may take, and each of its repetitions."""
     retries: Annotated[int, Field(ge=0), RUNTIME] = 4
     """Repetitions after a passing fault (429, 5xx, a dropped connection), with back-off."""
     connections: Annotated[Count, RUNTIME] = 4
