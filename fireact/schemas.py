@@ -1,5 +1,6 @@
 """Schemas that others wrote as plain JSON Schemas: references looked up, the ways of OpenAPI 3.0 put into today's."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from fireact.errors import ConfigError
 
 MOST = 5_000
 """Values of a resolved part: references that fan out can make a small document as large as they like."""
+DEEPEST = 100
+"""Values within each other in a resolved part."""
 _NO_SCHEMA = {"xml", "externalDocs", "discriminator", "deprecated", "readOnly", "writeOnly", "nullable"}
 _BELOW = {"properties", "patternProperties", "$defs"}
 """Keys that hold schemas by their names."""
@@ -35,24 +38,37 @@ class Refs:
             raise ConfigError(f"{self.where} refers to {ref!r}, which is not there; mend it")
         return value
 
+    def follow(self, value: Any) -> Any:
+        """A value, or what it names where it is a reference itself; those within it stay. Raises ConfigError."""
+        seen: set[str] = set()
+        while isinstance(value, dict) and isinstance(ref := value.get("$ref"), str):
+            if ref in seen:
+                raise ConfigError(f"{self.where} refers to {ref!r}, which refers to itself; mend it")
+            seen.add(ref)
+            found, beside = self.find(ref), {name: part for name, part in value.items() if name != "$ref"}
+            value = {**found, **beside} if isinstance(found, dict) else found
+        return value
 
-def resolved(value: Any, refs: Refs, within: tuple[str, ...] = ()) -> Any:
+
+def resolved(value: Any, refs: Refs, within: tuple[str, ...] = (), depth: int = 0) -> Any:
     """A value with what its references name in their place. Raises ConfigError, for one that holds itself too."""
     refs.looked_at += 1
+    if depth > DEEPEST:
+        raise ConfigError(f"{refs.where} is nested more than {DEEPEST} levels deep; take it out of allow")
     if refs.looked_at > MOST:
         raise ConfigError(f"{refs.where} has references to more than {MOST} values; take it out of allow")
     if isinstance(value, list):
-        return [resolved(part, refs, within) for part in value]
+        return [resolved(part, refs, within, depth + 1) for part in value]
     if not isinstance(value, dict):
         return value
     ref = value.get("$ref")
     if isinstance(ref, str):
         if ref in within:
             raise ConfigError(f"{refs.where} refers to {ref!r}, which holds itself; take it out of allow")
-        found = resolved(refs.find(ref), refs, (*within, ref))
-        beside = {name: resolved(part, refs, within) for name, part in value.items() if name != "$ref"}
+        found = resolved(refs.find(ref), refs, (*within, ref), depth + 1)
+        beside = {name: resolved(part, refs, within, depth + 1) for name, part in value.items() if name != "$ref"}
         return {**found, **beside} if isinstance(found, dict) else found
-    return {name: resolved(part, refs, within) for name, part in value.items()}
+    return {name: resolved(part, refs, within, depth + 1) for name, part in value.items()}
 
 
 def plain(schema: Any, version: str = "3.1") -> Any:
@@ -85,11 +101,15 @@ def check_schema(schema: dict[str, Any], where: str) -> None:
     except SchemaError as error:
         told = " ".join(error.message.split())[:200]
         raise ConfigError(f"a schema of {where} is broken: {told}; mend it, or take it out of allow") from None
+    except RecursionError:
+        raise ConfigError(f"a schema of {where} is nested too deep; take it out of allow") from None
+    if '"$dynamicRef":' in json.dumps(schema):
+        raise ConfigError(f"a schema of {where} has a $dynamicRef, which is not followed; take it out of allow")
 
 
 def _is_pattern(pattern: Any) -> bool:
     try:
         re.compile(pattern)
-    except (re.error, TypeError):
+    except (re.error, TypeError, OverflowError, RecursionError):
         return False
     return True

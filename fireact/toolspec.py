@@ -6,18 +6,23 @@ One that takes a single argument is called by it, `search[Paris]`; one that take
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from fireact.errors import FormatError, ToolError
+from fireact.errors import ConfigError, FormatError, ToolError
 
 _PLAIN = {"type", "description", "example", "title", "default"}
 """What a schema may have that bounds no text."""
 LONGEST = 200
 """Characters of a wrong argument that are repeated."""
-LONGEST_NAME = 64
-"""Characters of a function's name, by OpenAI's rules."""
+LONGEST_NAME = 60
+"""Characters of an action's name: what a program may call. OpenAI allows functions 64."""
+RESERVED = ("finish", "plan", "program")
+"""Names of what strategies offer beside the tools' actions."""
+DEEPEST = 50
+"""Lists and objects within each other in what a model gives."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,11 @@ class Call:
     def given(self) -> dict[str, Any] | None:
         """What it is called with; None where that is no JSON object."""
         try:
-            given = json.loads(self.arguments or "{}")
+            given = _json(self.arguments or "{}")
             # A lone half of a surrogate pair, which JSON can spell, is no text.
             return json.loads(json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")) if isinstance(
                 given, dict) else None
-        except (ValueError, RecursionError):
+        except ValueError:
             return None
 
 
@@ -56,8 +61,9 @@ class ToolSpec:
 
     @property
     def properties(self) -> Mapping[str, Any]:
-        """The schema of each argument, by its name."""
-        return self.parameters.get("properties", {})
+        """The schema of each argument, by its name; of one whose schema is only `true` or `false`, an empty one."""
+        return {name: schema if isinstance(schema, dict) else {}
+                for name, schema in self.parameters.get("properties", {}).items()}
 
     @property
     def sole(self) -> str | None:
@@ -101,7 +107,7 @@ class ToolSpec:
         given: Any = None
         if argument.lstrip().startswith("{") or self.sole is None:
             try:
-                given = json.loads(argument or "{}")
+                given = _json(argument or "{}")
             except ValueError:
                 given = None
         sole = self.sole
@@ -115,15 +121,17 @@ class ToolSpec:
         return given
 
     def _check(self, given: dict[str, Any]) -> None:
-        """Hold arguments against their schema. Raises ToolError."""
-        from jsonschema import Draft202012Validator
-
+        """Hold arguments against their schema, but for its patterns. Raises ToolError."""
         strict = {**self.parameters, "additionalProperties": self.parameters.get("additionalProperties", False)}
-        error = next(iter(sorted(Draft202012Validator(strict).iter_errors(given), key=lambda found: len(found.path))),
-                     None)
+        try:
+            error = min(_checker()(strict).iter_errors(given), key=lambda found: len(found.path), default=None)
+        except (ArithmeticError, ValueError, RecursionError) as failure:  # E.g. of multipleOf, for Infinity and NaN.
+            raise ToolError(f"the arguments of {self.name} cannot be checked ({failure}); write e.g. {self.example()}"
+                            ) from None
         if error is not None:
-            where = f"the argument {'.'.join(map(str, error.path))!r} of" if error.path else "the arguments of"
-            raise ToolError(f"{where} {self.name} does not fit: {error.message[:LONGEST]}; write e.g. {self.example()}")
+            where = f"the argument {'.'.join(map(str, error.path))!r} of {self.name} does" if error.path else (
+                f"the arguments of {self.name} do")
+            raise ToolError(f"{where} not fit: {error.message[:LONGEST]}; write e.g. {self.example()}")
 
     def example_call(self) -> Call:
         """A call with arguments of the right types."""
@@ -150,9 +158,16 @@ LOOKUP = ToolSpec("lookup", "shows the next sentence that holds these words in w
 
 
 def action_name(name: str) -> str:
-    """The name of an action for one that others gave, e.g. get_weather for getWeather: lower case, without dots."""
+    """The name of an action for one that others gave, e.g. get_weather for getWeather: lower case, without dots.
+
+    Raises ConfigError where nothing is left of it, and for one that has a meaning of its own.
+    """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     plain = re.sub(r"[^a-z0-9_-]+", "_", words.lower()).strip("_")
+    if not plain or plain in RESERVED:
+        why = f"{plain!r} has a meaning of its own" if plain else "it has none of the letters a to z and no digit"
+        raise ConfigError(f"allow names {name!r}, by which no model can call an action, for {why}; take it out, or "
+                          "give it another name where it comes from")
     return (f"_{plain}" if plain[:1].isdigit() or plain[:1] == "-" else plain)[:LONGEST_NAME]
 
 
@@ -169,7 +184,7 @@ def find(specs: Sequence[ToolSpec], name: str) -> ToolSpec | None:
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
+    if schema.get("enum"):
         return "|".join(map(str, schema["enum"]))
     kind = schema.get("type", "any")
     return "|".join(kind) if isinstance(kind, list) else str(kind)
@@ -180,14 +195,50 @@ def _typed(text: str, schema: Mapping[str, Any]) -> Any:
     if schema.get("type", "string") == "string":
         return text
     try:
-        return json.loads(text)
+        return _json(text)
     except ValueError:
         return text
+
+
+def _json(text: str) -> Any:
+    """What a JSON text stands for. Raises ValueError, for one that is nested too deep to be worked with too."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if _is_deep(value, DEEPEST):
+        raise ValueError("nested too deep")
+    return value
+
+
+def _is_deep(value: Any, left: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return left < 0 or any(_is_deep(part, left - 1) for part in parts)
+
+
+@cache
+def _checker() -> Any:
+    """The class of jsonschema's validator that leaves patterns to the server.
+
+    One such as ^(a+)+$ takes Python hours, of a text that a model or a page wrote.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    def nothing(*_: Any) -> Iterable[Any]:
+        return ()
+
+    def additional(validator: Any, allowed: Any, given: Any, schema: Mapping[str, Any]) -> Iterable[Any]:
+        check = Draft202012Validator.VALIDATORS["additionalProperties"]
+        return () if "patternProperties" in schema else check(validator, allowed, given, schema)
+
+    return extend(Draft202012Validator, {"pattern": nothing, "patternProperties": nothing,
+                                         "unevaluatedProperties": nothing, "additionalProperties": additional})
 
 
 def _example(schema: Mapping[str, Any]) -> Any:
     if "example" in schema:
         return schema["example"]
-    if "enum" in schema:
+    if schema.get("enum"):
         return schema["enum"][0]
     return {"integer": 3, "number": 1.5, "boolean": True, "array": [], "object": {}}.get(_kind(schema), "Paris")
