@@ -68,6 +68,22 @@ def without(*keys: str) -> dict[str, Any]:
     return other
 
 
+def named(name: str) -> dict[str, Any]:
+    """The document with another name for its list of cities."""
+    other = deepcopy(WEATHER)
+    other["paths"]["/cities"]["get"]["operationId"] = name
+    return other
+
+
+def again(first: str, each: str) -> str:
+    """Twelve levels of YAML, each of which holds the one before nine times."""
+    return f"x0: &x0 {first}\n" + "".join(
+        f"x{n}: &x{n} {each.format(', '.join([f'*x{n - 1}'] * 9))}\n" for n in range(1, 12))
+
+
+BOMB, MERGES = again("lol", "[{}]"), again("{a: 1}", "{{<<: [{}]}}")
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -198,6 +214,9 @@ def test_headers_hold_secrets_that_are_on_the_wire_only(tmp_path: Path, monkeypa
 
 LOOP = changed(name="days", schema={"$ref": "#/x"}, **{"in": "query"}) | {"x": {"type": "array", "items": {
     "$ref": "#/x"}}}
+DEEP: dict[str, Any] = {"type": "string"}
+for _ in range(200):
+    DEEP = {"type": "array", "items": DEEP}
 WIDE = changed(name="days", schema={"$ref": "#/x0"}, **{"in": "query"}) | {
     f"x{n}": {"anyOf": [{"$ref": f"#/x{n + 1}"}] * 10} for n in range(9)} | {"x9": {"type": "string"}}
 
@@ -221,6 +240,16 @@ WIDE = changed(name="days", schema={"$ref": "#/x0"}, **{"in": "query"}) | {
     (changed(**{"$ref": "http://evil.example/x"}), {}, "refers to 'http://evil.example/x', which is elsewhere"),
     (LOOP, {}, "refers to '#/x', which holds itself"),
     (WIDE, {}, "has references to more than 5000 values"),
+    (changed(name="days", schema=DEEP, **{"in": "query"}), {}, "is nested more than 100 levels deep"),
+    (changed(name="days", schema={"$dynamicRef": "#x"}, **{"in": "query"}), {}, "has a \\$dynamicRef, which is not f"),
+    (WEATHER | {"paths": {"/a": {"$ref": "#/x"}}, "x": {"$ref": "#/x"}}, {}, "refers to '#/x', which refers to itself"),
+    (WEATHER | {"servers": [{"url": "http://me:word@x/"}]}, {}, r"the first server of .*weather\.yaml holds a passwor"),
+    ("a: &a [*a]", {}, "cannot be read as an OpenAPI document: Circular reference"),
+    (BOMB, {}, "cannot be read as an OpenAPI document: its aliases stand for far more than is written"),
+    (MERGES, {}, "cannot be read as an OpenAPI document: its aliases stand for far more than is written"),
+    ("? !!binary aGVsbG8=\n: 5", {}, "cannot be read as an OpenAPI document: keys must be"),
+    (named("获取"), {"allow": ("获取",)}, "allow names '获取', by which no model can call an action, for it has none"),
+    (named("Finish"), {"allow": ("Finish",)}, "allow names 'Finish', .* for 'finish' has a meaning of its own; take"),
     (changed(name="days", schema={"type": "integre"}, **{"in": "query"}), {}, "'getForecast' of .* is broken"),
     (changed(name="days", schema={"type": "object"}, **{"in": "query"}), {}, "takes an object as days, which no addr"),
     (changed(name="Token", required=True, **{"in": "header"}), {}, r"needs the header Token, .* headers: \{Token: "),
@@ -265,6 +294,7 @@ def test_a_long_answer_is_cut_and_says_so() -> None:
     assert shortened(compact('{"a":\n [1,2]}'), 8) == '{"a": [1... (the first 8 of 13 characters)'
     assert shortened(compact(""), 8) == "The answer is empty."
     assert compact('"a text"') == "a text"
+    assert compact("[" * 100_000) == "[" * 100_000
     assert compact("<b>no JSON</b>\n") == "<b>no JSON</b>"
 
 
@@ -272,3 +302,27 @@ def test_a_pattern_that_python_does_not_know_is_left_to_the_api(tmp_path: Path) 
     document = changed(name="days", schema={"type": "string", "pattern": "(?<day>x)"}, **{"in": "query"})
     spec: ToolSpec = api(tmp_path, document=document).specs[0]
     assert spec.properties["days"] == {"type": "string"}
+
+
+def test_what_is_not_allowed_may_be_as_it_likes(tmp_path: Path) -> None:
+    """Types that hold themselves are common, and only parameters are looked at."""
+    document = deepcopy(WEATHER)
+    node = {"type": "object", "properties": {"child": {"$ref": "#/components/schemas/Node"}}}
+    document["components"]["schemas"]["Node"] = node
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Node"}}}}
+    document["paths"]["/tree"] = {
+        "get": {"operationId": "getTree", "responses": {"200": body}, "parameters": [
+            {"name": "node", "in": "query", "schema": {"$ref": "#/components/schemas/Node"}}]},
+        "post": {"requestBody": {"$ref": "http://example.org/other.yaml#/body"}}}
+    document["paths"]["/cities"]["get"]["responses"] = {"200": body}
+    document["paths"]["/search"] = {"$ref": "#/components/pathItems/search"}
+    document["components"]["pathItems"] = {"search": WEATHER["paths"]["/search"]}
+    assert api(tmp_path, document=document).specs == api(tmp_path).specs
+    with pytest.raises(ConfigError, match="refers to '#/components/schemas/Node', which holds itself"):
+        assert api(tmp_path, document=document, allow=("getTree",)).specs
+
+
+def test_dates_may_be_keys_of_yaml(tmp_path: Path) -> None:
+    text = yaml.safe_dump({**WEATHER, "x-day": "DAY"}).replace("DAY", "{2024-01-01: 2024-01-02}")
+    assert api(tmp_path, document=text).actions
+    assert api(tmp_path, document=text)._document.root["x-day"] == {"2024-01-01": "2024-01-02"}

@@ -6,7 +6,7 @@
 
 An operation is an action of its operationId's name, getForecast as get_forecast[{"city": "Paris", "days": 3}], with its
 summary as description and its parameters' schemas. What it answered is kept and never asked for again. Arguments are
-checked and encoded; none can change the host or leave the path, and redirects are not followed.
+checked, but for patterns, and encoded; none can change the host or leave the path, and redirects are not followed.
 """
 
 import json
@@ -51,7 +51,7 @@ class OpenAPI:
     journal: Annotated[Journal, RUNTIME] = "wal"
     """How that file is written, see `database.Journal`; a run gives its own `journal`."""
     timeout: Annotated[Positive, RUNTIME] = 30.0
-    """Seconds a call may take."""
+    """Seconds a call may take, and each of its repetitions."""
     retries: Annotated[int, Field(ge=0), RUNTIME] = 4
     """Repetitions after a passing fault (429, 5xx, a dropped connection), with back-off."""
     connections: Annotated[Count, RUNTIME] = 4
@@ -93,7 +93,7 @@ class OpenAPI:
     @cached_property
     def _operations(self) -> dict[str, Operation]:
         found: dict[str, Operation] = {}
-        _need_address(self._address)
+        _need_address(self._address, f"the first server of {self.document}" if self.base_url is None else "base_url")
         headers = {name.lower() for name in self.headers}
         for operation in self._document.operations(self.allow, headers, self.base_url is not None):
             if operation.spec.name in found:
@@ -117,13 +117,13 @@ class OpenAPI:
                    timeout=self.timeout, retries=self.retries, connections=self.connections)
 
 
-def _need_address(place: str) -> None:
+def _need_address(place: str, named: str) -> None:
     """Refuse an address to which no paths can be added. Raises ConfigError."""
     if urlsplit(place).username is not None:
-        raise ConfigError("base_url holds a password, which would be saved with the configuration; leave out what is "
-                          "before the @, and send it as headers: {Authorization: $MY_AUTHORIZATION}")
+        raise ConfigError(f"{named} holds a password, which would be saved; leave out what is before the @, and send "
+                          "it as headers: {Authorization: $MY_AUTHORIZATION}")
     if not is_address(place) or urlsplit(place).query or urlsplit(place).fragment:
-        raise ConfigError(f"base_url={place} is no address to which paths can be added; write e.g. "
+        raise ConfigError(f"{named}={place} is no address to which paths can be added; write e.g. "
                           "https://example.org/api")
 
 
@@ -131,6 +131,6 @@ def compact(answer: str) -> str:
     """An answer as a model sees it: JSON without needless space, any other text as it is."""
     try:
         body: Any = json.loads(answer)
-    except ValueError:
+        return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    except (ValueError, RecursionError):
         return answer.strip()
-    return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)

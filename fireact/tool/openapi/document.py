@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from fireact.errors import ConfigError, ToolError, suggest
 from fireact.schemas import Refs, check_schema, plain, resolved
+from fireact.tool.openapi.aliases import load
 from fireact.toolspec import ToolSpec, action_name
 from fireact.web import is_address
 
@@ -124,9 +125,10 @@ class Document:
     def _all(self) -> Iterator[tuple[str, str, str, dict[str, Any], dict[str, Any]]]:
         """Name, method, path, the path's item and the operation; one without an operationId is called 'GET /path'."""
         for path, item in _mapping(self.root.get("paths", {}), f"{self.file}: paths").items():
-            item = _mapping(self._resolved(item, path), f"{self.file}: {path}")
+            refs = Refs(self.root, f"{path} of {self.file}")
+            item = _mapping(refs.follow(item), f"{self.file}: {path}")
             for method in (each for each in _METHODS if each in item):
-                operation = _mapping(item[method], f"{self.file}: {path}.{method}")
+                operation = _mapping(refs.follow(item[method]), f"{self.file}: {path}.{method}")
                 yield str(operation.get("operationId") or f"{method.upper()} {path}"), method, path, item, operation
 
     def _operation(self, wanted: str, path: str, item: dict[str, Any], operation: dict[str, Any],
@@ -150,7 +152,7 @@ class Document:
         """Those of paths and queries; of the same name and place the last one counts."""
         found = {}
         for each in given:
-            told = _mapping(self._resolved(each, where), f"a parameter of {where}")
+            told = _mapping(resolved(each, Refs(self.root, where)), f"a parameter of {where}")
             found[str(told.get("name")), told.get("in")] = told
         for (name, place), told in found.items():
             required = bool(told.get("required")) or place == "path"
@@ -172,19 +174,15 @@ class Document:
         repeated = place == "query" and told.get("explode", style == "form")
         return Parameter(name, place, schema, required, "" if repeated else _SEPARATORS.get(style, ","))
 
-    def _resolved(self, value: Any, where: str) -> Any:
-        return resolved(value, Refs(self.root, f"{where} of {self.file}"))
-
 
 def _read(file: Path) -> Any:
-    import yaml
+    from yaml import YAMLError
 
     try:
         text = file.read_text(encoding="utf-8-sig")
-        # By way of JSON, for YAML has dates, and numbers as keys.
-        return json.loads(text) if text.lstrip().startswith("{") else json.loads(
-            json.dumps(yaml.safe_load(text), default=str))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        # By way of JSON, for YAML has numbers as keys.
+        return json.loads(text) if text.lstrip().startswith("{") else json.loads(json.dumps(load(text), default=str))
+    except (OSError, ValueError, TypeError, YAMLError, RecursionError) as error:
         raise ConfigError(f"{file} cannot be read as an OpenAPI document: {_line(error)[:_SENTENCE]}; give one in JSON "
                           "or YAML") from None
 
