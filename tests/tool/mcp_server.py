@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 
+from mcp import MCPError
 from mcp.server.mcpserver import MCPServer
 
 if os.environ.get("REFUSE"):
@@ -47,6 +48,12 @@ def always_die() -> str:
     """End the server."""
     print("out of memory", file=sys.stderr, flush=True)
     os._exit(3)
+
+
+@server.tool()
+def refuse() -> str:
+    """Fail with the code of a closed connection."""
+    raise MCPError(code=-32000, message="no way")
 
 
 @server.tool()

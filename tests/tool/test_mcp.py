@@ -25,7 +25,7 @@ from fireact.types import Observation
 pytest.importorskip("mcp")
 SERVER = Path(__file__).with_name("mcp_server.py")
 COMMAND = (sys.executable, str(SERVER))
-ALL = ("getPopulation", "wait", "die", "always_die", "pid", "environment")
+ALL = ("getPopulation", "wait", "die", "always_die", "refuse", "pid", "environment")
 
 
 def tool(home: Path, **options: Any) -> Mcp:
@@ -77,6 +77,12 @@ def test_a_server_that_dies_is_started_once_more(tmp_path: Path) -> None:
     assert isinstance(told[2], ToolError)
     assert "ended at this call, and again when it had been restarted (out of memory)" in str(told[2])
     assert texts(told)[3] == "2102650"
+
+
+def test_a_server_that_refuses_with_the_code_of_a_closed_connection_is_not_restarted(tmp_path: Path) -> None:
+    before, refused, after = play(tool(tmp_path), ("pid", ""), ("refuse", ""), ("pid", ""))
+    assert str(refused) == "the server refuses this: no way"
+    assert before == after
 
 
 def test_calls_at_the_same_time_survive_a_death(tmp_path: Path) -> None:
@@ -133,9 +139,10 @@ def test_the_server_is_asked_once_and_later_it_must_say_the_same(tmp_path: Path)
     assert "says something else of its tool 'getPopulation' than when it was first asked" in str(failure)
     assert f"delete {kept}" in str(failure)
     assert texts(play(tool(tmp_path, allow=("wait",)), ("wait", "0"))) == ["done"]
-    kept.write_text("{")
-    with pytest.raises(DataError, match=r"cannot be read .*; delete it, and the server is asked anew"):
-        assert tool(tmp_path).actions
+    for damaged in ("{", "null", "[1]", '{"wait": 5}', '{"wait": {"description": "", "parameters": 1}}', "[" * 9999):
+        kept.write_text(damaged)
+        with pytest.raises(DataError, match=r"cannot be read .*; delete it, and the server is asked anew"):
+            assert tool(tmp_path).actions
 
 
 @pytest.mark.parametrize(("options", "sentence"), [
@@ -148,7 +155,7 @@ def test_the_server_is_asked_once_and_later_it_must_say_the_same(tmp_path: Path)
     ({"command": (), "url": "nowhere"}, "url=nowhere is no address"),
     ({"command": (), "url": "http://me:password@x/mcp"}, "url=x/mcp is no address without a password"),
     ({"command": (), "url": "http://127.0.0.1:9/mcp"}, "cannot be reached: All connection attempts failed; check that"),
-    ({"allow": ()}, r"may call nothing; allow tools of .*: allow=\[getPopulation, wait, die, always_die, pid, e"),
+    ({"allow": ()}, r"may call nothing; allow tools of .*: allow=\[getPopulation, wait, die, always_die, refus"),
     ({"allow": ("getPopulatoin",)}, r"allow names 'getPopulatoin', .* \(did you mean getPopulation\?\)"),
     ({"allow": ("wait", "wait")}, "allow names two tools that are both called wait"),
 ])

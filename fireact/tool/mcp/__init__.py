@@ -176,8 +176,8 @@ class Mcp:
             self.home.mkdir(parents=True, exist_ok=True)
             write_atomic(self._kept, json.dumps(found, indent=1, ensure_ascii=False))
         try:
-            return dict(json.loads(self._kept.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
+            return _checked(json.loads(self._kept.read_text(encoding="utf-8")))
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{self._kept} cannot be read ({error}); delete it, and the server is asked anew") from None
 
     @cached_property
@@ -222,6 +222,15 @@ async def _asked(server: Server) -> dict[str, dict[str, Any]]:
 def _listing(tools: "list[Tool]") -> dict[str, dict[str, Any]]:
     return {tool.name: {"description": tool.description or tool.title or "", "parameters": tool.input_schema}
             for tool in tools}
+
+
+def _checked(listing: Any) -> dict[str, dict[str, Any]]:
+    """What was kept of a listing. Raises ValueError where it is none."""
+    if not isinstance(listing, dict) or not all(
+            isinstance(told, dict) and isinstance(told.get("description"), str)
+            and isinstance(told.get("parameters"), dict) for told in listing.values()):
+        raise ValueError("it holds no descriptions and parameters of tools by their names")
+    return listing
 
 
 def _spec(name: str, told: Mapping[str, Any]) -> ToolSpec:

@@ -126,13 +126,26 @@ class Session:
         except asyncio.TimeoutError:
             raise ToolError(f"the server did not answer within {timeout:g} seconds; ask for less") from None
         except MCPError as error:
-            if error.code == CONNECTION_CLOSED:
+            if error.code == CONNECTION_CLOSED and not await self._lives(timeout):
                 raise Gone(self._why(error)) from None
             raise ToolError(self._server.hidden(f"the server refuses this: {first_line(error)}")) from None
         except (InputRequiredRoundsExceededError, RuntimeError, ValueError) as error:
             # What the package says of an answer that does not fit its own schema.
             raise ToolError(self._server.hidden(f"the server's answer cannot be read: {first_line(error)[:200]}")
                             ) from None
+
+    async def _lives(self, timeout: float) -> bool:
+        """Whether the server answers at all: it may use the code of a closed connection for failures of its own."""
+        from mcp import MCPError
+        from mcp_types import CONNECTION_CLOSED, EmptyResult, PingRequest
+
+        try:
+            await asyncio.wait_for(self._there_client.session.send_request(PingRequest(), EmptyResult), timeout)
+        except MCPError as error:
+            return error.code != CONNECTION_CLOSED
+        except (asyncio.TimeoutError, RuntimeError, ValueError):
+            return False
+        return True
 
     def _why(self, failure: BaseException | None) -> str:
         """Why there is no connection: the last line that the server wrote, or else what went wrong."""
