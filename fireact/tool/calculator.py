@@ -17,7 +17,7 @@ before it, and from right to left. A `%` that no value follows is a hundredth. H
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Context, Decimal, DecimalException
+from decimal import Context, Decimal, DecimalException, DivisionByZero, InvalidOperation, Overflow, Underflow
 from fractions import Fraction
 from math import ceil, floor, isqrt
 from typing import ClassVar
@@ -37,7 +37,7 @@ DIGITS = 15
 """Of a result that has no end, or none before these."""
 
 _EXAMPLE = "write e.g. calculator[(1,250 - 3.5) * 2]"
-_NEARLY = Context(prec=30, Emin=-2000, Emax=2000)
+_NEARLY = Context(prec=30, Emin=-2000, Emax=2000, traps=[InvalidOperation, DivisionByZero, Overflow, Underflow])
 """For roots and fractional powers."""
 _GROUPED = r"\d{1,3}(?:,\d{3})+(?![\d,])"
 """Digits in groups of thousands, as in 7,953,556."""

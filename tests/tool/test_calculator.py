@@ -47,6 +47,7 @@ def test_results(expression: str, result: str) -> None:
     ("(-8)**(1/3)", "a negative number has no fractional power"),
     ("9**9**9**9", "more than 1,200 digits, which is too large"), ("2**1e9", "too large"), ("1e99999", "too large"),
     ("10**1200 * 10**1200", "too large"), ("10**1000.5**2", "too large"), ("(1e-300)**99", "too large"),
+    ("0.5**9999.5", "too large"),
     ("(1,2", "',' cannot stand within brackets"), ("((1)", "a bracket is not closed"), ("1)", r"'\)' cannot stand"),
     ("1 2", "'2' cannot stand there"), ("2(3)", r"'\(' cannot stand there"), ("1,23", "',' cannot stand there"),
     ("1 +", "a number is missing at the end"), ("* 3", r"a number is missing before '\*'"), ("max()", "before '\\)'"),
