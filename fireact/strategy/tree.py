@@ -14,8 +14,9 @@ from typing import Any, Literal
 from fireact.errors import ConfigError
 from fireact.options import Count, Positive
 from fireact.requests import Choose, Play
-from fireact.strategy.nodes import Node, Search, ranked
+from fireact.strategy.nodes import Node, ranked
 from fireact.strategy.prompts import preamble, value_preamble
+from fireact.strategy.tree_search import Search
 from fireact.toolspec import ToolSpec
 from fireact.types import Message
 

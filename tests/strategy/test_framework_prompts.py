@@ -9,12 +9,12 @@ from fireact.requests import Act, Ask, Learn, Recall, Refuse, Tell
 from fireact.strategy.calling import FINISH, PROGRAM
 from fireact.strategy.grammar import OBSERVATION, format_step, parse_step
 from fireact.strategy.language import parse
-from fireact.strategy.nodes import VALUES
 from fireact.strategy.plan_execute import PLAN, PlanExecute
 from fireact.strategy.plans import format_plan, has_plan, parse_plan
 from fireact.strategy.program import NEXT, Program
 from fireact.strategy.prompts import called_preamble, preamble, value_preamble
 from fireact.strategy.skills import Skills
+from fireact.strategy.tree_search import VALUES
 from fireact.toolspec import ToolSpec, text_argument
 from fireact.types import Message
 from tests.strategy.test_prompts import ANSWERS, TASKS, examples
