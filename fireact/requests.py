@@ -99,4 +99,7 @@ class Choose:
 Request = Ask | Act | Refuse | Tell | Choose | Recall | Learn
 """What a strategy may yield, singly or as a list that is done concurrently."""
 Play = Generator[Request | list[Request], Any, str | None]
-"""One running strategy: yields requests, is sent reply texts, returns the answer or None."""
+"""One running strategy: yields requests, is sent what came of each, returns the answer or None.
+
+A reply is a text, or a `Completion` that calls functions; an observation is a text, or a `Refusal`, which is one too.
+"""
