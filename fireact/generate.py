@@ -24,7 +24,7 @@ from fireact.play import play
 from fireact.play.engine import Engine, Settings, open_engine
 from fireact.play.played import plan
 from fireact.play.records import Records
-from fireact.plugins import Node, build, nested, options, own_options, target
+from fireact.plugins import Node, build, nested, options, own_options, target, uses_library
 from fireact.process import guard, run_async, stop_on_sigterm
 from fireact.protocols import Dataset, Model, Strategy, Tool, specs
 from fireact.requests import Ask, Recall, Request
@@ -224,11 +224,6 @@ def _library(job: PlayJob, records: Records) -> Library:
     if not uses_library(job.strategy):
         return Library()
     return Library.of(records.read(*name) for name in list(records.places))
-
-
-def uses_library(strategy: Node) -> bool:
-    """Whether a strategy has skills."""
-    return getattr(target(strategy, "strategy"), "uses_library", False)
 
 
 def _at_once(model: Model, limits: Limits, concurrency: int) -> int:

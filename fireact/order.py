@@ -1,6 +1,7 @@
 """The order of the stages: which ones a stage goes on from."""
 
-from fireact.schema import STAGES, Config
+from fireact.plugins import uses_library
+from fireact.schema import STAGES, Config, mix
 
 
 def upstream(stage: str, config: Config) -> list[str]:
@@ -12,7 +13,13 @@ def upstream(stage: str, config: Config) -> list[str]:
         return []
     if (stage == "evaluate" and not config.evaluate.finetuned) or (
             stage in ("evaluate", "publish") and given.adapter):
-        return []
+        return [*upstream("curate", config), "curate"] if stage == "evaluate" and _needs_library(config) else []
     before = {"export": "curate", "tokenize": "curate", "publish": "train"}.get(stage)
     before = before or STAGES[STAGES.index(stage) - 1]
     return [*upstream(before, config), before]
+
+
+def _needs_library(config: Config) -> bool:
+    """Whether what is evaluated plays with the skills of what is curated here."""
+    methods = mix(config.strategy)
+    return not config.inputs.curated and uses_library(methods.parts[methods.play])

@@ -165,6 +165,11 @@ def plugin_name(node: Node) -> str:
     return _WORDS.sub("_", str(node.get("_target_", "")).rpartition(".")[2]).lower()
 
 
+def uses_library(strategy: Node) -> bool:
+    """Whether a strategy, which is no mix, plays with a library of skills. Raises ConfigError."""
+    return getattr(target(strategy, "strategy"), "uses_library", False)
+
+
 def expected(error: Any) -> str:
     """Say what pydantic expected, from one of its errors."""
     if error["type"] == "literal_error":

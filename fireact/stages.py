@@ -14,10 +14,10 @@ from fireact import own
 from fireact.curate import CurateJob, Judged, Source
 from fireact.errors import ConfigError, suggest
 from fireact.evaluate import Evaluation, Guise
-from fireact.generate import PlayJob, Splits, open_dataset, uses_library
+from fireact.generate import PlayJob, Splits, open_dataset
 from fireact.parity import REFERENCE, ParityJob
 from fireact.play.engine import Settings
-from fireact.plugins import Node, build, check, plugin_name
+from fireact.plugins import Node, build, check, plugin_name, uses_library
 from fireact.schema import Config, mix, number, tasks
 from fireact.sections import Number, Sampling
 from fireact.skills import SKILLS

@@ -6,8 +6,10 @@ import pytest
 
 from fireact.errors import DataError
 from fireact.jsonl import read_finished
+from fireact.order import upstream
 from fireact.skills import SHOWN, Library
 from fireact.types import Question, Trajectory
+from tests.helpers import composed
 
 FIND = "skill find_by_capital[x]\nE1 = search[capital {x}] -> The capital of * is {x}\nreturn[{E1}]"
 CURRENCY = "skill currency_of[x]\nE1 = search[currency of {x}] -> The currency of {x} is the *\nreturn[{E1}]"
@@ -104,3 +106,12 @@ def test_a_library_that_was_tampered_with_is_told_with_its_line(entry: str, told
     (tmp_path / "skills.jsonl").write_text(entry + "\n")
     with pytest.raises(DataError, match=told):
         Library.open(tmp_path / "skills.jsonl")
+
+
+def test_what_is_prompted_goes_on_from_the_library_that_is_curated(run_main) -> None:
+    told = run_main("strategy=skills", "stage=evaluate", "evaluate.finetuned=false")
+    assert told.returncode == 2
+    assert "stage=evaluate goes on from stage=generate, which is not done" in told.stderr
+    config = composed("strategy=skills", "stage=evaluate", "evaluate.finetuned=false")
+    assert upstream("evaluate", config) == ["generate", "curate"]
+    assert upstream("evaluate", composed("stage=evaluate", "evaluate.finetuned=false")) == []

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from fireact.capsule.portable import foreign, placed
 from fireact.errors import ConfigError, DataError, FireActError
-from fireact.generate import PlayJob, first, open_dataset, play_all, uses_library
+from fireact.generate import PlayJob, first, open_dataset, play_all
 from fireact.jsonl import encode, read_jsonl, write_atomic
 from fireact.play.engine import Settings
 from fireact.play.played import digest, require
 from fireact.play.records import TRAJECTORIES
+from fireact.plugins import uses_library
 from fireact.protocols import Dataset
 from fireact.sections import Budget, Taping
 from fireact.types import Question, StopReason, Trajectory
