@@ -130,11 +130,12 @@ class Web:
         return self._sessions[loop]
 
     def _client(self) -> "AsyncClient":
-        from httpx2 import AsyncClient, Limits, Timeout
+        from httpx2 import AsyncClient, Limits
 
         if not is_address(self.url):
             raise ConfigError(f"base_url={self.url} is no address; write e.g. https://example.org/api")
-        return AsyncClient(headers={"User-Agent": self.agent}, timeout=Timeout(self.timeout, pool=None),
+        # A try as a whole has one clock, see `_sent`.
+        return AsyncClient(headers={"User-Agent": self.agent}, timeout=None,
                            limits=Limits(max_connections=self.connections))
 
     @cached_property
@@ -195,7 +196,7 @@ class Web:
             async with session.places:  # Before the clock starts: waiting for a connection is no silence.
                 answer = await asyncio.wait_for(received(session.client, request, self.name), self.timeout)
             return self._checked(*answer)
-        except (httpx2.TimeoutException, asyncio.TimeoutError):
+        except asyncio.TimeoutError:
             raise Passing(f"did not answer within {self.timeout:g} seconds") from None
         except httpx2.RequestError as error:
             raise Passing(f"cannot be reached: {self._hidden(str(error) or type(error).__name__)}",

@@ -21,8 +21,8 @@ def check(program: Program, tools: Collection[str] | None, given: Mapping[str, S
         if skill.name in own:
             raise FormatError(f"the skill {skill.name} is defined twice; give each a name of its own")
         own[skill.name] = skill
-    skills = {name: replace(skill, body=_spelt(skill.body, tools, {**given, **own}))
-              for name, skill in {**given, **own}.items()}
+    known = {**given, **own}
+    skills = {name: replace(skill, body=_spelt(skill.body, tools, known)) for name, skill in known.items()}
     program = replace(program, skills=tuple(skills[name] for name in own),
                       statements=_spelt(program.statements, tools, skills))
     used = _used(program, skills)
